@@ -1,0 +1,75 @@
+"""A job is a note that one scene deserves a look, and a table of what may happen to it.
+
+The note holds no copy of the scene: whoever works on it reads the scene as it is then. So a note may come twice,
+late, or merged with another of the same scene, and the result is the same. The table below is the whole life of a
+note; ``store.Store`` and ``memory_store.MemoryStore`` move notes only along it, and ``move()`` refuses the rest.
+
+    put ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish──▶ DONE
+               ▲                  │   │
+               ├──postpone────────┘   └──bury──▶ FAILED (with its dead letter)
+               ├──give_back (its worker stopped, died or lost its lease)
+               └──replay◀── FAILED
+
+Edits of a scene whose note is WAITING raise the note's generation instead of adding a second one. Edits during
+IN_PROGRESS make a new WAITING note; if the older one then comes back (postpone, give_back, bury), it is closed as
+SUPERSEDED work: the newer note covers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """The number in the queue's ``status`` column; persist-queue 1.1's own meanings (``AckStatus``)."""
+
+    FRESH = 0  # waiting, as ``put`` writes it
+    WAITING = 1  # waiting, after it came back from a worker
+    IN_PROGRESS = 2  # claimed, under a lease
+    DONE = 5  # acknowledged
+    FAILED = 9  # buried; its dead letter says why
+
+
+MOVES: dict[tuple[Status, str], Status] = {
+    (Status.FRESH, "claim"): Status.IN_PROGRESS,
+    (Status.WAITING, "claim"): Status.IN_PROGRESS,
+    (Status.FRESH, "coalesce"): Status.FRESH,
+    (Status.WAITING, "coalesce"): Status.WAITING,
+    (Status.IN_PROGRESS, "heartbeat"): Status.IN_PROGRESS,
+    (Status.IN_PROGRESS, "finish"): Status.DONE,
+    (Status.IN_PROGRESS, "postpone"): Status.WAITING,
+    (Status.IN_PROGRESS, "give_back"): Status.WAITING,
+    (Status.IN_PROGRESS, "bury"): Status.FAILED,
+    (Status.IN_PROGRESS, "supersede"): Status.DONE,
+    (Status.FAILED, "replay"): Status.WAITING,
+}
+
+
+class IllegalMove(ValueError):
+    """A job was asked to do what its state does not allow; a defect of the caller."""
+
+
+def move(status: Status, action: str) -> Status:
+    """The state after ``action``, or IllegalMove when the table has no such row."""
+    try:
+        return MOVES[status, action]
+    except KeyError:
+        raise IllegalMove(f"a job that is {status.name} cannot {action}") from None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One note as a worker holds it."""
+
+    id: int
+    scene_id: int
+    update_type: str  # create, update, destroy or sync (asked for by a task or a person)
+    fields: tuple[str, ...] = ()  # Stash's names of what was edited, merged over all edits; () is "unknown"
+    generation: int = 1  # edits this note stands for
+    attempts: int = 0  # claims so far that count, this one included
+    token: str = ""  # the lease; only its holder may finish, postpone, bury or give back
+    enqueued_at: float = 0.0  # wall seconds of the first edit
+    due_at: float = 0.0  # wall seconds before which nobody claims it
+    first_failed_at: float | None = None
+    last_error: str = ""

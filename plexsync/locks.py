@@ -1,0 +1,66 @@
+"""A lock on a file that the system frees when its holder dies, however it dies.
+
+Used by the hook, so it imports next to nothing: ``fcntl.flock`` where there is one, ``msvcrt.locking`` on Windows. A
+flock belongs to the open file, not to the process, so a child started with the open descriptor goes on holding it: the
+hook takes the lock, hands it to the worker it starts, and leaves, and there is never a moment in which two workers
+could start or none seem needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+    import msvcrt
+
+    CAN_BE_INHERITED = False
+
+    def _lock(fd: int) -> None:
+        os.lseek(fd, 0, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    CAN_BE_INHERITED = True
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class FileLock:
+    """The lock at ``path``, held from ``take`` until ``release`` or until the last process with it open is gone."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fd = -1
+
+    def take(self) -> bool:
+        """True when the lock is ours now, False when somebody else holds it.
+
+        Raises OSError when the file cannot be made or the file system has no locks.
+        """
+        if self.fd >= 0:
+            return True
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(fd)
+        except (BlockingIOError, PermissionError):  # Windows says "permission denied" for a held lock
+            os.close(fd)
+            return False
+        except OSError:
+            os.close(fd)
+            raise
+        self.fd = fd
+        return True
+
+    def adopt(self, fd: int) -> None:
+        """Go on holding a lock that came with an inherited descriptor."""
+        self.fd = fd
+        os.set_inheritable(fd, False)
+
+    def release(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
