@@ -1,7 +1,7 @@
 """Stash's plugin wire: standard input to Hook, Task or Problem; log lines, progress and the one answer.
 
-It is on the hook's path, where Stash's user waits for every millisecond, so it imports next to nothing. ``json``
-alone would cost a third of the hook, since its decoder pulls in ``re`` and ``enum``: hence its C half, directly.
+It is on the hook's path, where Stash's user waits for every millisecond, so it imports next to nothing.
+``json`` alone would cost a third of the hook: its decoder pulls in ``re`` and ``enum``. Hence its C half.
 
 Seen in Stash 0.30, ``pkg/plugin/raw.go`` and ``pkg/logger/plugin.go``: one JSON object comes on stdin; all of
 stdout is read to its end as one JSON value; each line of stderr is a log line.
@@ -161,6 +161,25 @@ def _decoder() -> Callable[[str], object]:
     return decode
 
 
+def encoder() -> Callable[[object], str]:
+    """A function from values to compact JSON in ASCII, as ``json.dumps`` with the tightest separators.
+
+    It raises TypeError for what JSON cannot hold.
+    """
+    try:
+        from _json import make_encoder  # type: ignore[attr-defined]
+    except ImportError:
+        from json import dumps
+
+        return lambda value: dumps(value, separators=(",", ":"))
+
+    def refuse(value: object) -> object:
+        raise TypeError(f"JSON cannot hold a {type(value).__name__}")
+
+    pieces = make_encoder(None, refuse, quote, None, ":", ",", False, False, True)
+    return lambda value: "".join(pieces(value, 0))
+
+
 def _quoter() -> Callable[[str], str]:
     try:
         from _json import encode_basestring_ascii
@@ -176,8 +195,8 @@ quote = _quoter()  # a string as JSON writes it, in ASCII, lone surrogates inclu
 def log(level: str, text: str) -> None:
     """One log line in Stash for each line of ``text``; level is a key of MARKS.
 
-    Blank lines are left out: Stash shows a mark without a message as an error with the mark in it. A line is cut
-    at 60,000 bytes of UTF-8. A stderr that Stash has already closed loses the text and nothing else.
+    Blank lines are left out: Stash shows a mark without a message as an error with the mark in it. A line is
+    cut at 60,000 bytes of UTF-8. A stderr that Stash has closed already loses the text and nothing else.
     """
     mark = b"\x01" + MARKS[level] + b"\x02"
     out = []
@@ -217,8 +236,8 @@ def answer(output: object = None, error: str | None = None) -> None:
 def _write(fd: int, data: bytes) -> None:
     """All of ``data`` to standard output or error, past Python's buffers: nothing is left to fail at exit.
 
-    A reader that went away is no failure of ours: the work is done, or on disk. A stream that was closed before
-    we began (Python then has None for it) is not written: its number may be another file's by now.
+    A reader that went away is no failure of ours: the work is done, or on disk. A stream that was closed
+    before we began (Python then has None for it) is not written: its number may be another file's by now.
     """
     if (sys.stdout if fd == 1 else sys.stderr) is None:
         return

@@ -1,4 +1,4 @@
-"""The wire to Stash: each shape of input it is known to send, some it never should, and what we write back."""
+"""The wire to Stash: each shape of input it is known to send, some it never should; what we write back."""
 
 from __future__ import annotations
 
