@@ -7,7 +7,6 @@ time written to a file can be told from one of an earlier boot.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Protocol
 
@@ -38,11 +37,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time. ``sleep`` ends early when ``wake`` is called from a signal handler or a thread."""
+    """The machine's own time."""
 
     def __init__(self) -> None:
         self.boot = boot_id()
-        self._woken = threading.Event()
 
     def now(self) -> float:
         return time.time()
@@ -51,11 +49,7 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        if self._woken.wait(max(0.0, seconds)):
-            self._woken.clear()
-
-    def wake(self) -> None:
-        self._woken.set()
+        time.sleep(max(0.0, seconds))
 
 
 class ManualClock:

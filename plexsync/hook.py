@@ -1,0 +1,219 @@
+"""The fast path: one event in, one row written, one answer out.
+
+Stash waits for this process inside the user's save, so it imports the standard library only and little of that, opens
+no socket and reads no setting. What it must promise is small: when it answers without an error, the edit is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+
+from plexsync import intake
+from plexsync.locks import CAN_BE_INHERITED, FileLock
+from plexsync.protocol import Hook
+
+TYPE_CHECKING = False  # as typing's, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UPDATE_TYPES = {"Scene.Create.Post": "create", "Scene.Update.Post": "update", "Scene.Destroy.Post": "destroy"}
+
+# Every field of Stash 0.30's SceneUpdateInput and BulkSceneUpdateInput, and whether an edit of it can change anything
+# in Plex. A name that is not here comes from another Stash: it is kept, since a look too many costs nothing but time.
+FIELDS = {
+    "bulk_update_ids": False,
+    "clientMutationId": False,
+    "code": True,
+    "cover_image": True,
+    "date": True,
+    "details": True,
+    "director": True,
+    "gallery_ids": False,
+    "group_ids": True,
+    "groups": True,
+    "id": False,
+    "ids": False,
+    "movie_ids": True,
+    "movies": True,
+    "o_counter": False,
+    "organized": True,  # rules may ask for it
+    "performer_ids": True,
+    "play_count": False,
+    "play_duration": False,
+    "primary_file_id": True,  # another file, another item
+    "rating": True,
+    "rating100": True,
+    "resume_time": False,
+    "stash_ids": True,  # rules may ask for it
+    "studio_id": True,
+    "tag_ids": True,
+    "title": True,
+    "url": False,
+    "urls": False,
+}
+
+FREE, TAKEN, UNKNOWN = "free", "taken", "unknown"
+
+
+class CannotKeep(Exception):
+    """Neither the queue nor the spool took the edit; the text says why, for the user."""
+
+
+def event_of(hook: Hook) -> dict[str, object] | None:
+    """What to queue for this hook, or None when it concerns nothing that Plex shows.
+
+    Stash's form sends every field it has, changed or not, and its stars and counters send theirs alone; without
+    ``inputFields`` (scan, sceneCreate) anything may have changed.
+    """
+    update_type = UPDATE_TYPES.get(hook.type)
+    if update_type is None:
+        return None
+    fields = sorted(name for name in hook.input_fields if FIELDS.get(name, True))
+    if hook.input_fields and not fields:
+        return None
+    data: dict[str, object] = {}
+    if update_type == "destroy" and isinstance(hook.input, dict):
+        # The scene is gone: what Stash says here is all there will ever be to know of it.
+        data = {name: hook.input[name] for name in ("path", "checksum", "oshash") if hook.input.get(name)}
+    return intake.new_event(hook.scene_id, update_type, fields, data)
+
+
+def keep(data_dir: str, event: dict[str, object]) -> str:
+    """Put the event where it cannot be lost and say where: "queued", "merged" into a waiting row, or "spooled".
+
+    Raises CannotKeep when neither place takes it.
+    """
+    try:
+        return _queue(data_dir, event)
+    except (sqlite3.Error, OSError) as error:
+        queue_trouble = error
+    try:
+        intake.spool(data_dir, event)
+    except OSError as error:
+        raise CannotKeep(
+            f"PlexSync could not keep the edit of scene {event['scene_id']}: the queue in {data_dir} says "
+            f"“{queue_trouble}” and the spool says “{error}”. Check that the folder exists, is writable and has room, "
+            "then save the scene again or run the task that syncs recent changes."
+        ) from None
+    return "spooled"
+
+
+def _queue(data_dir: str, event: dict[str, object]) -> str:
+    path = intake.queue_file(data_dir)
+    try:
+        db = intake.connect(path)
+    except FileNotFoundError:
+        intake.create(path)
+        db = intake.connect(path)
+    # Never closed on purpose: the last one to close a WAL file copies it back and syncs several times more, which the
+    # worker does in its own time. The process is about to end.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        _, generation = intake.insert(db, event, time.time())
+        db.execute("COMMIT")
+    except BaseException:
+        # A failed COMMIT may or may not have landed; the event then comes again by the spool under the same id.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return "queued" if generation == 1 else "merged"
+
+
+# ---- the worker -----------------------------------------------------------------------------------------------
+
+
+def remember(data_dir: str, connection: Mapping[str, object]) -> None:
+    """Leave Stash's address and cookie for the worker, readable by this user alone.
+
+    In a file because a command line and an environment can be read by others. Only a hint (the next hook brings
+    another), so it is not synced and a failure to write it is none of the event's.
+    """
+    path = os.path.join(data_dir, "connection.json")
+    part = f"{path}.{os.getpid()}"
+    try:
+        fd = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.write(fd, intake.encode(connection).encode("ascii"))
+        finally:
+            os.close(fd)
+        os.replace(part, path)
+    except OSError:
+        pass
+
+
+def wake_worker(data_dir: str) -> bool:
+    """Start a worker unless one holds the lock of this folder; True when one was started.
+
+    A running worker looks at the queue by itself several times a second, so there is nobody to tell. The lock is
+    taken here and given to the child as an open descriptor; two hooks at once therefore start one. Failing to start
+    one loses nothing: the row is on disk, and the next hook or task tries again.
+    """
+    lock = FileLock(os.path.join(data_dir, "worker.lock"))
+    try:
+        if not lock.take():
+            return False
+    except OSError:
+        return False
+    try:
+        if CAN_BE_INHERITED:
+            _start(data_dir, lock.fd)
+        else:
+            lock.release()  # a Windows lock stays with its process, so the child takes it anew
+            _start(data_dir, -1)
+    except OSError:
+        return False
+    finally:
+        lock.release()
+    return True
+
+
+def _start(data_dir: str, lock_fd: int) -> None:
+    """The worker, in a session of its own, with none of Stash's pipes.
+
+    Stash reads a plugin's stdout until the last holder closes it (``pkg/plugin/raw.go``), so a child that kept it
+    would hold the user's save for as long as it lives.
+    """
+    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "PlexSync.py")
+    command = [sys.executable, script, "worker", "--data", os.path.abspath(data_dir), "--lock-fd", str(lock_fd)]
+    log = os.path.join(data_dir, "plexsync.log")
+    if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+        import subprocess
+
+        flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+        with open(log, "ab") as out:
+            subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, close_fds=True, creationflags=flags
+            )
+        return
+    os.set_inheritable(lock_fd, True)
+    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, appending, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    try:
+        os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
+    except NotImplementedError:  # a C library without POSIX_SPAWN_SETSID
+        import subprocess
+
+        with open(log, "ab") as out:
+            subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=(lock_fd,), start_new_session=True
+            )
+
+
+def run(hook: Hook) -> str:
+    """Keep the event, see that a worker is there, and say in one sentence what was done. Raises CannotKeep."""
+    event = event_of(hook)
+    if event is None:
+        return f"{hook.type} of scene {hook.scene_id}: nothing that Plex shows was edited"
+    data_dir = intake.data_folder(hook.connection)
+    done = keep(data_dir, event)
+    if hook.connection:
+        remember(data_dir, hook.connection)
+        wake_worker(data_dir)
+    return f"{hook.type} of scene {hook.scene_id}: {done}"

@@ -1,0 +1,339 @@
+"""The queue row as both its writers know it: the file's layout, the encoding, the one INSERT, and the spool.
+
+The hook must be gone in a tenth of a second, and persist-queue takes longer than that to import. So the hook writes
+its row by hand, into the very table ``persistqueue.SQLiteAckQueue`` reads (persist-queue 1.1: ``_id, data, timestamp,
+status`` first, our columns after them). ``store.Store`` writes through the same functions. Standard library only, and
+little of it.
+
+Durability. The file is in WAL mode and every connection runs with ``synchronous=FULL``, so a committed row survives
+power loss. A new file is built beside its place and linked into it whole, so that nobody ever sees half a schema. Until
+somebody has synced the directories above it, its ``user_version`` is negative; whoever meets that syncs them before
+it answers for anything.
+
+When the file cannot be written at once (locked, full, read-only, damaged), the event becomes a file in the spool: written
+under another name, synced, renamed, directory synced. The worker merges it later by its event id, exactly once.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import zlib
+from errno import EINVAL
+
+from plexsync.protocol import decode, encoder
+
+TABLE = "ack_queue_default"  # persist-queue's name for SQLiteAckQueue(name="default")
+FILE = "data.db"
+SCHEMA_VERSION = 1
+BUSY_MS = 30  # how long the hook waits for another writer before it spools
+KINDS = ("create", "update", "destroy", "sync")
+
+SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    _id INTEGER PRIMARY KEY AUTOINCREMENT,
+    data BLOB, timestamp FLOAT, status INTEGER,  -- up to here persist-queue's own
+    key TEXT,                              -- "scene:12"; NULL for rows put through plain persist-queue
+    checksum INTEGER,                      -- CRC-32 of data; NULL for rows put through plain persist-queue
+    generation INTEGER NOT NULL DEFAULT 1, -- edits this row stands for
+    attempts INTEGER NOT NULL DEFAULT 0,   -- claims that count, the present one included
+    deaths INTEGER NOT NULL DEFAULT 0,     -- workers that died holding it, in a row
+    due_at REAL NOT NULL DEFAULT 0,        -- wall seconds before which nobody claims it
+    decided_at REAL NOT NULL DEFAULT 0,    -- wall seconds when due_at was set: a clock before that has been set back
+    owner TEXT, token TEXT,                -- the lease of a row with status 2
+    lease_boot TEXT, lease_until REAL,     -- monotonic seconds of the boot of that name
+    first_failed_at REAL,
+    last_error TEXT NOT NULL DEFAULT '',
+    finished_at REAL,
+    note TEXT NOT NULL DEFAULT ''          -- how it ended: synced, level, superseded ...
+);
+CREATE UNIQUE INDEX IF NOT EXISTS plexsync_waiting ON {TABLE}(key) WHERE status < 2;
+CREATE INDEX IF NOT EXISTS plexsync_due ON {TABLE}(due_at, _id) WHERE status < 2;
+CREATE INDEX IF NOT EXISTS plexsync_busy ON {TABLE}(key) WHERE status = 2;
+CREATE INDEX IF NOT EXISTS plexsync_failed ON {TABLE}(_id) WHERE status = 9;
+CREATE INDEX IF NOT EXISTS plexsync_done ON {TABLE}(finished_at) WHERE status = 5;
+CREATE TABLE IF NOT EXISTS dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER, key TEXT, scene_id INTEGER,
+    data BLOB,                             -- the payload as it was, byte for byte
+    error_type TEXT NOT NULL, message TEXT NOT NULL, traceback TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 1,
+    enqueued_at REAL, first_failed_at REAL, failed_at REAL NOT NULL,
+    replayed_at REAL, replayed_as INTEGER  -- NULL while it waits for somebody to look
+);
+CREATE INDEX IF NOT EXISTS plexsync_open_letters ON dead_letters(failed_at) WHERE replayed_at IS NULL;
+CREATE TABLE IF NOT EXISTS spooled (event TEXT PRIMARY KEY, merged_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO tally VALUES ('kept', 0), ('finished', 0), ('superseded', 0);
+CREATE TRIGGER IF NOT EXISTS plexsync_kept_in AFTER UPDATE OF status ON {TABLE} WHEN new.status = 5 AND old.status <> 5
+BEGIN UPDATE tally SET value = value + 1 WHERE name = 'kept'; END;
+CREATE TRIGGER IF NOT EXISTS plexsync_kept_out AFTER UPDATE OF status ON {TABLE} WHEN old.status = 5 AND new.status <> 5
+BEGIN UPDATE tally SET value = value - 1 WHERE name = 'kept'; END;
+CREATE TRIGGER IF NOT EXISTS plexsync_kept_new AFTER INSERT ON {TABLE} WHEN new.status = 5
+BEGIN UPDATE tally SET value = value + 1 WHERE name = 'kept'; END;
+CREATE TRIGGER IF NOT EXISTS plexsync_kept_gone AFTER DELETE ON {TABLE} WHEN old.status = 5
+BEGIN UPDATE tally SET value = value - 1 WHERE name = 'kept'; END;
+CREATE TABLE IF NOT EXISTS breakers (server TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, server TEXT NOT NULL, cause TEXT NOT NULL,
+    started_at REAL NOT NULL, ended_at REAL, waiting INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS workers (
+    owner TEXT PRIMARY KEY, pid INTEGER NOT NULL, lock TEXT NOT NULL, boot TEXT NOT NULL,
+    started_at REAL NOT NULL, beat REAL NOT NULL, doing TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+"""
+
+
+class NotOurs(sqlite3.DatabaseError):
+    """The file is a database, but not one this version can write to: older, newer or somebody else's."""
+
+
+def data_folder(server_connection: object = None) -> str:
+    """Where everything of ours lives: $STASH_PLUGIN_DATA, else below Stash's folder, else below ~/.stash."""
+    given = os.environ.get("STASH_PLUGIN_DATA")
+    if given:
+        return given
+    stash = server_connection.get("Dir") if isinstance(server_connection, dict) else None
+    if not isinstance(stash, str) or not stash:
+        stash = os.path.join(os.path.expanduser("~"), ".stash")
+    return os.path.join(stash, "plugins", "PlexSync", "data")
+
+
+def queue_file(data_dir: str) -> str:
+    return os.path.join(data_dir, "queue", FILE)
+
+
+def spool_folder(data_dir: str) -> str:
+    return os.path.join(data_dir, "spool")
+
+
+# ---- encoding -------------------------------------------------------------------------------------------------
+
+
+encode = encoder()  # JSON in ASCII, so that lone surrogates and NUL survive SQLite and a terminal alike
+
+
+def checksum(text: str | bytes) -> int:
+    """CRC-32: SQLite does not notice a flipped bit inside a value, this does."""
+    return zlib.crc32(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
+
+
+def new_event(scene_id: int, update_type: str, fields: list[str], data: dict[str, object] | None = None) -> dict[str, object]:
+    """One edit as it is queued or spooled. ``data`` is whatever the caller wants kept beside it."""
+    if update_type not in KINDS:
+        raise ValueError(f"unknown update type {update_type!r}; it is one of {', '.join(KINDS)}")
+    return {
+        "scene_id": scene_id,
+        "update_type": update_type,
+        "fields": fields,
+        "data": data or {},
+        "enqueued_at": time.time(),
+        "event": os.urandom(8).hex(),
+    }
+
+
+def key_of(scene_id: object) -> str:
+    return f"scene:{scene_id}"
+
+
+def merged(old: object, new: dict[str, object]) -> dict[str, object]:
+    """What one row says that stands for both edits: the newer one, with the older one's fields and first moment.
+
+    An empty list of fields means "unknown, look at everything", and stays so. A destroy is final.
+    """
+    if not isinstance(old, dict):
+        return new
+    both = dict(new)
+    ours, theirs = new.get("fields"), old.get("fields")
+    if isinstance(ours, list) and isinstance(theirs, list):
+        both["fields"] = sorted({str(f) for f in ours} | {str(f) for f in theirs}) if ours and theirs else []
+    if old.get("update_type") == "destroy":
+        both["update_type"] = "destroy"
+        both["data"] = old.get("data") or new.get("data")
+    elif old.get("update_type") == "create" and new.get("update_type") == "update":
+        both["update_type"] = "create"
+    both["enqueued_at"] = old.get("enqueued_at", new["enqueued_at"])
+    return both
+
+
+# ---- the one INSERT -------------------------------------------------------------------------------------------
+
+_WAITING = f"SELECT data FROM {TABLE} WHERE key = ? AND status < 2"
+
+_INSERT = f"""
+INSERT INTO {TABLE} (data, timestamp, status, key, checksum, due_at, decided_at) VALUES (?, ?, 0, ?, ?, ?, ?)
+ON CONFLICT (key) WHERE status < 2 DO UPDATE SET
+    data = excluded.data, checksum = excluded.checksum, generation = generation + 1, attempts = 0, deaths = 0,
+    due_at = min(due_at, excluded.due_at), decided_at = max(decided_at, excluded.decided_at)
+RETURNING _id, generation
+"""
+
+
+def insert(db: sqlite3.Connection, event: dict[str, object], now: float) -> tuple[int, int]:
+    """Queue one edit inside the caller's transaction: (row id, generation); generation 1 is a new row.
+
+    A row of the same scene that still waits takes the edit in and becomes due at once: it is the newer state that
+    will be read. A row already being worked on is left alone; its scene gets a new one.
+    """
+    key = key_of(event["scene_id"])
+    row = db.execute(_WAITING, (key,)).fetchone()
+    if row is not None:
+        event = merged(_decode(row[0]), event)
+    text = encode(event)
+    new = db.execute(_INSERT, (text, event["enqueued_at"], key, checksum(text), now, now)).fetchone()
+    return int(new[0]), int(new[1])
+
+
+def _decode(raw: object) -> object:
+    """A waiting row's payload, or None when it is not readable: the newer edit then stands alone."""
+    try:
+        return decode(raw.decode() if isinstance(raw, bytes) else str(raw))
+    except (ValueError, RecursionError):
+        return None
+
+
+# ---- the file -------------------------------------------------------------------------------------------------
+
+
+def connect(path: str, busy_ms: int = BUSY_MS) -> sqlite3.Connection:
+    """An open queue file of this version, with full durability, in autocommit mode.
+
+    Raises FileNotFoundError when there is none, NotOurs when it is of another version or not a queue, and
+    sqlite3.DatabaseError for the rest (locked, damaged, unreadable).
+    """
+    if not os.path.exists(path):  # SQLite would make an empty file
+        raise FileNotFoundError(path)
+    db = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
+    try:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if abs(version) != SCHEMA_VERSION:
+            raise NotOurs(f"{path} has layout {version}, this is PlexSync's layout {SCHEMA_VERSION}")
+        db.execute("PRAGMA synchronous=FULL")
+        if version < 0:
+            sync_folders(path)
+            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def create(path: str) -> None:
+    """Put a complete empty queue file in place, unless another process was faster.
+
+    Raises OSError or sqlite3.Error when that cannot be done; nothing half-made is ever found at ``path``.
+    """
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    beside = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        db = sqlite3.connect(beside, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version=-{SCHEMA_VERSION}; COMMIT;")
+        finally:
+            db.close()
+        _link(beside, path)
+    finally:
+        for name in (beside, beside + "-wal", beside + "-shm"):
+            if os.path.exists(name):
+                os.unlink(name)
+
+
+def _link(beside: str, path: str) -> None:
+    """``beside`` becomes ``path`` only if there is no ``path`` yet; losing that race is fine."""
+    try:
+        if hasattr(os, "link"):
+            os.link(beside, path)
+        else:  # Windows' rename refuses to replace
+            os.rename(beside, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        # A file system without hard links (FAT, some network shares). Only a rename is left there, which could
+        # replace a file made in this very moment; holding the lock of the same name keeps creators apart.
+        fd = os.open(path + ".making", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        try:
+            if not os.path.exists(path):
+                os.rename(beside, path)
+        finally:
+            os.close(fd)
+            os.unlink(path + ".making")
+
+
+def sync_folders(path: str) -> None:
+    """Make the names on the way to a file durable: its folder and the two above it."""
+    folder = os.path.dirname(os.path.abspath(path))
+    for _ in range(3):
+        sync_folder(folder)
+        folder = os.path.dirname(folder)
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder durable. Windows has no such call and journals them itself."""
+    if os.name == "nt":
+        return
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder we may pass through but not read cannot have been made by us
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != EINVAL:  # a file system that cannot sync a folder says so this way
+            raise
+    finally:
+        os.close(fd)
+
+
+# ---- the spool ------------------------------------------------------------------------------------------------
+
+
+def spool(data_dir: str, event: dict[str, object]) -> str:
+    """Keep one edit as a file of its own, durable on return; gives its path. Raises OSError when that fails too."""
+    folder = spool_folder(data_dir)
+    fresh = not os.path.isdir(folder)
+    if fresh:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    text = encode(event)
+    # The time in front keeps the order of edits; the checksum tells a half-written file from a whole one.
+    name = f"{time.time_ns():020d}-{event['event']}"
+    part, path = os.path.join(folder, name + ".part"), os.path.join(folder, name + ".json")
+    fd = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        try:
+            body = f'{{"checksum":{checksum(text)},"event":{text}}}\n'.encode("ascii")
+            while body:
+                body = body[os.write(fd, body) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(part, path)
+    except OSError:
+        try:
+            os.unlink(part)
+        except OSError:
+            pass
+        raise
+    sync_folder(folder)
+    if fresh:
+        sync_folders(folder)
+    return path
+
+
+def unspool(raw: bytes) -> dict[str, object] | None:
+    """The event in a spool file's bytes, or None when it is foreign, empty or half-written."""
+    try:
+        outer = decode(raw.decode("ascii"))
+        if not isinstance(outer, dict):
+            return None
+        event = outer["event"]
+        # encode() is deterministic and keeps the order of keys, so the text can be had back from the value.
+        whole = isinstance(event, dict) and checksum(encode(event)) == outer["checksum"]
+        known = whole and isinstance(event["scene_id"], int) and event["update_type"] in KINDS
+        return event if known and isinstance(event["event"], str) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
