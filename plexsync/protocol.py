@@ -138,7 +138,8 @@ class _Scan:
     parse_constant = float
 
 
-def _decoder() -> Callable[[str], object]:
+def decoder() -> Callable[[str], object]:
+    """``json.loads``: JSON text to values; ValueError or RecursionError when it is not JSON."""
     try:
         from _json import make_scanner
     except ImportError:  # another Python than CPython
@@ -162,34 +163,32 @@ def _decoder() -> Callable[[str], object]:
 
 
 def encoder() -> Callable[[object], str]:
-    """A function from values to compact JSON in ASCII, as ``json.dumps`` with the tightest separators.
+    """``json.dumps``: values to JSON in ASCII, lone surrogates included, keys in their order, no blanks.
 
-    It raises TypeError for what JSON cannot hold.
+    TypeError for a value JSON does not have, ValueError for NaN or a value that contains itself.
     """
     try:
-        from _json import make_encoder  # type: ignore[attr-defined]
+        from _json import encode_basestring_ascii, make_encoder
     except ImportError:
-        from json import dumps
+        from json import JSONEncoder
 
-        return lambda value: dumps(value, separators=(",", ":"))
+        return JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
     def refuse(value: object) -> object:
-        raise TypeError(f"JSON cannot hold a {type(value).__name__}")
+        raise TypeError(f"JSON has no {type(value).__name__}")
 
-    pieces = make_encoder(None, refuse, quote, None, ":", ",", False, False, True)
-    return lambda value: "".join(pieces(value, 0))
+    def encode(value: object) -> str:
+        if isinstance(value, str):
+            return encode_basestring_ascii(value)
+        # A dictionary for each call: it remembers the containers on the way, to notice one inside itself.
+        write = make_encoder({}, refuse, encode_basestring_ascii, None, ":", ",", False, False, False)
+        return "".join(write(value, 0))
 
-
-def _quoter() -> Callable[[str], str]:
-    try:
-        from _json import encode_basestring_ascii
-    except ImportError:
-        from json.encoder import py_encode_basestring_ascii as encode_basestring_ascii
-    return encode_basestring_ascii
+    return encode
 
 
-decode = _decoder()  # JSON text to values, as json.loads; ValueError or RecursionError when it is not JSON
-quote = _quoter()  # a string as JSON writes it, in ASCII, lone surrogates included
+decode = decoder()
+encode = encoder()
 
 
 def log(level: str, text: str) -> None:
@@ -220,16 +219,11 @@ def answer(output: object = None, error: str | None = None) -> None:
     """The one JSON object on stdout: ``{"error": …}`` when there is an error, else ``{"output": …}``.
 
     Call it once in a process and write nothing else there: Stash takes two values in a row for plain text.
-    A text is written without importing ``json``; any other output must be something ``json`` can write.
     """
-    if error is not None:
-        body = '{"error": ' + quote(error or "PlexSync failed and gave no reason.") + "}"
-    elif output is None or isinstance(output, str):
-        body = '{"output": ' + ("null" if output is None else quote(output)) + "}"
+    if error is None:
+        body = encode({"output": output})
     else:
-        from json import dumps
-
-        body = dumps({"output": output})
+        body = encode({"error": error or "PlexSync failed and gave no reason."})
     _write(1, body.encode("ascii") + b"\n")
 
 

@@ -218,10 +218,36 @@ def test_decode_agrees_with_json() -> None:
         assert protocol.decode(f" \n\t\r{json.dumps(value, indent=2)} ") == value
 
 
-def test_quote_is_ascii_json() -> None:
+def test_encode_agrees_with_json() -> None:
     text = 'é \ud800 \n \x00 \x7f \U0001f600 " \\ </script>'
-    assert json.loads(protocol.quote(text)) == text
-    assert protocol.quote(text).isascii()
+    for value in (
+        None,
+        True,
+        1,
+        -1.5e300,
+        0.1,
+        text,
+        [],
+        (),
+        [[], {}],
+        {"b": [1, {text: text}], "a": None},
+        10**400,
+    ):
+        assert protocol.encode(value) == json.dumps(value, separators=(",", ":"))
+        assert protocol.encode(value).isascii()
+
+
+def test_encode_refuses_what_json_does_not_have() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+    for value, error in (
+        ({1, 2}, TypeError),
+        (b"x", TypeError),
+        (float("nan"), ValueError),
+        (circle, ValueError),
+    ):
+        with pytest.raises(error):
+            protocol.encode({"a": value})
 
 
 def test_log_marks_every_line_and_leaves_out_empty_ones(capfd: pytest.CaptureFixture[str]) -> None:
@@ -331,10 +357,10 @@ def test_closed_streams_are_not_written(tmp_path: Path) -> None:
 
 def test_it_works_without_the_c_half_of_json() -> None:
     code = "import sys\nsys.modules['_json'] = None\nfrom plexsync import protocol as p\n"
-    code += "print(p.decode(' [1, \"a\"] '), p.quote('é'))\nprint(p.read_input(b'{').sentence)"
+    code += "print(p.decode(' [1, \"a\"] '), p.encode({'é': [1]}))\nprint(p.read_input(b'{').sentence)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()
-    assert first == "[1, 'a'] \"\\u00e9\""
+    assert first == "[1, 'a'] {\"\\u00e9\":[1]}"
     assert "not JSON" in second
 
 
