@@ -150,7 +150,7 @@ def test_a_connection_of_the_wrong_kind_is_none() -> None:
         (b" \n", "sent nothing"),
         (b"{", "not JSON"),
         (b"nonsense", "not JSON"),
-        (b'{"args": {}} {}', "more after its end"),
+        (b'{"args": {}} {}', "not JSON: Extra data"),
         (b'{"args": }', "not JSON"),
         (b'{"args": {"hookContext": {"title": "a\nb"}}}', "not JSON"),
         (b'{"args": {"mode": "\xff"}}', "not UTF-8"),

@@ -1,0 +1,19 @@
+"""What Stash runs: finds its package, whatever PYTHONPATH and the working directory hold, and calls it."""
+
+import os
+import sys
+
+here = os.path.dirname(os.path.realpath(__file__))
+vendor = os.path.join(here, "vendor")
+first = [here, vendor] if os.path.isdir(vendor) else [here]
+# Stash puts the folder above the plugin's on PYTHONPATH, which Python searches before its own library:
+# somebody else's json.py there would be our json. What is wanted from there is still found, at the end.
+extra = os.environ.get("PYTHONPATH")
+last = {os.path.abspath(path) for path in extra.split(os.pathsep)} if extra else set()
+rest = [path for path in sys.path if path not in first]
+sys.path[:] = [*first, *(path for path in rest if path not in last), *(path for path in rest if path in last)]
+
+from plexsync.__main__ import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())
