@@ -1,0 +1,406 @@
+"""The settings, each written once: the fields of ``Settings`` are the rows of the table.
+
+A row holds the key as Stash stores it, its default, unit, bounds, the name Stash displays and a sentence.
+``SETTINGS`` lists the rows for whoever draws or compares them (``PlexSync.yml``, the README,
+``test_map.py``).
+
+What Stash 0.30 makes of settings (``internal/manager/config/config.go``, the plugin panel of its UI): keys
+never touched are absent, there are no defaults, and the UI draws what is absent as ``""``, ``0`` or off. So
+an empty text and a 0 mean "the default" here, and every switch is off unless somebody turned it on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["STRING", "NUMBER", "BOOLEAN"]
+
+
+@dataclass(frozen=True)
+class PathPair:
+    """One line of the path map: what a path begins with in Stash, and in Plex."""
+
+    stash: str
+    plex: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table."""
+
+    key: str
+    kind: Kind
+    default: str | float | bool  # as Stash would store it
+    unit: str  # "" when it has none
+    name: str  # what Stash's settings page calls it
+    sentence: str  # what it does, without the default
+    least: float
+    most: float
+    secret: bool
+    needed: bool  # nothing can be synced without it
+
+    @property
+    def description(self) -> str:
+        """The sentence with unit and default, as Stash's settings page shows it."""
+        if self.kind != "NUMBER":
+            return self.sentence
+        return f"{self.sentence} Default: {self.default:g} {self.unit}."
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the settings, and what is used instead."""
+
+    key: str
+    sentence: str
+    blocking: bool = False  # nothing can be synced until it is put right
+
+
+def _row(
+    default: object,
+    name: str,
+    sentence: str,
+    *,
+    unit: str = "",
+    least: float = 1,
+    most: float = 1,
+    secret: bool = False,
+    needed: bool = False,
+) -> Any:
+    """A field of Settings that carries its row; a secret stays out of ``repr``."""
+    row = {"name": name, "sentence": sentence, "unit": unit, "least": least, "most": most}
+    return dataclasses.field(
+        default=default, repr=not secret, metadata={**row, "secret": secret, "needed": needed}
+    )
+
+
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, of the right type and within bounds. ``Settings()`` holds the defaults."""
+
+    plex_url: str = _row(
+        "", "Plex address", "Where Plex is, for example http://192.168.1.10:32400.", needed=True
+    )
+    plex_token: str = _row(
+        "",
+        "Plex token",
+        "The X-Plex-Token of the Plex server's owner (support.plex.tv, article 204059436, says where).",
+        secret=True,
+        needed=True,
+    )
+    plex_library: tuple[str, ...] = _row(
+        (),
+        "Plex libraries",
+        "Names of the Plex libraries to write to, separated by commas. Empty: every library of films or "
+        "other videos.",
+    )
+    path_map: tuple[PathPair, ...] = _row(
+        (),
+        "Path map",
+        "Where Stash and Plex see the same files under different paths: pairs like /data => /media, "
+        "separated by semicolons. Empty: both see the same paths.",
+    )
+    max_attempts: int = _row(
+        8,
+        "Attempts per scene",
+        "How often a scene that fails is tried before it becomes a dead letter. A server that is down "
+        "costs no attempt.",
+        unit="attempts",
+        most=1000,
+    )
+    retry_base_s: float = _row(
+        5,
+        "First retry after",
+        "Wait before the first retry of a scene that failed; it doubles with each further one.",
+        unit="seconds",
+        least=0.1,
+        most=3600,
+    )
+    retry_cap_s: float = _row(
+        600,
+        "Longest wait between retries",
+        "The wait between two retries never grows beyond this.",
+        unit="seconds",
+        least=0.1,
+        most=_DAY_S,
+    )
+    not_found_attempts: int = _row(
+        12,
+        "Looks for a scene Plex does not have",
+        "How often PlexSync looks for a file Plex has not scanned yet, at growing intervals up to an hour.",
+        unit="looks",
+        most=1000,
+    )
+    plex_timeout_s: float = _row(
+        30,
+        "Plex timeout",
+        "How long to wait for an answer from Plex.",
+        unit="seconds",
+        least=0.1,
+        most=600,
+    )
+    stash_timeout_s: float = _row(
+        30,
+        "Stash timeout",
+        "How long to wait for an answer from Stash.",
+        unit="seconds",
+        least=0.1,
+        most=600,
+    )
+    worker_linger_s: float = _row(
+        60,
+        "Worker stays for",
+        "How long the background worker waits for more edits before it ends.",
+        unit="seconds",
+        least=0.1,
+        most=_DAY_S,
+    )
+    history_keep: int = _row(
+        1000,
+        "Finished jobs to keep",
+        "How many finished jobs the queue remembers for its status.",
+        unit="jobs",
+        most=1_000_000,
+    )
+    keep_unlocked: bool = _row(
+        False,
+        "Leave fields unlocked (off by default)",
+        "Off: the fields PlexSync writes are locked in Plex, so that a metadata refresh keeps them. On: they "
+        "are not.",
+    )
+    plex_insecure: bool = _row(
+        False,
+        "Accept any Plex certificate (off by default)",
+        "On: talk to an https Plex address without checking its certificate.",
+    )
+
+
+def _kind(default: object) -> Kind:
+    if isinstance(default, bool):
+        return "BOOLEAN"
+    return "NUMBER" if isinstance(default, (int, float)) else "STRING"
+
+
+def _stored(default: Any) -> Any:
+    return "" if isinstance(default, tuple) else default
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    Setting(key=field.name, kind=_kind(field.default), default=_stored(field.default), **field.metadata)
+    for field in dataclasses.fields(Settings)
+)
+
+
+class _Wrong(Exception):
+    """Why a value is not usable, as the part of a sentence after the key."""
+
+
+def parse(values: object) -> tuple[Settings, tuple[Problem, ...]]:
+    """Settings from what Stash stores, with a Problem for each value that is missing though needed, or wrong.
+
+    Never raises, whatever it is given; a wrong value is replaced by its default, a number out of bounds by
+    the nearest bound. Unknown keys are ignored: an older or newer PlexSync may have left them.
+    """
+    problems: list[Problem] = []
+    if not isinstance(values, Mapping):
+        if values is not None:
+            problems.append(
+                Problem("", "The settings are not a list of names and values; defaults are used.")
+            )
+        values = {}
+    chosen: dict[str, Any] = {}
+    for row in SETTINGS:
+        given = values.get(row.key)
+        if given is None or given == "":
+            continue
+        try:
+            value, complaints = _READERS.get(row.key, _BY_KIND[row.kind])(row, given)
+        except _Wrong as why:
+            problems.append(Problem(row.key, f"{row.key} {why}; {_instead(row)}."))
+            continue
+        problems.extend(Problem(row.key, f"{row.key} {complaint}.") for complaint in complaints)
+        chosen[row.key] = value
+    settings = Settings(**chosen)
+    for row in SETTINGS:
+        if row.needed and not getattr(settings, row.key):
+            said = any(problem.key == row.key for problem in problems)
+            problems = [dataclasses.replace(p, blocking=True) if p.key == row.key else p for p in problems]
+            if not said:
+                problems.append(
+                    Problem(row.key, f"{row.key} is not set: {row.sentence}".rstrip(".") + ".", blocking=True)
+                )
+    return settings, tuple(problems)
+
+
+def _instead(row: Setting) -> str:
+    if row.needed:
+        return "it is needed, nothing is synced until it is set"
+    if row.kind == "STRING":
+        return "nothing is used instead"
+    shown = ("on" if row.default else "off") if row.kind == "BOOLEAN" else f"{row.default:g}"
+    return f"the default {shown} is used"
+
+
+Read = tuple[Any, list[str]]  # the value, and complaints that do not stop it from being used
+
+
+def _shown(value: object) -> str:
+    """A value of a setting that is no secret, short and on one line."""
+    text = repr(value) if isinstance(value, (str, int, float, bool)) else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _plain(row: Setting, given: object) -> str:
+    """Text that was stored as text, or as a number Stash took it for."""
+    if isinstance(given, bool) or not isinstance(given, (str, int, float)):
+        raise _Wrong(f"must be text, not a {type(given).__name__}")
+    try:
+        return str(given).strip()
+    except ValueError:  # an int of more digits than Python prints
+        raise _Wrong("must be text, not a huge number") from None
+
+
+def _number(row: Setting, given: object) -> Read:
+    wrong = _Wrong(f"must be a number, not {_shown_safely(given)}")
+    if isinstance(given, bool) or not isinstance(given, (str, int, float)):
+        raise wrong
+    try:
+        number = float(given)
+    except (ValueError, OverflowError):
+        raise wrong from None
+    if not math.isfinite(number):
+        raise wrong
+    if number == 0:
+        return row.default, []
+    complaints = []
+    bounded = min(max(number, row.least), row.most)
+    if bounded != number:
+        complaints.append(f"must be between {row.least:g} and {row.most:g} {row.unit}; {bounded:g} is used")
+    if row.least == int(row.least):  # a count, not a time
+        whole = max(round(bounded), 1)
+        if whole != bounded:
+            complaints.append(f"must be a whole number; {whole} is used")
+        return whole, complaints
+    return bounded, complaints
+
+
+def _shown_safely(given: object) -> str:
+    try:
+        return _shown(given)
+    except ValueError:
+        return "a huge number"
+
+
+_ON = frozenset({"true", "yes", "on", "1"})
+_OFF = frozenset({"false", "no", "off", "0"})
+
+
+def _switch(row: Setting, given: object) -> Read:
+    if isinstance(given, (bool, int, float)) and given in (0, 1):
+        return bool(given), []
+    word = given.strip().lower() if isinstance(given, str) else ""
+    if word in _ON or word in _OFF:
+        return word in _ON, []
+    raise _Wrong(f"must be on or off, not {_shown_safely(given)}")
+
+
+def _text(row: Setting, given: object) -> Read:
+    return _plain(row, given), []
+
+
+def _token(row: Setting, given: object) -> Read:
+    """A header value. Its text appears in no sentence."""
+    token = _plain(row, given)
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise _Wrong("holds characters no Plex token has; copy it again")
+    return token, []
+
+
+def _url(row: Setting, given: object) -> Read:
+    """``scheme://host[:port][/prefix]``. Never repeats what was given: people paste addresses with a token
+    inside."""
+    text = _plain(row, given)
+    if not text:
+        return "", []
+    if "://" not in text:
+        text = f"http://{text}"
+    example = "write it like http://192.168.1.10:32400"
+    try:
+        parts = urllib.parse.urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise _Wrong(f"is not an address; {example}") from None
+    if parts.scheme not in ("http", "https") or not host or not _hostlike(host):
+        raise _Wrong(f"is not an http or https address; {example}")
+    complaints = []
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        complaints.append(
+            "should hold only the address; what follows '?' or '#' and what precedes '@' is left out"
+        )
+    netloc = f"[{host}]" if ":" in host else host
+    netloc += f":{port}" if port else ""
+    path = "" if not parts.path.isascii() or not parts.path.isprintable() else parts.path.rstrip("/")
+    # The address a browser shows: Plex's own web client lives below /web.
+    path = path.split("/web/", 1)[0].removesuffix("/web")
+    return f"{parts.scheme}://{netloc}{path}", complaints
+
+
+def _hostlike(host: str) -> bool:
+    return not any(
+        letter.isspace() or letter in "<>\"'\\^`{|}%" or not letter.isprintable() for letter in host
+    )
+
+
+def _names(row: Setting, given: object) -> Read:
+    """Names separated by commas or line breaks, or a list of names; the first spelling of each counts."""
+    parts = (
+        list(given) if isinstance(given, (list, tuple)) else _plain(row, given).replace("\n", ",").split(",")
+    )
+    names: dict[str, str] = {}
+    for part in parts:
+        name = _plain(row, part)
+        if name:
+            names.setdefault(name.casefold(), name)
+    return tuple(names.values()), []
+
+
+def _pairs(row: Setting, given: object) -> Read:
+    """``/stash => /plex`` pairs separated by semicolons or line breaks; a list of such texts will do."""
+    if isinstance(given, (list, tuple)):
+        lines = [_plain(row, part) for part in given]
+    else:
+        lines = [_plain(row, given)]
+    pairs: list[PathPair] = []
+    complaints: list[str] = []
+    for line in "\n".join(lines).replace(";", "\n").splitlines():
+        if not line.strip():
+            continue
+        stash, arrow, plex = (part.strip() for part in line.partition("=>"))
+        if not arrow or not stash or not plex or "=>" in plex:
+            complaints.append(
+                f"has a pair that is not like /stash => /plex and is left out: {_shown(line.strip())}"
+            )
+            continue
+        pairs.append(PathPair(stash, plex))
+    return tuple(pairs), complaints
+
+
+_READERS: Mapping[str, Callable[[Setting, object], Read]] = {
+    "plex_url": _url,
+    "plex_token": _token,
+    "plex_library": _names,
+    "path_map": _pairs,
+}
+_BY_KIND: Mapping[Kind, Callable[[Setting, object], Read]] = {
+    "STRING": _text,
+    "NUMBER": _number,
+    "BOOLEAN": _switch,
+}

@@ -1,0 +1,177 @@
+"""What becomes of a job after an attempt: an outcome in, a decision out.
+
+    Synced Level Skipped Gone NoFile                -> Finish NotFound
+    -> Postpone, ever longer; Bury after ``not_found_attempts`` looks Ambiguous
+    -> Bury: a person must choose Failed  Unavailable NeedsAttention SettingProblem  -> Postpone, no attempt
+    used, for as long as it takes
+            Permanent                               -> Bury
+            Transient, and anything unforeseen      -> Postpone with backoff; Bury after ``max_attempts``
+
+The waits are equal-jitter exponential: half of the wait is certain, half is chance, so that jobs which failed
+together do not come back together and none comes back at once.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import ClassVar
+
+from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
+from plexsync.core.item import Item
+from plexsync.core.job import Job
+from plexsync.core.settings import Settings
+
+# Plex takes a file in minutes (a scan) to hours (a scheduled scan); 12 looks with these cover about five
+# hours.
+NOT_FOUND_BASE_S = 30.0
+NOT_FOUND_CAP_S = 3600.0
+# What only a person can put right is looked at again at this pace; "Process queue" looks at once.
+ATTENTION_HOLD_S = 60.0
+
+
+@dataclass(frozen=True)
+class Synced:
+    """Written to Plex: the fields that differed."""
+
+    fields: tuple[str, ...]
+    name: ClassVar[str] = "synced"
+
+
+@dataclass(frozen=True)
+class Level:
+    """Plex had all of it already; nothing was written."""
+
+    name: ClassVar[str] = "level"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A rule of the settings says not to sync this scene."""
+
+    reason: str
+    name: ClassVar[str] = "skipped"
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The scene is no longer in Stash."""
+
+    name: ClassVar[str] = "gone"
+
+
+@dataclass(frozen=True)
+class NoFile:
+    """The scene has no file, so Plex cannot have it; a file added later makes a job of its own."""
+
+    name: ClassVar[str] = "no_file"
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """No item in Plex has one of these files (paths as Plex would see them)."""
+
+    paths: tuple[str, ...]
+    name: ClassVar[str] = "not_found"
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """Several items in Plex have the file."""
+
+    candidates: tuple[Item, ...]
+    name: ClassVar[str] = "ambiguous"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An exception ended the attempt; ``traceback`` holds no secret."""
+
+    error: Exception
+    traceback: str = ""
+    name: ClassVar[str] = "failed"
+
+
+Outcome = Synced | Level | Skipped | Gone | NoFile | NotFound | Ambiguous | Failed
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The job is done."""
+
+    note: str
+
+
+@dataclass(frozen=True)
+class Postpone:
+    """The job waits until ``until`` (wall seconds); without ``uses_attempt`` the claim is not counted against
+    it."""
+
+    until: float
+    reason: str
+    uses_attempt: bool
+
+
+@dataclass(frozen=True)
+class Bury:
+    """The job becomes a dead letter; ``error_type`` is the class name of what ended it."""
+
+    error_type: str
+    message: str
+    traceback: str = ""
+
+
+Decision = Finish | Postpone | Bury
+
+
+def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: Settings) -> Decision:
+    """What to do with ``job``, whose ``attempts`` already counts the attempt that had this outcome."""
+    match outcome:
+        case Synced(fields):
+            return Finish("wrote " + ", ".join(fields))
+        case Level():
+            return Finish("nothing differed")
+        case Skipped(reason):
+            return Finish(reason)
+        case Gone():
+            return Finish("no longer in Stash")
+        case NoFile():
+            return Finish("has no file")
+        case NotFound(paths):
+            message = "No Plex item has the file " + " or ".join(paths) + "."
+            if job.attempts >= settings.not_found_attempts:
+                return Bury("NotFound", message)
+            wait_s = backoff_s(job.attempts, NOT_FOUND_BASE_S, NOT_FOUND_CAP_S, rng)
+            return Postpone(now + wait_s, message, uses_attempt=True)
+        case Ambiguous(candidates):
+            named = "; ".join(_named(item) for item in candidates)
+            return Bury("Ambiguous", f"{len(candidates)} Plex items have the file: {named}.")
+        case Failed(error, traceback):
+            return _after_failure(job, error, traceback, now, rng, settings)
+
+
+def _after_failure(
+    job: Job, error: Exception, traceback: str, now: float, rng: random.Random, settings: Settings
+) -> Decision:
+    message = str(error) or type(error).__name__
+    if isinstance(error, Unavailable):
+        return Postpone(now + settings.retry_base_s, message, uses_attempt=False)
+    if isinstance(error, (NeedsAttention, SettingProblem)):
+        return Postpone(now + ATTENTION_HOLD_S, message, uses_attempt=False)
+    if isinstance(error, Permanent) or job.attempts >= settings.max_attempts:
+        return Bury(type(error).__name__, message, traceback)
+    wait_s = backoff_s(job.attempts, settings.retry_base_s, settings.retry_cap_s, rng)
+    return Postpone(now + wait_s, message, uses_attempt=True)
+
+
+def backoff_s(attempts: int, base_s: float, cap_s: float, rng: random.Random) -> float:
+    """Seconds to wait after the ``attempts``-th failure: base, doubled each time, capped, half of it by
+    chance."""
+    doublings = min(max(attempts, 1) - 1, 40)  # 2**40 times any base is beyond any cap, and within a float
+    whole_s = min(base_s * 2.0**doublings, cap_s)
+    return whole_s / 2 + rng.random() * whole_s / 2
+
+
+def _named(item: Item) -> str:
+    files = ", ".join(item.files) or "no file"
+    return f"rating key {item.rating_key} in {item.section_title or item.section_id} ({files})"
