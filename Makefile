@@ -1,0 +1,50 @@
+# Each target makes what it needs: .venv/ with everything pyproject.toml names, then its own work.
+# `make demo ARGS=--serve` passes arguments on; `make test ARGS="-k protocol"` too.
+
+PYTHON ?= python3
+ARGS   ?=
+# One test process a core; the suites wait for sockets and processes more than they compute.
+JOBS   ?= auto
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+STAMP := $(VENV)/installed
+
+.PHONY: demo test scenarios bench bundle lint format clean
+
+demo: $(STAMP)
+	$(PY) -m scenarios demo $(ARGS)
+
+test: $(STAMP)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+scenarios: $(STAMP)
+	@mkdir -p build
+	$(PY) -m scenarios run --junit build/scenarios.xml --html build/scenarios.html --json build/scenarios.json $(ARGS)
+
+bench: $(STAMP)
+	@mkdir -p build
+	$(PY) -m scenarios bench --json build/bench.json $(ARGS)
+
+bundle: $(STAMP)
+	$(PY) tools/bundle.py $(ARGS)
+
+lint: $(STAMP)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+format: $(STAMP)
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean:
+	rm -rf build dist $(VENV)
+
+# Made again when pyproject.toml changes. The mark comes last, so an attempt that was cut short is made again too.
+$(STAMP): pyproject.toml tools/requirements.py
+	@$(PYTHON) -c 'import sys; sys.exit("PlexSync needs Python 3.11 or newer; try PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PY) -c pass 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(PY) tools/requirements.py test lint > $(VENV)/requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	@touch $@
