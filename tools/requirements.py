@@ -1,4 +1,4 @@
-"""Print the requirements of pyproject.toml and of the extras named, one a line: ``requirements.py test lint``.
+"""Print the requirements of pyproject.toml and of the extras named, for example: test lint.
 
 The Makefile installs from this list rather than the project itself: everything runs from the work tree, and
 neither an installed copy nor an editable install's import hook stands between a test and the code it tests.
