@@ -55,7 +55,9 @@ class SystemClock:
 class ManualClock:
     """Time that moves only when told; sleeping moves it, so a night passes in no time."""
 
-    def __init__(self, now: float = 1_700_000_000.0, monotonic: float = 1_000.0, boot: str = "boot-1") -> None:
+    def __init__(
+        self, now: float = 1_700_000_000.0, monotonic: float = 1_000.0, boot: str = "boot-1"
+    ) -> None:
         self.wall = now
         self.mono = monotonic
         self.boot = boot

@@ -7,7 +7,6 @@ no socket and reads no setting. What it must promise is small: when it answers w
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import time
 
@@ -88,7 +87,7 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
     """
     try:
         return _queue(data_dir, event)
-    except (sqlite3.Error, OSError) as error:
+    except (intake.QueueError, OSError) as error:
         queue_trouble = error
     try:
         intake.spool(data_dir, event)
@@ -103,15 +102,16 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
 
 def _queue(data_dir: str, event: dict[str, object]) -> str:
     path = intake.queue_file(data_dir)
-    try:
-        db = intake.connect(path)
-    except FileNotFoundError:
+    if not os.path.exists(path):
         intake.create(path)
-        db = intake.connect(path)
+    found = os.stat(path)
+    db = intake.connect(path)
     # Never closed on purpose: the last one to close a WAL file copies it back and syncs several times more, which the
     # worker does in its own time. The process is about to end.
     db.execute("BEGIN IMMEDIATE")
     try:
+        if not os.path.samestat(found, os.stat(path)):
+            raise OSError("the queue file was replaced at this very moment")
         _, generation = intake.insert(db, event, time.time())
         db.execute("COMMIT")
     except BaseException:
@@ -177,7 +177,15 @@ def _start(data_dir: str, lock_fd: int) -> None:
     would hold the user's save for as long as it lives.
     """
     script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "PlexSync.py")
-    command = [sys.executable, script, "worker", "--data", os.path.abspath(data_dir), "--lock-fd", str(lock_fd)]
+    command = [
+        sys.executable,
+        script,
+        "worker",
+        "--data",
+        os.path.abspath(data_dir),
+        "--lock-fd",
+        str(lock_fd),
+    ]
     log = os.path.join(data_dir, "plexsync.log")
     if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
         import subprocess
@@ -202,7 +210,12 @@ def _start(data_dir: str, lock_fd: int) -> None:
 
         with open(log, "ab") as out:
             subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=(lock_fd,), start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                pass_fds=(lock_fd,),
+                start_new_session=True,
             )
 
 

@@ -1,0 +1,942 @@
+"""The door to the queue: one SQLite file, persist-queue's SQLiteAckQueue underneath, leases and dead letters on top.
+
+What persist-queue 1.1 gives and what it lacks was measured, and each override below answers one finding:
+
+- its ``get`` is a SELECT and an UPDATE, so two processes get one row: ours is one statement (``_pop``);
+- its statuses know no owner, so ``auto_resume`` steals from the living and a late ``ack`` or ``nack`` undoes what
+  another did: a claim here carries a token, and whoever no longer holds it is refused (``StaleLease``);
+- it cannot wait: ``nack`` puts a row back at the head. Here a row has a time before which nobody claims it;
+- finished rows slow it down: partial indexes keep every statement's cost independent of them, and they are pruned;
+- its default rows are pickles: ours are JSON with a checksum, and nothing in the file can run code.
+
+Change the row, then move it: every move of a job is one transaction on this one file, the dead letter included, so a
+kill at any moment leaves the job in exactly one place. A commit that fails may still have landed; every move may be
+repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from persistqueue.sqlackqueue import AckStatus, SQLiteAckQueue
+
+from plexsync import intake, rescue
+from plexsync.clock import Clock, SystemClock
+from plexsync.core.job import Job
+from plexsync.intake import TABLE
+from plexsync.locks import FileLock
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+DEATHS_MAX = 3  # workers a job may take with it before it is buried as what kills them
+PRUNE_ROWS = 500  # finished rows deleted at once: some milliseconds in which no hook can write
+SPOOL_KEPT_S = 30 * 86400.0  # how long the ids of merged spool files are remembered
+HALF_WRITTEN_S = 60.0  # a spool file without its final name that is older than this has lost its writer
+
+
+class StaleLease(Exception):
+    """The job is no longer ours: its lease ran out and somebody else took it up. Nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many jobs are where; ``pending`` includes what lies in the spool."""
+
+    pending: int = 0
+    in_progress: int = 0
+    completed: int = 0  # finished rows still kept
+    failed: int = 0
+    dead: int = 0  # dead letters nobody has replayed
+    spooled: int = 0
+    waiting_later: int = 0  # of the pending, those postponed to a later time
+    next_due_at: float | None = None  # wall seconds at which the first pending row may be claimed
+    finished: int = 0  # over the life of the file
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A job that failed for good, with all that was known."""
+
+    id: int
+    job_id: int | None
+    scene_id: int | None
+    error_type: str
+    message: str
+    traceback: str
+    attempts: int
+    generation: int
+    enqueued_at: float | None
+    first_failed_at: float | None
+    failed_at: float
+    replayed_at: float | None
+    replayed_as: int | None
+    payload: object  # the job as it was queued; its raw text when it is not readable
+
+
+class _Json:
+    """persist-queue's serializer seam."""
+
+    @staticmethod
+    def dumps(value: object) -> str:
+        return intake.encode(value)
+
+    @staticmethod
+    def loads(raw: str | bytes) -> object:
+        return json.loads(raw)
+
+
+class LeasedAckQueue(SQLiteAckQueue):
+    """persist-queue's own queue over our file: its names and its JSON rows, our claims.
+
+    ``get(raw=True)`` gives ``{"pqid", "data", "timestamp"}`` as always; ``ack``, ``nack`` and ``ack_failed`` act only
+    while the claim made by this object still stands, and give None when it does not.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        super().__init__(os.path.dirname(store.path), auto_resume=False, serializer=_Json)
+
+    def _new_db_connection(self, path: str, multithreading: bool, timeout: float) -> sqlite3.Connection:
+        return self._store.db
+
+    def _count(self) -> int:
+        return self._store.counts().pending
+
+    def _ack_count_via_status(self, status: str) -> int:
+        counts = self._store.counts()
+        waiting = {AckStatus.inited: counts.pending, AckStatus.ready: counts.pending}
+        other = {
+            AckStatus.unack: counts.in_progress,
+            AckStatus.acked: counts.completed,
+            AckStatus.ack_failed: counts.failed,
+        }
+        return (waiting | other)[status]
+
+    @property
+    def size(self) -> int:
+        """Waiting jobs now, those of other processes too (persist-queue counts only its own)."""
+        return self._count()
+
+    def put(self, item: Any) -> int:
+        """Queue a job dict as ``sync_queue.enqueue`` makes it, or any other JSON value as a row of its own."""
+        row_id = self._store.put_payload(item)
+        self.put_event.set()
+        return row_id
+
+    def _pop(  # type: ignore[override]  # as SQLiteAckQueue, which differs from its own base
+        self, rowid: int | None = None, next_in_order: bool = False, raw: bool = False
+    ) -> Any:
+        with self.action_lock:
+            claimed = self._store.claim_row(row_id=None if next_in_order else rowid)
+            if claimed is None:
+                return None
+            job, payload, timestamp = claimed
+            self._unack_cache[job.id] = payload
+            return {"pqid": job.id, "data": payload, "timestamp": timestamp} if raw else payload
+
+    def _mark_ack_status(self, key: int, status: str) -> None:
+        job = self._store.held.get(key)
+        if job is None:
+            raise StaleLease(f"job {key} is not claimed by this queue")
+        if status == AckStatus.acked:
+            self._store.finish(job, "acknowledged")
+        elif status == AckStatus.ready:
+            self._store.postpone(job, self._store.clock.now(), "given back", uses_attempt=True)
+        else:
+            self._store.bury(job, "Failed", "marked as failed by its worker")
+
+    def ack(self, item: Any = None, id: int | None = None) -> int | None:
+        return self._unless_stale(super().ack, item, id)
+
+    def nack(self, item: Any = None, id: int | None = None) -> int | None:
+        return self._unless_stale(super().nack, item, id)
+
+    def ack_failed(self, item: Any = None, id: int | None = None) -> int | None:
+        return self._unless_stale(super().ack_failed, item, id)
+
+    def _unless_stale(self, act: Any, item: Any, id: int | None) -> int | None:
+        try:
+            done: int | None = act(item, id)
+        except StaleLease as stale:
+            log.warning("%s", stale)
+            return None
+        return done
+
+    def close(self) -> None:
+        """The connection belongs to the store, which closes it."""
+
+    __del__ = close
+
+
+class Store:
+    """The queue of one data folder.
+
+    Raises rescue.Refused when the file was made by a newer PlexSync, sqlite3.Error and OSError when it cannot be
+    opened or made. A damaged or foreign file is set aside first, see ``rescue``; ``troubles`` then says so.
+    Safe to use from several threads of a process and from several processes.
+    """
+
+    def __init__(
+        self, data_dir: str | os.PathLike[str], clock: Clock | None = None, busy_s: float = 10.0
+    ) -> None:
+        self.data_dir = os.fspath(data_dir)
+        self.path = intake.queue_file(self.data_dir)
+        self.clock: Clock = clock or SystemClock()
+        self.held: dict[int, Job] = {}  # what this object has claimed and not yet closed, by row id
+        self.owner = f"{os.getpid()}-{os.urandom(6).hex()}"
+        self._owner_lock: FileLock | None = None
+        self._mutex = threading.RLock()
+        self._busy_ms = int(busy_s * 1000)
+        self._last_now = self.clock.now()
+        self.troubles: list[str] = []
+        self.db = self._open()
+        self.queue = LeasedAckQueue(self)
+
+    # ---- opening and closing ----
+
+    def _open(self) -> sqlite3.Connection:
+        self.troubles += rescue.make_usable(self.path, self.clock.now())
+        for trouble in self.troubles:
+            log.error("%s", trouble)
+        db = intake.connect(self.path, self._busy_ms)
+        self._identity = _identity(self.path)
+        with self._mutex:
+            db.execute("BEGIN IMMEDIATE")
+            # Times decided in what is now the future: the clock was set back while nobody looked.
+            now = self.clock.now()
+            db.execute(
+                f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND decided_at > ?1",
+                (now,),
+            )
+            db.execute("COMMIT")
+        return db
+
+    def reopen_if_replaced(self) -> bool:
+        """Open the file anew when another one lies in its place (deleted, restored from a backup); True if so."""
+        if _identity(self.path) == self._identity:
+            return False
+        with self._mutex:
+            log.error(
+                "the queue file %s was replaced or deleted while in use; opening what is there now", self.path
+            )
+            self.db.close()
+            self.held.clear()
+            self.db = self._open()
+            self.queue = LeasedAckQueue(self)
+        return True
+
+    def close(self) -> None:
+        """Let go of the file. What this object still holds becomes free for others at once."""
+        with self._mutex:
+            self.db.close()
+            if self._owner_lock is not None:
+                self._owner_lock.release()
+                _unlink(self._owner_lock.path)
+                self._owner_lock = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_owner_lock", None) is not None:
+            self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction; rolled back when anything in it fails."""
+        with self._mutex:
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+
+    # ---- putting ----
+
+    def put(
+        self,
+        scene_id: int,
+        update_type: str = "sync",
+        fields: Iterable[str] = (),
+        data: dict[str, object] | None = None,
+    ) -> tuple[int, int]:
+        """Queue a look at one scene: (row id, generation). Generation above 1: it joined a row that waits already."""
+        event = intake.new_event(scene_id, update_type, sorted(fields), data, self.clock.now())
+        with self._transaction() as db:
+            return intake.insert(db, event, self.clock.now())
+
+    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync") -> int:
+        """Queue many scenes in one transaction; how many were not waiting already."""
+        now = self.clock.now()
+        with self._transaction() as db:
+            rows = [
+                intake.insert(db, intake.new_event(scene_id, update_type, [], now=now), now)
+                for scene_id in scene_ids
+            ]
+        return sum(generation == 1 for _, generation in rows)
+
+    def put_payload(self, payload: object) -> int:
+        """Queue whatever JSON holds; a job dict that names its scene joins the scene's waiting row."""
+        now = self.clock.now()
+        if isinstance(payload, dict) and _is_id(payload.get("scene_id")):
+            event = {**intake.new_event(0, "sync", [], now=now), **payload}
+            with self._transaction() as db:
+                return intake.insert(db, event, now)[0]
+        text = intake.encode(payload)
+        with self._transaction() as db:
+            row = db.execute(
+                f"INSERT INTO {TABLE} (data, timestamp, status, checksum, due_at, decided_at)"
+                " VALUES (?1, ?2, 0, ?3, ?2, ?2) RETURNING _id",
+                (text, now, intake.checksum(text)),
+            ).fetchone()
+        return int(row[0])
+
+    # ---- claiming ----
+
+    def claim(self, lease_s: float = LEASE_S) -> Job | None:
+        """The job that has been due longest, leased to us; None when nothing is due.
+
+        A damaged row met on the way is buried with its bytes and its neighbours go on. Scenes being worked on by
+        somebody wait for that to end, so the jobs of one scene never overlap.
+        """
+        while (claimed := self.claim_row(lease_s)) is not None:
+            job, _, _ = claimed
+            if job.scene_id:
+                return job
+            self.bury(
+                job, "NotAJob", "the row names no scene; it was put here by something other than PlexSync"
+            )
+        return None
+
+    def claim_row(
+        self, lease_s: float = LEASE_S, row_id: int | None = None
+    ) -> tuple[Job, object, float] | None:
+        """Claim as ``claim`` does, or one waiting row by its id: the job, its whole payload, and when it was put."""
+        self._take_owner_lock()
+        self._notice_clock()
+        token = os.urandom(8).hex()
+        now = self.clock.now()
+        while True:
+            which = "_id = :row" if row_id is not None else "due_at <= :now"
+            with self._mutex:
+                row = self.db.execute(
+                    f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = :owner, token = :token,"
+                    " lease_boot = :boot, lease_until = :until"
+                    f" WHERE _id = (SELECT _id FROM {TABLE} AS waiting WHERE status < 2 AND {which} AND NOT EXISTS"
+                    f" (SELECT 1 FROM {TABLE} AS busy WHERE busy.status = 2 AND busy.key = waiting.key)"
+                    " ORDER BY due_at, _id LIMIT 1)"
+                    " RETURNING _id, data, timestamp, checksum, key, generation, attempts, due_at, first_failed_at,"
+                    " last_error",
+                    {
+                        "row": row_id,
+                        "now": now,
+                        "owner": self.owner,
+                        "token": token,
+                        "boot": self.clock.boot,
+                        "until": self.clock.monotonic() + lease_s,
+                    },
+                ).fetchone()
+            if row is None:
+                return None
+            job, payload, damage = _read_row(row, token)
+            self.held[job.id] = job
+            if damage is None:
+                return job, payload, float(row[2] or 0.0)
+            log.error("row %s of the queue is damaged (%s); it is a dead letter now", job.id, damage)
+            self.bury(job, "DamagedRow", damage)
+
+    def heartbeat(self, job: Job, lease_s: float = LEASE_S) -> None:
+        """The lease runs from now again. Raises StaleLease."""
+        with self._transaction() as db:
+            _changed(
+                job,
+                db.execute(
+                    f"UPDATE {TABLE} SET lease_boot = ?, lease_until = ? WHERE _id = ? AND status = 2 AND token = ?",
+                    (self.clock.boot, self.clock.monotonic() + lease_s, job.id, job.token),
+                ),
+            )
+
+    # ---- closing; all raise StaleLease and then have changed nothing ----
+
+    def finish(self, job: Job, note: str = "") -> None:
+        """The job is done; ``note`` says how, in a word or two."""
+        with self._closing(job) as db:
+            self._end(db, job, note, "finished")
+
+    def postpone(self, job: Job, until: float, reason: str, uses_attempt: bool) -> None:
+        """The job waits until the wall time ``until``. A newer edit of its scene that waits already takes its place."""
+        with self._closing(job) as db:
+            if self._newer_waits(db, job):
+                self._end(db, job, f"superseded ({reason})", "superseded")
+                return
+            now = self.clock.now()
+            _changed(
+                job,
+                db.execute(
+                    f"UPDATE {TABLE} SET status = 1, due_at = ?, decided_at = ?, last_error = ?, deaths = 0,"
+                    " attempts = attempts - ?, first_failed_at = coalesce(first_failed_at, ?),"
+                    " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL"
+                    " WHERE _id = ? AND status = 2 AND token = ?",
+                    (until, now, reason, 0 if uses_attempt else 1, now, job.id, job.token),
+                ),
+            )
+
+    def give_back(self, job: Job) -> None:
+        """The job is as it was before we claimed it; for a worker that stops."""
+        with self._closing(job) as db:
+            if self._newer_waits(db, job):
+                self._end(db, job, "superseded", "superseded")
+                return
+            _changed(
+                job,
+                db.execute(
+                    f"UPDATE {TABLE} SET status = 1, attempts = attempts - 1,"
+                    " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL"
+                    " WHERE _id = ? AND status = 2 AND token = ?",
+                    (job.id, job.token),
+                ),
+            )
+
+    def bury(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
+        """The job failed for good: row and dead letter in one transaction. The letter's id.
+
+        None, and no letter, when a newer edit of the same scene waits: that one is what counts now.
+        """
+        with self._closing(job) as db:
+            if self._newer_waits(db, job):
+                self._end(db, job, f"superseded ({error_type})", "superseded")
+                return None
+            return self._bury(db, job.id, job.token, error_type, message, traceback)
+
+    @contextmanager
+    def _closing(self, job: Job) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._transaction() as db:
+                yield db
+        except StaleLease:
+            self.held.pop(job.id, None)
+            raise
+        self.held.pop(job.id, None)
+
+    def _newer_waits(self, db: sqlite3.Connection, job: Job) -> bool:
+        return (
+            db.execute(
+                f"SELECT 1 FROM {TABLE} WHERE status < 2 AND key = (SELECT key FROM {TABLE} WHERE _id = ?)",
+                (job.id,),
+            ).fetchone()
+            is not None
+        )
+
+    def _end(self, db: sqlite3.Connection, job: Job, note: str, tally: str) -> None:
+        _changed(
+            job,
+            db.execute(
+                f"UPDATE {TABLE} SET status = 5, finished_at = ?, note = ?,"
+                " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL"
+                " WHERE _id = ? AND status = 2 AND token = ?",
+                (self.clock.now(), note, job.id, job.token),
+            ),
+        )
+        db.execute("UPDATE tally SET value = value + 1 WHERE name = ?", (tally,))
+
+    def _bury(
+        self, db: sqlite3.Connection, row_id: int, token: str, error_type: str, message: str, traceback: str
+    ) -> int:
+        now = self.clock.now()
+        letter = db.execute(
+            "INSERT INTO dead_letters (job_id, key, scene_id, data, error_type, message, traceback, attempts,"
+            " generation, enqueued_at, first_failed_at, failed_at)"
+            " SELECT _id, key, CAST(substr(key, 7) AS INTEGER), data, ?, ?, ?, attempts, generation, timestamp,"
+            f" coalesce(first_failed_at, ?), ? FROM {TABLE} WHERE _id = ? AND status = 2 AND token = ? RETURNING id",
+            (error_type, message, traceback, now, now, row_id, token),
+        ).fetchone()
+        if letter is None:
+            raise StaleLease(f"job {row_id} is no longer ours")
+        db.execute(
+            f"UPDATE {TABLE} SET status = 9, finished_at = ?, note = ?, last_error = ?,"
+            " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL WHERE _id = ?",
+            (now, error_type, message, row_id),
+        )
+        return int(letter[0])
+
+    # ---- recovery ----
+
+    def _take_owner_lock(self) -> None:
+        """From the first claim on, a lock that is free exactly when this process is gone says whether we live."""
+        if self._owner_lock is None:
+            folder = os.path.join(self.data_dir, "owners")
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            lock = FileLock(os.path.join(folder, self.owner + ".lock"))
+            lock.take()
+            self._owner_lock = lock
+
+    def recover(self) -> int:
+        """Give back what the dead and the expired held, and bury what keeps killing workers; how many rows moved.
+
+        An owner is dead when its lock is free; it is expired when its lease ran out in monotonic time or in an
+        earlier boot of the machine. What a living owner holds is never touched before its lease is over.
+        """
+        moved = 0
+        held = self.db.execute(
+            f"SELECT _id, owner, token, lease_boot, lease_until FROM {TABLE} WHERE status = 2"
+        ).fetchall()
+        dead: dict[str, bool] = {}
+        for row_id, owner, token, boot, until in held:
+            if owner == self.owner:
+                continue
+            expired = boot != self.clock.boot or until is None or until < self.clock.monotonic()
+            if not expired:
+                if owner not in dead:
+                    dead[owner] = self._is_dead(owner)
+                if not dead[owner]:
+                    continue
+            moved += self._take_back(row_id, token)
+        self._sweep_owners()
+        return moved
+
+    def _take_back(self, row_id: int, token: str | None) -> int:
+        with self._transaction() as db:
+            row = db.execute(
+                f"SELECT deaths, key FROM {TABLE} WHERE _id = ? AND status = 2 AND token IS ?",
+                (row_id, token),
+            ).fetchone()
+            if row is None:
+                return 0  # somebody was faster
+            deaths, key = int(row[0]) + 1, row[1]
+            if token is None:  # claimed by plain persist-queue, which knows no leases
+                token = os.urandom(8).hex()
+                db.execute(f"UPDATE {TABLE} SET token = ? WHERE _id = ?", (token, row_id))
+            newer = db.execute(f"SELECT 1 FROM {TABLE} WHERE status < 2 AND key = ?", (key,)).fetchone()
+            if newer is not None:
+                self._end(
+                    db, Job(row_id, 0, "sync", token=token), "superseded (its worker died)", "superseded"
+                )
+            elif deaths >= DEATHS_MAX:
+                log.error("job %s took %s workers with it; it is a dead letter now", row_id, deaths)
+                self._bury(
+                    db,
+                    row_id,
+                    token,
+                    "WorkerDied",
+                    f"worker died: {deaths} workers in a row ended while holding it",
+                    "",
+                )
+            else:
+                now = self.clock.now()
+                db.execute(
+                    f"UPDATE {TABLE} SET status = 1, deaths = ?, due_at = min(due_at, ?), decided_at = ?,"
+                    " last_error = 'its worker died or lost its lease',"
+                    " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL WHERE _id = ?",
+                    (deaths, now, now, row_id),
+                )
+        return 1
+
+    def _is_dead(self, owner: str | None) -> bool:
+        path = os.path.join(self.data_dir, "owners", f"{owner}.lock")
+        if owner is None or not os.path.exists(path):
+            return True
+        lock = FileLock(path)
+        try:
+            return lock.take()
+        except OSError:
+            return False  # cannot tell; the lease will
+        finally:
+            lock.release()
+
+    def _sweep_owners(self) -> None:
+        """Lock files of the dead are litter once nothing names them."""
+        folder = os.path.join(self.data_dir, "owners")
+        if not os.path.isdir(folder):
+            return
+        for name in os.listdir(folder):
+            owner = name.removesuffix(".lock")
+            if owner != self.owner and self._is_dead(owner):
+                _unlink(os.path.join(folder, name))
+
+    def _notice_clock(self) -> None:
+        """When the wall clock went back, what was to wait until a time now far away is due at once."""
+        now = self.clock.now()
+        if now < self._last_now:
+            with self._transaction() as db:
+                db.execute(
+                    f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND decided_at > ?1",
+                    (now,),
+                )
+        self._last_now = now
+
+    def release_due(self, reason_like: str | None = None) -> int:
+        """Make postponed rows due now, all or those whose last error contains a text; how many."""
+        now = self.clock.now()
+        with self._transaction() as db:
+            return db.execute(
+                f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND due_at > ?1"
+                " AND (?2 IS NULL OR instr(last_error, ?2))",
+                (now, reason_like),
+            ).rowcount
+
+    # ---- the spool ----
+
+    def spool_files(self) -> list[str]:
+        folder = intake.spool_folder(self.data_dir)
+        try:
+            return sorted(name for name in os.listdir(folder) if name.endswith(".json"))
+        except FileNotFoundError:
+            return []
+
+    def merge_spool(self) -> int:
+        """Bring spooled edits into the queue, each event id once; how many came in.
+
+        The event and its id go in with one transaction, then the file goes. Killed in between, the file is met again
+        and its id is known. What is not ours is moved to ``spool/aside``, never deleted.
+        """
+        folder = intake.spool_folder(self.data_dir)
+        came = 0
+        for name in self.spool_files():
+            path = os.path.join(folder, name)
+            try:
+                with open(path, "rb") as file:
+                    raw = file.read()
+            except FileNotFoundError:
+                continue  # another merger had it
+            event = intake.unspool(raw)
+            if event is None:
+                self._set_aside(path, "is not an event PlexSync wrote, or was cut short")
+                continue
+            with self._transaction() as db:
+                fresh = db.execute(
+                    "INSERT OR IGNORE INTO spooled VALUES (?, ?)", (event["event"], self.clock.now())
+                ).rowcount
+                if fresh and not self._is_queued(db, event):
+                    intake.insert(db, event, self.clock.now())
+                    came += 1
+            _unlink(path)
+        self._set_half_written_aside(folder)
+        return came
+
+    def _is_queued(self, db: sqlite3.Connection, event: Mapping[str, object]) -> bool:
+        """Whether the hook's own INSERT, whose commit seemed to fail, is there after all."""
+        row = db.execute(
+            f"SELECT data FROM {TABLE} WHERE status < 2 AND key = ?", (intake.key_of(event["scene_id"]),)
+        ).fetchone()
+        return row is not None and f'"event":"{event["event"]}"' in str(row[0])
+
+    def _set_half_written_aside(self, folder: str) -> None:
+        if not os.path.isdir(folder):
+            return
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            try:
+                stale = not name.endswith(".json") and os.path.isfile(path)
+                stale = stale and self.clock.now() - os.path.getmtime(path) > HALF_WRITTEN_S
+            except FileNotFoundError:
+                continue
+            if stale:
+                self._set_aside(path, "was never finished by its writer")
+
+    def _set_aside(self, path: str, why: str) -> None:
+        aside = os.path.join(os.path.dirname(path), "aside")
+        os.makedirs(aside, exist_ok=True)
+        log.error("spool file %s %s; it was moved to %s", path, why, aside)
+        with suppress(FileNotFoundError):  # another merger had it
+            os.replace(path, os.path.join(aside, os.path.basename(path)))
+
+    # ---- dead letters ----
+
+    def add_dead_letter(
+        self, payload: object, error_type: str, message: str, traceback: str = "", attempts: int = 0
+    ) -> int:
+        """A letter for a job that is not in the queue (the original plan's ``DeadLetterQueue.add``)."""
+        now = self.clock.now()
+        scene_id = payload.get("scene_id") if isinstance(payload, dict) else None
+        with self._transaction() as db:
+            row = db.execute(
+                "INSERT INTO dead_letters (key, scene_id, data, error_type, message, traceback, attempts, failed_at,"
+                " first_failed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) RETURNING id",
+                (
+                    intake.key_of(scene_id) if _is_id(scene_id) else None,
+                    scene_id if _is_id(scene_id) else None,
+                    intake.encode(payload),
+                    error_type,
+                    message,
+                    traceback,
+                    attempts,
+                    now,
+                ),
+            ).fetchone()
+        return int(row[0])
+
+    def dead_letters(
+        self, limit: int = 100, error_type: str | None = None, replayed: bool = False
+    ) -> list[DeadLetter]:
+        """The newest first; those already replayed only when asked for."""
+        rows = self.db.execute(
+            f"SELECT {_LETTER} FROM dead_letters WHERE (?1 IS NULL OR error_type = ?1)"
+            " AND (?2 OR replayed_at IS NULL) ORDER BY failed_at DESC, id DESC LIMIT ?3",
+            (error_type, replayed, limit),
+        )
+        return [_letter(row) for row in rows]
+
+    def dead_letter(self, letter_id: int) -> DeadLetter | None:
+        row = self.db.execute(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (letter_id,)).fetchone()
+        return None if row is None else _letter(row)
+
+    def dead_by_type(self) -> dict[str, int]:
+        rows = self.db.execute(
+            "SELECT error_type, count(*) FROM dead_letters WHERE replayed_at IS NULL GROUP BY error_type "
+            " ORDER BY 2 DESC, 1"
+        )
+        return {str(name): int(number) for name, number in rows}
+
+    def replay(self, ids: Iterable[int] | None = None, error_type: str | None = None) -> int:
+        """Queue dead letters again, in one transaction: those of ``ids``, of one error type, or all; how many.
+
+        A letter is replayed once and stays as history. Since a job is only a note to look at a scene, an old letter
+        can never put older data over newer. A letter whose payload is damaged or names no scene stays where it is.
+        """
+        wanted = None if ids is None else set(ids)
+        now = self.clock.now()
+        done = 0
+        with self._transaction() as db:
+            rows = db.execute(
+                f"SELECT {_LETTER} FROM dead_letters WHERE replayed_at IS NULL AND (?1 IS NULL OR error_type = ?1)",
+                (error_type,),
+            ).fetchall()
+            for letter in map(_letter, rows):
+                payload = letter.payload
+                if wanted is not None and letter.id not in wanted:
+                    continue
+                if not isinstance(payload, dict) or not _is_id(payload.get("scene_id")):
+                    log.warning("dead letter %s cannot be replayed: its payload names no scene", letter.id)
+                    continue
+                event = {**intake.new_event(0, "sync", [], now=now), **payload}
+                row_id, _ = intake.insert(db, event, now)
+                db.execute(
+                    "UPDATE dead_letters SET replayed_at = ?, replayed_as = ? WHERE id = ?",
+                    (now, row_id, letter.id),
+                )
+                db.execute(
+                    f"UPDATE {TABLE} SET status = 5, note = 'replayed' WHERE _id = ? AND status = 9",
+                    (letter.job_id,),
+                )
+                done += 1
+        return done
+
+    def purge_dead(self, older_than_s: float) -> int:
+        """Delete letters that failed longer ago than that, replayed ones too; how many."""
+        return self._drop_letters("failed_at < ?", (self.clock.now() - older_than_s,))
+
+    def clear_dead(self) -> int:
+        """Delete every letter that nobody has replayed; how many."""
+        return self._drop_letters("replayed_at IS NULL", ())
+
+    def _drop_letters(self, which: str, values: tuple[object, ...]) -> int:
+        with self._transaction() as db:
+            db.execute(
+                f"DELETE FROM {TABLE} WHERE status = 9 AND _id IN (SELECT job_id FROM dead_letters WHERE {which})",
+                values,
+            )
+            return db.execute(f"DELETE FROM dead_letters WHERE {which}", values).rowcount
+
+    # ---- looking, clearing, keeping small ----
+
+    def counts(self) -> Counts:
+        """How many jobs are where, at one instant."""
+        now = self.clock.now()
+        row = self.db.execute(
+            f"SELECT (SELECT count(*) FROM {TABLE} WHERE status < 2),"
+            f" (SELECT count(*) FROM {TABLE} WHERE status < 2 AND due_at > ?1),"
+            f" (SELECT min(due_at) FROM {TABLE} WHERE status < 2),"
+            f" (SELECT count(*) FROM {TABLE} WHERE status = 2),"
+            f" (SELECT count(*) FROM {TABLE} WHERE status = 9),"
+            " (SELECT value FROM tally WHERE name = 'kept'),"
+            " (SELECT value FROM tally WHERE name = 'finished'),"
+            " (SELECT count(*) FROM dead_letters WHERE replayed_at IS NULL)",
+            (now,),
+        ).fetchone()
+        spooled = len(self.spool_files())
+        return Counts(
+            pending=row[0] + spooled,
+            waiting_later=row[1],
+            next_due_at=now if spooled else row[2],
+            in_progress=row[3],
+            failed=row[4],
+            completed=row[5],
+            finished=row[6],
+            dead=row[7],
+            spooled=spooled,
+        )
+
+    def data_version(self) -> int:
+        """A number that differs from the last one when another connection has written; costs microseconds."""
+        return int(self.db.execute("PRAGMA data_version").fetchone()[0])
+
+    def waiting(self, limit: int = 100) -> list[Job]:
+        """The first waiting jobs in the order in which they become due."""
+        rows = self.db.execute(
+            f"SELECT _id, data, timestamp, checksum, key, generation, attempts, due_at, first_failed_at, last_error"
+            f" FROM {TABLE} WHERE status < 2 ORDER BY due_at, _id LIMIT ?",
+            (limit,),
+        ).fetchall()
+        return [_read_row(row, "")[0] for row in rows]
+
+    def clear_waiting(self) -> int:
+        """Forget every waiting job, spooled ones too; how many. What a worker holds goes on."""
+        self.merge_spool()
+        with self._transaction() as db:
+            return db.execute(f"DELETE FROM {TABLE} WHERE status < 2").rowcount
+
+    def prune(self, keep: int) -> int:
+        """Delete the oldest finished rows beyond ``keep``, at most PRUNE_ROWS at a time; how many."""
+        over = int(self.db.execute("SELECT value FROM tally WHERE name = 'kept'").fetchone()[0]) - keep
+        if over <= 0:
+            return 0
+        with self._transaction() as db:
+            db.execute("DELETE FROM spooled WHERE merged_at < ?", (self.clock.now() - SPOOL_KEPT_S,))
+            return db.execute(
+                f"DELETE FROM {TABLE} WHERE _id IN"
+                f" (SELECT _id FROM {TABLE} WHERE status = 5 ORDER BY finished_at LIMIT ?)",
+                (min(over, PRUNE_ROWS),),
+            ).rowcount
+
+    def tidy(self) -> None:
+        """Copy the write-ahead log back and cut it to nothing, so that it cannot grow for ever; for an idle moment."""
+        with self._mutex:
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    # ---- what the worker remembers between its lives ----
+
+    def load_breaker(self, server: str) -> dict[str, Any] | None:
+        row = self.db.execute("SELECT state FROM breakers WHERE server = ?", (server,)).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def save_breaker(self, server: str, state: Mapping[str, Any]) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO breakers VALUES (?1, ?2) ON CONFLICT (server) DO UPDATE SET state = ?2",
+                (server, intake.encode(dict(state))),
+            )
+
+    def load_state(self, name: str) -> str | None:
+        row = self.db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def save_state(self, name: str, value: str) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO state VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value)
+            )
+
+    def open_outage(self, server: str, cause: str) -> None:
+        """One record an outage: begun once, however many failures it has."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO outages (server, cause, started_at) SELECT ?1, ?2, ?3"
+                " WHERE NOT EXISTS (SELECT 1 FROM outages WHERE server = ?1 AND ended_at IS NULL)",
+                (server, cause, self.clock.now()),
+            )
+
+    def close_outage(self, server: str) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE outages SET ended_at = ?1, waiting ="
+                f" (SELECT count(*) FROM {TABLE} WHERE status < 2) WHERE server = ?2 AND ended_at IS NULL",
+                (self.clock.now(), server),
+            )
+
+    def outages(self, limit: int = 1000) -> list[dict[str, Any]]:
+        """The newest first: server, cause, started_at, ended_at (None while it lasts), waiting (jobs at its end)."""
+        rows = self.db.execute(
+            "SELECT server, cause, started_at, ended_at, waiting FROM outages ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            dict(zip(("server", "cause", "started_at", "ended_at", "waiting"), row, strict=True))
+            for row in rows
+        ]
+
+
+_LETTER = (
+    "id, job_id, scene_id, error_type, message, traceback, attempts, generation, enqueued_at, first_failed_at,"
+    " failed_at, replayed_at, replayed_as, data"
+)
+
+
+def _letter(row: tuple[Any, ...]) -> DeadLetter:
+    raw = row[-1]
+    text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
+    try:
+        payload: object = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        payload = text
+    values: list[Any] = [*row[:-1], payload]
+    return DeadLetter(*values)
+
+
+def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None]:
+    """The job in a row, its payload, and what is wrong with it, if anything."""
+    row_id, raw, timestamp, checksum, key, generation, attempts, due_at, first_failed_at, last_error = row
+    payload: object = None
+    damage = None
+    try:
+        if checksum is not None and intake.checksum(raw) != checksum:
+            damage = "its checksum does not fit its data"
+        payload = json.loads(raw)
+    except (TypeError, ValueError, RecursionError, AttributeError) as error:
+        damage = damage or f"its data is not JSON: {error}"
+    said = payload if isinstance(payload, dict) else {}
+    scene_id: Any = said.get("scene_id")
+    fields = said.get("fields")
+    if damage is None and key is not None and key != intake.key_of(scene_id):
+        damage = f"its key {key} does not fit its data"
+    job = Job(
+        id=row_id,
+        scene_id=scene_id if _is_id(scene_id) else 0,
+        update_type=str(said.get("update_type", "sync")),
+        fields=tuple(map(str, fields)) if isinstance(fields, list) else (),
+        generation=generation,
+        attempts=attempts,
+        token=token,
+        enqueued_at=float(timestamp or 0.0),
+        due_at=due_at,
+        first_failed_at=first_failed_at,
+        last_error=last_error,
+    )
+    return job, payload, damage
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _changed(job: Job, cursor: sqlite3.Cursor) -> None:
+    if cursor.rowcount != 1:
+        raise StaleLease(f"job {job.id} is no longer ours")
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Which file lies at this path now."""
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        return (0, 0)
+    return (stat.st_dev, stat.st_ino)
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
