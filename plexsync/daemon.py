@@ -1,0 +1,143 @@
+"""The background process: one worker a data folder, started by a hook or a task, gone when there is nothing to do.
+
+It holds ``worker.lock`` for as long as it lives; the system frees it on any death. Signals: the first SIGTERM or SIGINT
+lets the job in hand finish, for GRACE_S at most; then the job is given back, without having used an attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from logging.handlers import RotatingFileHandler
+from types import FrameType
+
+from plexsync import __version__, rescue
+from plexsync.clock import SystemClock
+from plexsync.locks import FileLock
+from plexsync.servers import Servers
+from plexsync.store import StaleLease, Store
+from plexsync.worker import Worker
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 4.0
+LOG_BYTES = 1_000_000
+LOG_FILES = 3
+TROUBLE_S = 5.0  # between two tries when the queue file itself cannot be used
+
+
+class _Stop:
+    """Told to stop, and by when."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.asked.set()
+
+    def __call__(self) -> bool:
+        return self.asked.is_set()
+
+
+def log_to_file(data_dir: str) -> None:
+    """All log lines of this process go to ``plexsync.log``, which is cut and renamed at a megabyte."""
+    handler = RotatingFileHandler(
+        os.path.join(data_dir, "plexsync.log"),
+        maxBytes=LOG_BYTES,
+        backupCount=LOG_FILES,
+        encoding="utf-8",
+        delay=True,
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    # They log whole URLs and headers.
+    for chatty in ("urllib3", "requests", "plexapi", "persistqueue"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+def serve(data_dir: str, lock_fd: int = -1) -> int:
+    """Be the worker of this folder until there is nothing left to do; gives the exit status.
+
+    ``lock_fd`` is the descriptor of an already locked ``worker.lock``, when whoever started us held it for us. Without
+    one the lock is taken here, and when another worker has it, there is nothing to do.
+    """
+    os.umask(0o077)
+    data_dir = os.path.abspath(data_dir)
+    os.makedirs(data_dir, exist_ok=True)
+    lock = FileLock(os.path.join(data_dir, "worker.lock"))
+    if lock_fd >= 0:
+        lock.adopt(lock_fd)
+    elif not lock.take():
+        return 0
+    log_to_file(data_dir)
+    os.chdir(data_dir)  # do not keep Stash's folder busy
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop.on_signal)
+    signal.signal(signal.SIGINT, stop.on_signal)
+    log.info("worker %s of PlexSync %s begins", os.getpid(), __version__)
+    while True:
+        _work(data_dir, stop)
+        lock.release()
+        # A hook that wrote its row just before this saw the lock held and started nobody. It is looked for once more.
+        if stop() or not _anything_waits(data_dir) or not lock.take():
+            break
+    log.info("worker %s ends", os.getpid())
+    return 0
+
+
+def _anything_waits(data_dir: str) -> bool:
+    try:
+        with Store(data_dir) as store:
+            return store.counts().pending > 0
+    except (sqlite3.Error, OSError, rescue.Refused):
+        return False
+
+
+def _work(data_dir: str, stop: _Stop) -> None:
+    """Drain until idle or stopped; a queue file that fails under us is opened again, mended if need be."""
+    clock = SystemClock()
+    while not stop():
+        try:
+            with Store(data_dir, clock) as store:
+                worker = Worker(store, Servers(data_dir, clock), clock, random.Random())
+                _give_back_in_time(worker, stop)
+                with worker.heartbeats():
+                    worker.run(stop)
+                return
+        except rescue.Refused as refusal:
+            log.error("%s", refusal)
+            return
+        except (sqlite3.Error, OSError) as error:
+            # Locked for long, no room, an unreadable disk, a damaged file: hooks go on spooling, nothing is lost.
+            log.error(
+                "the queue in %s cannot be used: %s; trying again in %.0f s", data_dir, error, TROUBLE_S
+            )
+            if stop.asked.wait(TROUBLE_S):
+                return
+
+
+def _give_back_in_time(worker: Worker, stop: _Stop) -> None:
+    """Once told to stop, whatever a server does, be gone within GRACE_S and leave the job as it was."""
+
+    def watch() -> None:
+        stop.asked.wait()
+        end = time.monotonic() + GRACE_S
+        while worker.current is not None and time.monotonic() < end:
+            time.sleep(0.05)
+        job = worker.current
+        if job is not None:
+            try:
+                worker.store.give_back(job)
+                log.info("gave back scene=%s job=%s: told to stop", job.scene_id, job.id)
+            except (StaleLease, sqlite3.Error) as error:
+                log.warning("could not give back job %s: %s", job.id, error)
+            os._exit(0)
+
+    threading.Thread(target=watch, name="stop", daemon=True).start()

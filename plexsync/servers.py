@@ -1,0 +1,110 @@
+"""The two servers as the worker and the tasks reach them: where they are, what the settings say, one client each.
+
+Stash's address comes from ``connection.json``, which every hook and task leaves behind (``hook.remember``). Settings
+are read from Stash, kept for a few seconds, and a client is made anew when what it was made from has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Protocol
+
+from plexsync.clock import Clock
+from plexsync.core.failures import NeedsAttention, SettingProblem
+from plexsync.core.settings import Problem, Settings, parse
+from plexsync.plex import Plex, client_identifier
+from plexsync.stash import Stash
+
+SETTINGS_S = 5.0  # how old the settings may be; Stash tells nobody that they changed
+CONNECTION_FILE = "connection.json"
+
+
+class World(Protocol):
+    """What the worker asks for; Servers in the product, models in a simulation. All raise ``failures``."""
+
+    def settings(self) -> Settings: ...
+
+    def stash(self) -> Any: ...
+
+    def plex(self) -> Any: ...
+
+    def probe(self, server: str) -> None: ...
+
+
+class Servers:
+    """Clients of the servers this data folder belongs to."""
+
+    def __init__(self, data_dir: str, clock: Clock) -> None:
+        self._data_dir = data_dir
+        self._clock = clock
+        self._connection_seen: tuple[float, int] | None = None
+        self._stash: Stash | None = None
+        self._plex: Plex | None = None
+        self._plex_made_from: Settings | None = None
+        self._settings: Settings | None = None
+        self._problems: tuple[Problem, ...] = ()
+        self._settings_until = 0.0
+
+    def connection(self) -> dict[str, Any]:
+        """Stash's server_connection as the last hook or task left it. Raises NeedsAttention when there is none yet."""
+        try:
+            with open(os.path.join(self._data_dir, CONNECTION_FILE), encoding="ascii") as file:
+                found = json.load(file)
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict) or not found:
+            raise NeedsAttention(
+                "Stash",
+                "PlexSync does not know yet where Stash is: run one of its tasks in Stash (Settings, Tasks), "
+                "or save any scene.",
+            )
+        return found
+
+    def stash(self) -> Stash:
+        """The client of Stash, made anew when a hook brought another address or cookie."""
+        try:
+            stat = os.stat(os.path.join(self._data_dir, CONNECTION_FILE))
+            seen = (stat.st_mtime, stat.st_ino)
+        except OSError:
+            seen = None
+        if self._stash is None:
+            self._stash = Stash(self.connection(), self._timeout_s())
+        elif seen != self._connection_seen:
+            self._stash.refresh(self.connection())
+        self._connection_seen = seen
+        return self._stash
+
+    def settings(self) -> Settings:
+        """The settings, at most SETTINGS_S old. Raises SettingProblem when nothing can be synced with them."""
+        settings, problems = self.read_settings()
+        for problem in problems:
+            if problem.blocking:
+                raise SettingProblem(problem.key, problem.sentence)
+        return settings
+
+    def read_settings(self) -> tuple[Settings, tuple[Problem, ...]]:
+        """The settings and all that is wrong with them."""
+        now = self._clock.monotonic()
+        if self._settings is None or now >= self._settings_until:
+            self._settings, self._problems = parse(self.stash().settings())
+            self._settings_until = now + SETTINGS_S
+        return self._settings, self._problems
+
+    def plex(self) -> Plex:
+        """The client of Plex for the present settings."""
+        settings = self.settings()
+        if self._plex is None or settings != self._plex_made_from:
+            self._plex = Plex(settings, client_id=client_identifier(self._data_dir))
+            self._plex_made_from = settings
+        return self._plex
+
+    def probe(self, server: str) -> None:
+        """Ask "Stash" or "Plex" for what a sync needs first; raises the failure a job would meet."""
+        if server == "Plex":
+            self.plex().health()
+        else:
+            self.stash().version()
+
+    def _timeout_s(self) -> float:
+        return (self._settings or Settings()).stash_timeout_s

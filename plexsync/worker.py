@@ -1,0 +1,295 @@
+"""The worker: claim a note, read the scene as it is now, compare it with Plex, write the difference, acknowledge.
+
+``step`` does that once, ``run`` until it is told to stop or nothing has waited for a while; the same loop serves the
+background process, a task and the command line. Everything it needs is handed to it. A kill at any moment costs a
+repeat, never an edit: the note is closed last, and whoever reads it again finds Plex level or writes once more.
+
+Servers that are down. Each has a breaker in the store. While one is open nothing is claimed, so an outage costs no job
+an attempt; when its time has come one probe, not a job, asks whether the server is back. What only a person can mend
+(a token, a setting) holds the whole queue, says so once, and is looked at again when the settings change.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import traceback as tracebacks
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from plexsync.clock import Clock
+from plexsync.core import breaker as breakers
+from plexsync.core import edits
+from plexsync.core import match as matching
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
+from plexsync.core.job import Job
+from plexsync.core.settings import Settings
+from plexsync.core.verdict import (
+    ATTENTION_HOLD_S,
+    Ambiguous,
+    Bury,
+    Failed,
+    Finish,
+    Gone,
+    Level,
+    NoFile,
+    NotFound,
+    Outcome,
+    Postpone,
+    Synced,
+    after,
+)
+from plexsync.servers import World
+from plexsync.store import LEASE_S, StaleLease, Store
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.1  # between two looks at the queue; a look costs some microseconds
+UPKEEP_S = 0.4  # between two looks at the spool and at the file itself
+RECOVER_S = 15.0  # between two looks for what the dead have left
+IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
+
+SERVERS = ("Stash", "Plex")
+
+
+class Worker:
+    """One drainer of one store. Not for several threads."""
+
+    def __init__(self, store: Store, world: World, clock: Clock, rng: random.Random) -> None:
+        self.store = store
+        self.world = world
+        self.clock = clock
+        self.rng = rng
+        self.current: Job | None = None  # what is being worked on; another thread may give it back
+        self.done = 0  # jobs closed or postponed by this worker
+        self._settings = Settings()  # the last we knew, for judging while Stash is away
+        self._held_until = 0.0  # monotonic; while a person's help is needed
+        self._held_by = ""
+
+    # ---- one job ----
+
+    def step(self) -> bool:
+        """Work on one job; False when there was none to claim."""
+        job = self.store.claim(LEASE_S)
+        if job is None:
+            return False
+        self.current = job
+        try:
+            outcome = self.attempt(job)
+            self._learn(outcome)
+            self._record(job, outcome)
+        finally:
+            self.current = None
+        self.done += 1
+        return True
+
+    def attempt(self, job: Job) -> Outcome:
+        """Bring Plex level with the scene as it is now. Never raises: a defect of ours is an outcome as well."""
+        try:
+            settings = self._settings = self.world.settings()
+            scene = self.world.stash().scene(job.scene_id)
+            if scene is None:
+                return Gone()
+            if not scene.files:
+                return NoFile()
+            plex = self.world.plex()
+            paths = matching.plex_paths(scene, settings.path_map)
+            match matching.choose(scene, plex.find(paths), settings.path_map):
+                case matching.Found(item):
+                    changes = edits.plan(scene, item, settings)
+                    if not changes:
+                        return Level()
+                    plex.write(item, changes)
+                    return Synced(changes.fields)
+                case matching.Ambiguous(candidates):
+                    return Ambiguous(candidates)
+                case matching.Missing():
+                    return NotFound(paths)
+        except SyncFailure as failure:
+            return Failed(failure)
+        except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
+            return Failed(error, redact(tracebacks.format_exc(), [self._settings.plex_token]))
+
+    def _record(self, job: Job, outcome: Outcome) -> None:
+        decision = after(job, outcome, self.clock.now(), self.rng, self._settings)
+        try:
+            match decision:
+                case Finish(note):
+                    self.store.finish(job, f"{outcome.name}: {note}")
+                    _say(logging.INFO, outcome.name, job, note)
+                case Postpone(until, reason, uses_attempt):
+                    self.store.postpone(job, until, reason, uses_attempt)
+                    _say(logging.WARNING, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
+                case Bury(error_type, message, traceback):
+                    self.store.bury(job, error_type, message, traceback)
+                    _say(logging.ERROR, "buried", job, f"{error_type}: {message}")
+        except StaleLease:
+            # We were frozen for longer than our lease and somebody else did the job meanwhile. Should we have written
+            # after them, Plex now has the older scene: one more look puts that right.
+            _say(
+                logging.WARNING, "stale", job, "another worker had taken it over; looking at the scene again"
+            )
+            if isinstance(outcome, (Synced, Failed)):
+                self.store.put(job.scene_id)
+
+    # ---- what an outcome says of the servers ----
+
+    def _learn(self, outcome: Outcome) -> None:
+        error = outcome.error if isinstance(outcome, Failed) else None
+        if isinstance(error, Unavailable):
+            self._failed(error.service, str(error))
+        elif isinstance(error, (NeedsAttention, SettingProblem)):
+            self._hold(str(error))
+        else:
+            self._let_go()
+            self._answered("Stash")
+            if isinstance(outcome, (Synced, Level, NotFound, Ambiguous)):
+                self._answered("Plex")
+
+    def _breaker(self, server: str) -> breakers.Breaker:
+        return breakers.from_dict(self.store.load_breaker(server))
+
+    def _failed(self, server: str, cause: str) -> None:
+        before = self._breaker(server)
+        then = breakers.after_failure(before, self.clock.now(), self.rng)
+        self.store.save_breaker(server, breakers.to_dict(then))
+        if then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED:
+            self.store.open_outage(server, cause)
+            log.error("outage of %s began: %s", server, cause)
+
+    def _answered(self, server: str) -> None:
+        before = self._breaker(server)
+        if before != breakers.Breaker():
+            self.store.save_breaker(
+                server, breakers.to_dict(breakers.after_success(before, self.clock.now()))
+            )
+            if before.state is not breakers.State.CLOSED:
+                self.store.close_outage(server)
+                released = self.store.release_due(server)
+                log.info("outage of %s is over; %s jobs are due again", server, released)
+
+    def _hold(self, sentence: str) -> None:
+        if sentence != self._held_by:
+            log.error("the queue waits: %s", sentence)
+            self.store.save_state("attention", sentence)
+        self._held_by = sentence
+        self._held_until = self.clock.monotonic() + ATTENTION_HOLD_S
+
+    def _let_go(self) -> None:
+        if self.store.load_state("attention"):
+            self.store.save_state("attention", "")
+            log.info("the queue goes on")
+        self._held_by, self._held_until = "", 0.0
+
+    def may_claim(self) -> bool:
+        """Whether asking the servers makes sense now; sends the probe that is due, if one is."""
+        return not self._is_held() and all(self._is_reachable(server) for server in SERVERS)
+
+    def _is_held(self) -> bool:
+        if not self._held_by or self.clock.monotonic() >= self._held_until:
+            return False
+        try:
+            # Settings are read anew every few seconds; when a person has changed them, that may have been the help.
+            changed = self.world.settings() != self._settings
+        except SyncFailure as failure:
+            changed = str(failure) != self._held_by and not isinstance(failure, Unavailable)
+        if changed:
+            log.info("the settings have changed; trying again")
+            self._let_go()
+            self.store.release_due()
+        return not changed
+
+    def _is_reachable(self, server: str) -> bool:
+        known = self._breaker(server)
+        if known.state is breakers.State.CLOSED:
+            return True
+        allowed, then = breakers.allow(known, self.clock.now())
+        if not allowed:
+            return False
+        self.store.save_breaker(server, breakers.to_dict(then))
+        try:
+            self.world.probe(server)
+        except Unavailable as failure:
+            self._failed(failure.service, str(failure))
+            return False
+        except SyncFailure as failure:
+            self._answered(server)  # it is there, and has something else to say
+            self._hold(str(failure))
+            return False
+        self._answered(server)
+        return True
+
+    # ---- until told to stop ----
+
+    def run(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        linger_s: Callable[[], float] | None = None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Work until ``should_stop``, or until nothing has waited (also for later) for ``linger_s`` seconds.
+
+        The default linger is the setting's. ``on_step`` is called after each job and each look at an empty queue.
+        """
+        linger = linger_s or (lambda: self._settings.worker_linger_s)
+        next_upkeep = next_recovery = 0.0
+        busy_at = self.clock.monotonic()
+        tidied = False
+        while not should_stop():
+            now = self.clock.monotonic()
+            if now >= next_upkeep:
+                self.store.reopen_if_replaced()
+                self.store.merge_spool()
+                next_upkeep = now + UPKEEP_S
+            if now >= next_recovery:
+                self.store.recover()
+                next_recovery = now + RECOVER_S
+            if self.may_claim() and self.step():
+                on_step()
+                busy_at, tidied = self.clock.monotonic(), False
+                continue
+            on_step()
+            counts = self.store.counts()
+            if counts.pending or counts.in_progress:
+                busy_at = now
+            elif now - busy_at >= linger():
+                return
+            elif not tidied and now - busy_at >= min(IDLE_UPKEEP_S, linger() / 2):
+                self._tidy()
+                tidied = True
+            self.clock.sleep(POLL_S)
+
+    def _tidy(self) -> None:
+        while self.store.prune(self._settings.history_keep):
+            self.clock.sleep(0.01)  # let a hook have the file in between
+        self.store.tidy()
+
+    @contextmanager
+    def heartbeats(self, lease_s: float = LEASE_S) -> Iterator[None]:
+        """Keep the lease of the job in hand alive from a thread, for as long as this process runs at all."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(lease_s / 4):
+                job = self.current
+                if job is not None:
+                    try:
+                        self.store.heartbeat(job, lease_s)
+                    except StaleLease:
+                        pass  # the main thread finds out when it closes the job
+                    except OSError as error:
+                        log.warning("could not prolong a lease: %s", error)
+
+        thread = threading.Thread(target=beat, name="heartbeats", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _say(level: int, action: str, job: Job, text: str) -> None:
+    """One line a move."""
+    log.log(level, "%s scene=%s job=%s attempt=%s: %s", action, job.scene_id, job.id, job.attempts, text)
