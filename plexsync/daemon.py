@@ -32,16 +32,23 @@ TROUBLE_S = 5.0  # between two tries when the queue file itself cannot be used
 
 
 class _Stop:
-    """Told to stop, and by when."""
+    """Told to stop. A plain flag: a signal handler that took a lock could meet itself holding it."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.asked = False
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.asked.set()
+        self.asked = True
 
     def __call__(self) -> bool:
-        return self.asked.is_set()
+        return self.asked
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until told to stop."""
+        end = time.monotonic() + seconds
+        while not self.asked and time.monotonic() < end:
+            time.sleep(0.05)
+        return self.asked
 
 
 def log_to_file(data_dir: str) -> None:
@@ -119,7 +126,7 @@ def _work(data_dir: str, stop: _Stop) -> None:
             log.error(
                 "the queue in %s cannot be used: %s; trying again in %.0f s", data_dir, error, TROUBLE_S
             )
-            if stop.asked.wait(TROUBLE_S):
+            if stop.wait(TROUBLE_S):
                 return
 
 
@@ -127,7 +134,8 @@ def _give_back_in_time(worker: Worker, stop: _Stop) -> None:
     """Once told to stop, whatever a server does, be gone within GRACE_S and leave the job as it was."""
 
     def watch() -> None:
-        stop.asked.wait()
+        while not stop.wait(3600.0):
+            pass
         end = time.monotonic() + GRACE_S
         while worker.current is not None and time.monotonic() < end:
             time.sleep(0.05)
