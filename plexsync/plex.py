@@ -1,0 +1,542 @@
+"""Plex, through python-plexapi: find the items that have a file, and write edits to one of them.
+
+What the requests rest on (PMS 1.41.5, python-plexapi 4.18.3):
+
+- A library listing names the files of each item, but cuts its tag lists short and leaves out what is locked;
+so it
+  only fills the path index, and an item is read in full before anything is decided about it.
+- Rating keys are given out again after a library was rebuilt; so an item found by the index counts only if it
+still
+  has the file. A path the index does not have is looked for among what Plex changed since, every time anew.
+- All edits of one item go in one PUT; python-plexapi's objects would add requests of their own (they reload
+whenever
+  an empty attribute is read), so of python-plexapi we use the server object, its session and its spelling of
+  queries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from xml.etree import ElementTree
+
+import requests
+
+from plexsync import __version__, transport
+from plexsync.core.edits import Edits
+from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable, redact
+from plexsync.core.item import Actor, Item
+from plexsync.core.match import path_key
+from plexsync.core.settings import Settings
+
+
+@contextlib.contextmanager
+def _without_user_config() -> Iterator[None]:
+    """python-plexapi reads ~/.config/plexapi/config.ini and PLEXAPI_* when imported, and may open a log file
+    they name. Those belong to the user's own scripts."""
+    held = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PLEXAPI_")}
+    os.environ["PLEXAPI_CONFIG_PATH"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["PLEXAPI_CONFIG_PATH"]
+        os.environ.update(held)
+
+
+with _without_user_config():
+    from plexapi.server import PlexServer
+    from plexapi.utils import joinArgs
+
+# python-plexapi says it is typed, and annotates nothing.
+_connect: Callable[..., Any] = PlexServer
+_query: Callable[[Mapping[str, object]], str] = joinArgs
+
+PAGE_SIZE = 1000  # items a request when a library is listed
+NEWEST_SIZE = 100  # items looked at first when a path is not known
+RELIST_S = 60.0  # a library whose size does not add up is listed again, but no more often than this
+RELIST_LATEST_S = 600.0  # and any library, when a path is missed and the listing is older than this
+
+_MOVIE = 1  # Plex's type number of films and other videos
+# What python-plexapi's reload() asks for; its answers are the full items the recordings show.
+_FULL = (
+    "?includeBandwidths=1&includeChapters=1&includeFields=thumbBlurHash%2CartBlurHash"
+    "&includeGeolocation=1&includeLoudnessRamps=1&includeMarkers=1"
+)
+# A listing is for paths alone; servers that know these leave the rest out.
+_LEAN = (
+    "&includeGuids=0&excludeFields=summary%2Ctagline"
+    "&excludeElements=Genre%2CCountry%2CGuid%2CRating%2CCollection%2CDirector%2CWriter%2CRole%2CProducer%2CSimilar"
+)
+
+
+@dataclass(frozen=True)
+class Library:
+    """A section of Plex that holds films or other videos."""
+
+    id: int
+    title: str
+    locations: tuple[str, ...] = ()  # folders, as Plex sees them
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which server answers, for a look at whether one does."""
+
+    machine_identifier: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a working connection tells: every part of it was asked for and answered."""
+
+    name: str
+    version: str
+    libraries: tuple[Library, ...]  # those we write to
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One item of a listing: its key and its files as Plex sees them."""
+
+    rating_key: int
+    files: tuple[str, ...]
+    updated_at: int = 0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a library is known."""
+
+    items: int  # it has, as far as we saw
+    listed_at: float  # seconds of the adapter's clock
+
+
+class PathIndex(Protocol):
+    """Where the adapter remembers which item has which file. It may forget anything at any time."""
+
+    def lookup(self, key: str) -> tuple[int, ...]:
+        """The rating keys of the items with the file whose ``path_key`` this is."""
+
+    def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
+        """``entries`` are all a library has."""
+
+    def put(self, section_id: int, entries: Iterable[Entry]) -> int:
+        """Add ``entries``, or change those that are known; the number that were not."""
+
+    def drop(self, rating_key: int) -> None:
+        """Forget an item, if it is known."""
+
+    def mark(self, section_id: int) -> Mark | None:
+        """What ``set_mark`` stored, None for a library never listed."""
+
+    def set_mark(self, section_id: int, mark: Mark) -> None:
+        """Remember how far a library is known."""
+
+
+@dataclass
+class MemoryPathIndex:
+    """A PathIndex for the life of its process."""
+
+    _keys: dict[str, set[int]] = field(default_factory=dict)
+    _paths: dict[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # rating key: section, keys
+    _marks: dict[int, Mark] = field(default_factory=dict)
+
+    def lookup(self, key: str) -> tuple[int, ...]:
+        return tuple(sorted(self._keys.get(key, ())))
+
+    def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
+        for rating_key in [key for key, (section, _) in self._paths.items() if section == section_id]:
+            self.drop(rating_key)
+        self.put(section_id, entries)
+
+    def put(self, section_id: int, entries: Iterable[Entry]) -> int:
+        news = 0
+        for entry in entries:
+            news += entry.rating_key not in self._paths
+            self.drop(entry.rating_key)
+            keys = tuple(path_key(file) for file in entry.files)
+            self._paths[entry.rating_key] = (section_id, keys)
+            for key in keys:
+                self._keys.setdefault(key, set()).add(entry.rating_key)
+        return news
+
+    def drop(self, rating_key: int) -> None:
+        _, keys = self._paths.pop(rating_key, (0, ()))
+        for key in keys:
+            holders = self._keys.get(key, set())
+            holders.discard(rating_key)
+            if not holders:
+                self._keys.pop(key, None)
+
+    def mark(self, section_id: int) -> Mark | None:
+        return self._marks.get(section_id)
+
+    def set_mark(self, section_id: int, mark: Mark) -> None:
+        self._marks[section_id] = mark
+
+
+def client_identifier(data_dir: str | Path) -> str:
+    """What Plex knows this installation by: the same for the same data folder, and no trace of the
+    machine."""
+    return hashlib.sha256(f"PlexSync {Path(data_dir).absolute()}".encode()).hexdigest()[:32]
+
+
+class _NotThere(Transient):
+    """404: what was asked for is not there (any more)."""
+
+
+class Plex:
+    """One Plex server and the libraries of ours in it. Connects when first used.
+
+    Every method raises only failures of ours: SettingProblem (address, token or library name), NeedsAttention
+    (401, 403), Unavailable (no answer, or not Plex's), Transient (500 on one item, an item that vanished),
+    Permanent (an edit Plex refuses).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        client_id: str = "plexsync",
+        index: PathIndex | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._index = index if index is not None else MemoryPathIndex()
+        self._clock = clock
+        self._connected: Any = None
+        self._libraries: tuple[Library, ...] = ()
+        self._session = requests.Session()
+        door = transport.Transport(
+            "Plex",
+            settings.plex_url,
+            settings.plex_timeout_s,
+            self._judge,
+            headers={
+                "X-Plex-Product": "PlexSync",
+                "X-Plex-Version": __version__,
+                "X-Plex-Device": "Stash",
+                "X-Plex-Device-Name": "PlexSync",
+                "X-Plex-Client-Identifier": client_id,
+            },
+            insecure_setting="plex_insecure",
+        )
+        transport.mount(self._session, door, verify=not settings.plex_insecure)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        self._session.close()
+
+    def identity(self) -> Identity:
+        """Which server answers."""
+        root = self._get("/identity")
+        return Identity(root.get("machineIdentifier", ""), root.get("version", ""))
+
+    def health(self) -> Health:
+        """Ask for all a sync needs: the server, with the token, and the libraries."""
+        root = self._get("/")
+        return Health(root.get("friendlyName", ""), root.get("version", ""), self.libraries(fresh=True))
+
+    def libraries(self, *, fresh: bool = False) -> tuple[Library, ...]:
+        """The libraries we write to, read once unless ``fresh``; SettingProblem when one of them does not
+        exist."""
+        if fresh or not self._libraries:
+            self._libraries = self._chosen(self._get("/library/sections").findall("Directory"))
+        return self._libraries
+
+    def _chosen(self, directories: Sequence[ElementTree.Element]) -> tuple[Library, ...]:
+        there = [
+            Library(
+                _int(d.get("key")),
+                d.get("title", ""),
+                tuple(x.get("path", "") for x in d.findall("Location")),
+            )
+            for d in directories
+            if d.get("type") == "movie"
+        ]
+        if not there:
+            raise SettingProblem("plex_library", "Plex has no library of films or other videos to write to.")
+        wanted = {name.strip().casefold(): name for name in self._settings.plex_library}
+        if not wanted:
+            return tuple(there)
+        titles = {library.title.strip().casefold() for library in there}
+        unknown = [name for folded, name in wanted.items() if folded not in titles]
+        if unknown:
+            raise SettingProblem(
+                "plex_library",
+                f"plex_library: Plex has no library {' or '.join(map(repr, unknown))}; "
+                f"it has {', '.join(repr(library.title) for library in there)}.",
+            )
+        return tuple(library for library in there if library.title.strip().casefold() in wanted)
+
+    def find(self, paths: Sequence[str]) -> tuple[Item, ...]:
+        """Every item that has one of these files (as Plex sees them), read in full; () when none has.
+
+        One request for a path the index knows. An item is returned only if Plex says it has the file now.
+        """
+        wanted = {path_key(path) for path in paths}
+        for library in self.libraries():
+            if self._index.mark(library.id) is None:
+                self._list(library)
+        items = self._holders(wanted)
+        if not items and wanted:
+            self._look_again(wanted)
+            items = self._holders(wanted)
+        return items
+
+    def _holders(self, wanted: set[str]) -> tuple[Item, ...]:
+        keys = sorted({rating_key for key in wanted for rating_key in self._index.lookup(key)})
+        items = []
+        for item in self.read(keys):
+            if wanted.isdisjoint(path_key(file) for file in item.files):
+                self._index.drop(item.rating_key)  # the key was given to something else
+            else:
+                items.append(item)
+        return tuple(items)
+
+    def read(self, rating_keys: Sequence[int]) -> tuple[Item, ...]:
+        """These items in full, in one request, without those Plex no longer has."""
+        if not rating_keys:
+            return ()
+        try:
+            path = f"/library/metadata/{','.join(map(str, rating_keys))}{_FULL}"
+            root = self._get(path, of_one_item=True)
+        except Transient as failure:
+            if len(rating_keys) > 1:  # one bad item spoils the answer for all
+                return tuple(item for key in rating_keys for item in self.read([key]))
+            if isinstance(failure, _NotThere):
+                self._index.drop(rating_keys[0])
+                return ()
+            raise
+        items = tuple(_item(video, root) for video in root.findall("Video"))
+        for gone in set(rating_keys) - {item.rating_key for item in items}:
+            self._index.drop(gone)
+        return items
+
+    def write(self, item: Item, edits: Edits) -> None:
+        """Apply ``edits`` to ``item`` in one PUT; nothing is sent when there are none."""
+        if not edits:
+            return
+        query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
+        path = f"/library/sections/{item.section_id}/all{query}"
+        server = self._server()
+        try:
+            with self._border():
+                server.query(path, method=self._session.put)
+        except ElementTree.ParseError:
+            raise Unavailable(
+                "Plex", f"{self._where} took an edit but did not answer as Plex does."
+            ) from None
+        except _NotThere:
+            self._index.drop(item.rating_key)
+            raise Transient(f"Plex item {item.rating_key} vanished between reading and writing.") from None
+
+    # Listing
+
+    def _list(self, library: Library) -> None:
+        """Read the whole library into the index."""
+        entries: dict[int, Entry] = {}
+        start = 0
+        while True:
+            # Sorted by arrival, what is added meanwhile comes last and shifts nothing.
+            page, total = self._page(library, "addedAt", start, PAGE_SIZE)
+            news = {entry.rating_key: entry for entry in page if entry.rating_key not in entries}
+            entries |= news
+            start += PAGE_SIZE
+            # Some servers ignore the window and answer everything at once, some say no total.
+            last = start >= total if total is not None else len(page) < PAGE_SIZE
+            if last or not news or len(page) > PAGE_SIZE:
+                break
+        self._index.replace(library.id, entries.values())
+        self._index.set_mark(library.id, Mark(len(entries), self._clock()))
+
+    def _look_again(self, wanted: set[str]) -> None:
+        """Find out whether Plex has one of these paths by now, at one request a library as a rule."""
+        for library in self.libraries(fresh=True):
+            mark = self._index.mark(library.id)
+            if mark is None:
+                self._list(library)
+                continue
+            newest, total = self._page(library, "updatedAt:desc", 0, NEWEST_SIZE)
+            items = mark.items + self._index.put(library.id, newest)
+            self._index.set_mark(library.id, Mark(items, mark.listed_at))
+            if any(path_key(file) in wanted for entry in newest for file in entry.files):
+                continue
+            age_s = self._clock() - mark.listed_at
+            odd = total is not None and total != items
+            if age_s > RELIST_LATEST_S or (odd and age_s > RELIST_S):
+                self._list(library)
+
+    def _page(self, library: Library, sort: str, start: int, size: int) -> tuple[list[Entry], int | None]:
+        """One window of a library's listing, and how many items the library has, if the server says."""
+        root = self._get(
+            f"/library/sections/{library.id}/all?type={_MOVIE}&sort={sort.replace(':', '%3A')}{_LEAN}",
+            headers={"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)},
+        )
+        entries = [
+            Entry(key, _files(video), _int(video.get("updatedAt")))
+            for video in root.findall("Video")
+            if (key := _int(video.get("ratingKey")))
+        ]
+        total = root.get("totalSize")
+        return entries, int(total) if total is not None and total.isdecimal() else None
+
+    # The border: one place where a request leaves and an answer, or a failure, comes back
+
+    @property
+    def _where(self) -> str:
+        return f"Plex at {self._settings.plex_url}"
+
+    def _server(self) -> Any:
+        """plexapi's server object, made at first use: one GET of the root."""
+        if self._connected is None:
+            for key, remedy in (("plex_url", "where Plex is"), ("plex_token", "the token of Plex's owner")):
+                if not getattr(self._settings, key):
+                    raise SettingProblem(key, f"{key} is not set: PlexSync needs to know {remedy}.")
+            try:
+                with self._border():
+                    server = _connect(
+                        self._settings.plex_url,
+                        self._settings.plex_token,
+                        session=self._session,
+                        timeout=self._settings.plex_timeout_s,
+                    )
+            except (ElementTree.ParseError, AttributeError, TypeError, ValueError):
+                raise self._strange() from None
+            if not server.machineIdentifier:
+                raise self._strange()
+            self._connected = server
+        return self._connected
+
+    def _get(
+        self, path: str, *, headers: Mapping[str, str] | None = None, of_one_item: bool = False
+    ) -> ElementTree.Element:
+        """The MediaContainer of an answer."""
+        server = self._server()
+        try:
+            with self._border():
+                root = server.query(path, headers=headers)
+        except ElementTree.ParseError:
+            if of_one_item:  # Plex speaks, but about this item it speaks nonsense: the others need not wait
+                raise Transient(f"{self._where} answered damaged XML for an item.") from None
+            raise self._strange() from None
+        if not isinstance(root, ElementTree.Element) or root.tag != "MediaContainer":
+            raise self._strange()
+        return root
+
+    @contextlib.contextmanager
+    def _border(self) -> Iterator[None]:
+        """What requests refuses before sending: an address or a header it cannot use."""
+        try:
+            yield
+        except requests.exceptions.InvalidHeader:
+            raise SettingProblem("plex_token", "plex_token cannot be sent; copy it again.") from None
+        except (requests.RequestException, UnicodeError):
+            raise SettingProblem("plex_url", "plex_url is not an address one can connect to.") from None
+
+    def _strange(self) -> Unavailable:
+        return Unavailable("Plex", f"{self._where} does not answer as Plex does; is plex_url right?")
+
+    def _judge(self, request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Turn an answer that is no use into its failure, by status and by the first bytes of the body."""
+        if "charset" not in response.headers.get("Content-Type", "").lower():
+            response.encoding = "utf-8"  # requests would take text/* for Latin-1
+        status = response.status_code
+        reading = request.method == "GET"
+        about_one_item = not reading or "/library/metadata/" in (request.path_url or "")
+        if status in (200, 201, 204):
+            self._judge_body(response.content.lstrip()[:512].lower(), reading)
+        elif status == 401:
+            raise NeedsAttention("Plex", f"{self._where} does not accept plex_token (401).")
+        elif status == 403:
+            raise NeedsAttention("Plex", f"{self._where} forbids this (403); plex_token must be the owner's.")
+        elif status == 404:
+            raise _NotThere(f"{self._where} does not have what was asked for (404).")
+        elif status == 400 and "starting up" in response.text:
+            raise Unavailable("Plex", f"{self._where} is still starting up (400).")
+        elif status in (400, 413, 414, 431) and not reading:
+            said = redact(transport.excerpt(response.text), [self._settings.plex_token])
+            raise Permanent(f"Plex refuses the edit ({status}): {said or 'it does not say why'}")
+        elif status == 500 and about_one_item:
+            raise Transient(f"{self._where} failed on this item (500).")
+        elif status == 503:
+            raise Unavailable("Plex", f"{self._where} is starting or under maintenance (503).")
+        elif status >= 500 or status == 429:
+            raise Unavailable("Plex", f"{self._where} answers {status}.")
+        elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
+            raise Unavailable(
+                "Plex", f"{self._where} points to another address ({status}); is plex_url right?"
+            )
+        else:
+            raise Transient(f"{self._where} answered {status}.")
+
+    def _judge_body(self, start: bytes, reading: bool) -> None:
+        if not start:
+            if reading:
+                raise Unavailable("Plex", f"{self._where} answered nothing.")
+        elif not start.startswith(b"<") or b"<html" in start or start.startswith(b"<!doctype html"):
+            raise self._strange()
+
+
+def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:
+    """One full item. Values that are missing or no numbers count as unset."""
+    parts = [part for part in video.iter("Part") if part.get("file")]
+    return Item(
+        rating_key=_int(video.get("ratingKey")),
+        section_id=_int(video.get("librarySectionID") or container.get("librarySectionID")),
+        section_title=video.get("librarySectionTitle") or container.get("librarySectionTitle") or "",
+        title=video.get("title", ""),
+        title_sort=video.get("titleSort", ""),
+        original_title=video.get("originalTitle", ""),
+        summary=video.get("summary", ""),
+        tagline=video.get("tagline", ""),
+        studio=video.get("studio", ""),
+        content_rating=video.get("contentRating", ""),
+        originally_available_at=video.get("originallyAvailableAt") or None,
+        year=_int(video.get("year")) or None,
+        user_rating=_float(video.get("userRating")),
+        genres=_tags(video, "Genre"),
+        actors=tuple(
+            Actor(role.get("tag", ""), role.get("role", ""))
+            for role in video.findall("Role")
+            if role.get("tag")
+        ),
+        directors=_tags(video, "Director"),
+        labels=_tags(video, "Label"),
+        collections=_tags(video, "Collection"),
+        locked=frozenset(
+            f.get("name", "") for f in video.findall("Field") if f.get("locked") in ("1", "true")
+        ),
+        files=tuple(part.get("file", "") for part in parts),
+        sizes=tuple(_int(part.get("size")) for part in parts),
+        duration=_int(video.get("duration")) / 1000,
+        updated_at=_int(video.get("updatedAt")),
+    )
+
+
+def _files(video: ElementTree.Element) -> tuple[str, ...]:
+    return tuple(file for part in video.iter("Part") if (file := part.get("file")))
+
+
+def _tags(video: ElementTree.Element, kind: str) -> tuple[str, ...]:
+    return tuple(tag for element in video.findall(kind) if (tag := element.get("tag")))
+
+
+def _int(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else 0
+
+
+def _float(text: str | None) -> float | None:
+    try:
+        number = float(text) if text else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
