@@ -23,7 +23,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from persistqueue.sqlackqueue import AckStatus, SQLiteAckQueue
@@ -340,8 +340,7 @@ class Store:
                     f" WHERE _id = (SELECT _id FROM {TABLE} AS waiting WHERE status < 2 AND {which} AND NOT EXISTS"
                     f" (SELECT 1 FROM {TABLE} AS busy WHERE busy.status = 2 AND busy.key = waiting.key)"
                     " ORDER BY due_at, _id LIMIT 1)"
-                    " RETURNING _id, data, timestamp, checksum, key, generation, attempts, due_at, first_failed_at,"
-                    " last_error",
+                    f" RETURNING {_ROW}",
                     {
                         "row": row_id,
                         "now": now,
@@ -359,6 +358,53 @@ class Store:
                 return job, payload, float(row[2] or 0.0)
             log.error("row %s of the queue is damaged (%s); it is a dead letter now", job.id, damage)
             self.bury(job, "DamagedRow", damage)
+
+    def claim_batch(self, limit: int, lease_s: float = LEASE_S) -> list[tuple[Job, object]]:
+        """Claim jobs in the order they were put: up to ``limit`` parallel ones together, or one sequential job alone.
+
+        A job is sequential when its payload says ``"parallel": false``. It is a barrier, also while it is postponed:
+        it starts when all before it are closed, and nothing behind it starts before it is closed.
+        """
+        self._take_owner_lock()
+        self._notice_clock()
+        now, until = self.clock.now(), self.clock.monotonic() + lease_s
+        claimed: list[tuple[Job, object]] = []
+        with self._transaction() as db:
+            busy = db.execute(f"SELECT data, key FROM {TABLE} WHERE status = 2").fetchall()
+            if any(_is_sequential(raw) for raw, _ in busy):
+                return []
+            busy_keys = {key for _, key in busy if key is not None}
+            waiting = db.execute(
+                f"SELECT {_ROW} FROM {TABLE} WHERE status < 2 AND (due_at <= ?1 OR instr(data, 'parallel'))"
+                " ORDER BY _id",
+                (now,),
+            )
+            rows: list[tuple[Any, ...]] = []
+            for row in waiting:
+                if _is_sequential(row[1]):
+                    if not rows and not busy and row[7] <= now:
+                        rows = [row]
+                    break
+                if row[7] <= now and row[4] not in busy_keys:
+                    rows.append(row)
+                if len(rows) >= limit:
+                    break
+            for row in rows:
+                token = os.urandom(8).hex()
+                db.execute(
+                    f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = ?, token = ?, lease_boot = ?,"
+                    " lease_until = ? WHERE _id = ?",
+                    (self.owner, token, self.clock.boot, until, row[0]),
+                )
+                job, payload, damage = _read_row(row, token)
+                job = replace(job, attempts=job.attempts + 1)
+                self.held[job.id] = job
+                if damage is None:
+                    claimed.append((job, payload))
+                else:
+                    self._bury(db, job.id, token, "DamagedRow", damage, "")
+                    self.held.pop(job.id)
+        return claimed
 
     def heartbeat(self, job: Job, lease_s: float = LEASE_S) -> None:
         """The lease runs from now again. Raises StaleLease."""
@@ -788,8 +834,7 @@ class Store:
     def waiting(self, limit: int = 100) -> list[Job]:
         """The first waiting jobs in the order in which they become due."""
         rows = self.db.execute(
-            f"SELECT _id, data, timestamp, checksum, key, generation, attempts, due_at, first_failed_at, last_error"
-            f" FROM {TABLE} WHERE status < 2 ORDER BY due_at, _id LIMIT ?",
+            f"SELECT {_ROW} FROM {TABLE} WHERE status < 2 ORDER BY due_at, _id LIMIT ?",
             (limit,),
         ).fetchall()
         return [_read_row(row, "")[0] for row in rows]
@@ -870,6 +915,8 @@ class Store:
         ]
 
 
+_ROW = "_id, data, timestamp, checksum, key, generation, attempts, due_at, first_failed_at, last_error"
+
 _LETTER = (
     "id, job_id, scene_id, error_type, message, traceback, attempts, generation, enqueued_at, first_failed_at,"
     " failed_at, replayed_at, replayed_as, data"
@@ -917,6 +964,16 @@ def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None
         last_error=last_error,
     )
     return job, payload, damage
+
+
+def _is_sequential(raw: object) -> bool:
+    if not isinstance(raw, (str, bytes)):
+        return False
+    try:
+        payload = json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(payload, dict) and payload.get("parallel") is False
 
 
 def _is_id(value: object) -> bool:
