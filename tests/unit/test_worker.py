@@ -1,0 +1,327 @@
+"""The worker's loop, on a real queue file, with a model of the two servers and a clock turned by hand."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from plexsync.clock import ManualClock
+from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
+from plexsync.core.item import Item
+from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.settings import Settings
+from plexsync.core.verdict import ATTENTION_HOLD_S
+from plexsync.store import LEASE_S, Store
+from plexsync.worker import Worker
+
+SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token-of-the-owner")
+
+
+@dataclass
+class Model:
+    """Stash and Plex as dictionaries; ``trouble`` is raised by the next calls that touch that server."""
+
+    scenes: dict[int, Scene] = field(default_factory=dict)
+    items: dict[int, Item] = field(default_factory=dict)
+    trouble: dict[str, Exception] = field(default_factory=dict)
+    writes: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    probes: list[str] = field(default_factory=list)
+    given: Settings = SETTINGS
+    meanwhile: object = None  # called once while a write is at Plex
+
+    def _meet(self, server: str) -> None:
+        if server in self.trouble:
+            raise self.trouble[server]
+
+    # the world
+
+    def settings(self) -> Settings:
+        self._meet("settings")
+        return self.given
+
+    def stash(self) -> Model:
+        return self
+
+    def plex(self) -> Model:
+        return self
+
+    def probe(self, server: str) -> None:
+        self.probes.append(server)
+        self._meet(server)
+
+    # Stash
+
+    def scene(self, scene_id: int) -> Scene | None:
+        self._meet("Stash")
+        return self.scenes.get(scene_id)
+
+    # Plex
+
+    def find(self, paths: tuple[str, ...]) -> tuple[Item, ...]:
+        self._meet("Plex")
+        return tuple(item for item in self.items.values() if set(paths) & set(item.files))
+
+    def write(self, item: Item, edits: object) -> None:
+        self._meet("Plex")
+        self.writes.append((item.rating_key, dict(edits.params)))
+        params = edits.params
+        locked = {name.removesuffix(".locked") for name, value in params.items() if name.endswith(".locked")}
+        genres = tuple(
+            params[name]
+            for name in sorted(params)
+            if name.startswith("genre[") and name.endswith("].tag.tag")
+        )
+        self.items[item.rating_key] = replace(
+            item,
+            title=params.get("title.value", item.title),
+            summary=params.get("summary.value", item.summary),
+            genres=genres or item.genres,
+            locked=item.locked | locked,
+        )
+        if self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            act()
+
+
+@pytest.fixture
+def model():
+    world = Model()
+    for number in (1, 2, 3):
+        path = f"/data/{number}.mp4"
+        world.scenes[number] = Scene(number, title=f"Scene {number}", files=(SceneFile(path),))
+        world.items[100 + number] = Item(100 + number, 1, title=str(number), files=(path,))
+    return world
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def store(tmp_path, clock):
+    with Store(tmp_path, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def worker(store, model, clock):
+    return Worker(store, model, clock, random.Random(7))
+
+
+def drain(worker):
+    steps = 0
+    while worker.may_claim() and worker.step():
+        steps += 1
+    return steps
+
+
+def test_an_edit_reaches_plex_in_one_write_and_is_acknowledged(worker, store, model):
+    store.put(1, "update", ["title"])
+    assert worker.step()
+    assert model.items[101].title == "Scene 1"
+    assert len(model.writes) == 1
+    assert store.counts().finished == 1 and store.counts().pending == 0
+    store.put(1)
+    assert worker.step()
+    assert len(model.writes) == 1, "level: nothing to write"
+    assert not worker.step()
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda m: m.scenes.pop(1), "gone"),
+        (lambda m: m.scenes.update({1: replace(m.scenes[1], files=())}), "no_file"),
+    ],
+)
+def test_a_scene_that_needs_nothing_is_closed_under_its_own_name(worker, store, model, change, note):
+    change(model)
+    store.put(1)
+    assert worker.step()
+    (row,) = store.db.execute("SELECT status, note FROM ack_queue_default").fetchall()
+    assert row[0] == 5 and row[1].startswith(note + ":")
+    assert model.writes == []
+
+
+def test_a_scene_plex_does_not_have_waits_and_comes_again(worker, store, model, clock):
+    item = model.items.pop(101)
+    store.put(1)
+    assert drain(worker) == 1
+    counts = store.counts()
+    assert counts.waiting_later == 1 and counts.dead == 0
+    model.items[101] = item
+    clock.advance(counts.next_due_at - clock.now())
+    assert drain(worker) == 1
+    assert model.items[101].title == "Scene 1"
+
+
+def test_two_items_with_the_file_are_a_dead_letter_that_names_both(worker, store, model):
+    model.items[999] = replace(model.items[101], rating_key=999)
+    store.put(1)
+    drain(worker)
+    (letter,) = store.dead_letters()
+    assert letter.error_type == "Ambiguous"
+    assert "101" in letter.message and "999" in letter.message
+    assert model.writes == []
+
+
+def test_a_failure_that_may_pass_is_tried_again_and_again_then_buried(worker, store, model, clock):
+    model.trouble["Plex"] = Transient("Plex failed on this item (500).")
+    store.put(1)
+    tries = 0
+    while store.counts().pending:
+        clock.advance(700)
+        tries += drain(worker)
+    (letter,) = store.dead_letters()
+    assert tries == letter.attempts == SETTINGS.max_attempts
+    assert letter.error_type == "Transient" and "500" in letter.message
+
+
+def test_what_can_never_work_is_buried_at_once_and_its_neighbours_go_on(worker, store, model):
+    model.trouble["Plex"] = Permanent("Plex refused the edit (400).")
+    store.put(1)
+    assert worker.step()
+    del model.trouble["Plex"]
+    store.put(2)
+    drain(worker)
+    assert [letter.error_type for letter in store.dead_letters()] == ["Permanent"]
+    assert model.items[102].title == "Scene 2"
+
+
+def test_a_defect_of_ours_is_kept_with_its_traceback_and_without_the_token(worker, store, model, clock):
+    model.trouble["Plex"] = ZeroDivisionError(f"with {SETTINGS.plex_token} inside")
+    store.put(1)
+    while store.counts().pending:
+        clock.advance(700)
+        drain(worker)
+    (letter,) = store.dead_letters()
+    assert letter.error_type == "ZeroDivisionError" and "test_worker" in letter.traceback
+    assert SETTINGS.plex_token not in letter.traceback
+
+
+def test_an_outage_costs_no_attempt_and_is_one_record(worker, store, model, clock):
+    model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    for number in (1, 2, 3):
+        store.put(number)
+    for _ in range(500):
+        drain(worker)
+        clock.advance(60)
+    (outage,) = store.outages()
+    assert outage["server"] == "Plex" and outage["ended_at"] is None
+    assert store.counts().pending == 3 and store.counts().dead == 0
+    assert len(model.probes) < 600, "probes, not jobs, ask whether the server is back"
+    assert all(job.attempts == 0 for job in store.waiting())
+    del model.trouble["Plex"]
+    clock.advance(120)
+    drain(worker)
+    assert store.counts().pending == 0
+    assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
+    (outage,) = store.outages()
+    assert outage["ended_at"] is not None and outage["waiting"] == 3
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        NeedsAttention("Plex", "Plex does not accept the token (401)."),
+        SettingProblem("plex_token", "plex_token is not set."),
+    ],
+)
+def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, model, clock, trouble):
+    model.trouble["Plex"] = trouble
+    for number in (1, 2, 3):
+        store.put(number)
+    assert drain(worker) == 1, "the first tells; the others are not tried against the same wall"
+    assert store.load_state("attention") == str(trouble)
+    assert store.counts().pending == 3 and store.counts().dead == 0
+    clock.advance(ATTENTION_HOLD_S / 2)
+    assert drain(worker) == 0
+    # A person changes the setting: no need to wait any longer.
+    del model.trouble["Plex"]
+    model.given = replace(SETTINGS, plex_token="another-token")
+    assert drain(worker) == 3
+    assert store.load_state("attention") == ""
+    assert store.counts().pending == 0
+
+
+def test_an_edit_during_the_write_is_not_swallowed(worker, store, model):
+    def edit():
+        model.scenes[1] = replace(model.scenes[1], title="Newer")
+        store.put(1, "update", ["title"])
+
+    model.meanwhile = edit
+    store.put(1)
+    drain(worker)
+    assert model.items[101].title == "Newer"
+    assert len(model.writes) == 2
+
+
+def test_a_hundred_edits_end_in_two_writes_at_most(worker, store, model):
+    def edit():
+        for number in range(50):
+            model.scenes[1] = replace(model.scenes[1], title=f"Edit {number}")
+            store.put(1, "update", ["title"])
+
+    for _ in range(50):
+        store.put(1, "update", ["title"])
+    model.meanwhile = edit
+    drain(worker)
+    assert model.items[101].title == "Edit 49"
+    assert len(model.writes) == 2
+
+
+def test_a_worker_that_was_frozen_changes_nothing_and_has_the_scene_looked_at_again(
+    worker, store, model, clock, tmp_path
+):
+    other = Store(tmp_path, clock=clock)
+
+    def somebody_else_takes_over():
+        clock.advance(LEASE_S + 1)
+        other.recover()
+        taken = other.claim()
+        other.finish(taken, "by the other")
+
+    model.meanwhile = somebody_else_takes_over
+    store.put(1)
+    worker.step()
+    rows = store.db.execute("SELECT status, note FROM ack_queue_default ORDER BY _id").fetchall()
+    assert rows[0] == (5, "by the other")
+    assert len(rows) == 2, "we may have written after them, so the scene is looked at once more"
+    drain(worker)
+    assert store.counts().pending == 0
+    other.close()
+
+
+def test_run_ends_after_the_linger_but_not_while_something_waits_for_later(worker, store, model, clock):
+    item = model.items.pop(101)
+    store.put(1)
+    appears_at = clock.now() + 300
+
+    def plex_scans():
+        if clock.now() >= appears_at:
+            model.items.setdefault(101, item)
+
+    began = clock.monotonic()
+    worker.run(linger_s=lambda: 10.0, on_step=plex_scans)
+    assert model.items[101].title == "Scene 1"
+    assert clock.monotonic() - began >= 300
+
+
+def test_run_stops_when_told_to(worker, store):
+    store.put(1)
+    worker.run(should_stop=lambda: True)
+    assert store.counts().pending == 1
+
+
+def test_the_history_is_bounded(worker, store, model, clock):
+    model.given = replace(SETTINGS, history_keep=2)
+    for _ in range(5):
+        for number in (1, 2, 3):
+            store.put(number)
+        drain(worker)
+    worker.run(linger_s=lambda: 20.0)
+    assert store.counts().completed == 2
+    assert store.counts().finished == 15
