@@ -1,0 +1,235 @@
+"""The same work for a person at a terminal, beside a running worker: ``python PlexSync.py status``.
+
+Exit status: 0 all is well; 1 something needs a person (doctor found trouble, drain could not go on, no such dead
+letter); 2 the command line is wrong; 3 the queue or a server cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plexsync import __version__, intake, tasks
+from plexsync.store import DeadLetter
+
+FINE, NEEDS_A_PERSON, UNUSABLE = 0, 1, 3
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; gives the exit status."""
+    try:
+        status = cli.main(argv, prog_name="PlexSync", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as help_wanted:
+        click.echo(help_wanted.format_message())
+        return FINE
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except click.Abort:
+        return 130
+    return int(status or FINE)
+
+
+def data_folder() -> str:
+    """The data folder of the Stash this plugin is installed in, as far as that can be told without Stash.
+
+    Stash keeps plugins below ``plugins`` in its folder unless told otherwise, and our data there too.
+    """
+    if not os.environ.get("STASH_PLUGIN_DATA"):
+        for above in Path(__file__).resolve().parents:
+            data = above / "plugins" / "PlexSync" / "data"
+            if data.is_dir():
+                return str(data)
+    return intake.data_folder()
+
+
+class Desk:
+    """What every command is given: the office, and whether the answer is wanted as JSON."""
+
+    def __init__(self, data_dir: str, as_json: bool) -> None:
+        self.as_json = as_json
+        self.office = tasks.Office(data_dir, say=self._say, progress=lambda part: None)
+
+    def _say(self, level: str, text: str) -> None:
+        if not self.as_json:
+            click.echo(text, err=level in ("warning", "error"))
+
+    def press(self, mode: str, args: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Do what the button of this mode does."""
+        return tasks.TASKS[mode].run(self.office, args or {})
+
+    def show(self, answer: object, lines: Callable[[], list[str]]) -> None:
+        """Print the answer as JSON, or else these lines."""
+        if self.as_json:
+            click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        else:
+            for line in lines():
+                click.echo(line)
+
+
+def _options(command: Callable[..., int]) -> Callable[..., int]:
+    """``--data`` and ``--json``, and one sentence with status 3 for what cannot be used."""
+
+    def wrapped(data: str | None, as_json: bool, **given: Any) -> int:
+        desk = Desk(os.path.abspath(data or data_folder()), as_json)
+        ours = logging.getLogger("plexsync")
+        ours.handlers[:] = [logging.StreamHandler(sys.stderr)]
+        ours.setLevel(logging.INFO if command.__name__ == "drain" and not as_json else logging.ERROR)
+        try:
+            if not os.path.isdir(desk.office.data_dir):
+                raise tasks.WrongArgument(
+                    f"There is no data folder {desk.office.data_dir}; name it with --data. It lies in Stash's folder, "
+                    "in plugins/PlexSync/data, and is made by the first edit."
+                )
+            return command(desk, **given)
+        except BrokenPipeError:  # the reader, head for one, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return FINE
+        except tasks.TROUBLES as trouble:
+            text = tasks.sentence(trouble, desk.office.data_dir)
+            click.echo(json.dumps({"error": text}) if as_json else text, err=not as_json)
+            return UNUSABLE
+        finally:
+            desk.office.close()
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")(wrapped)
+    return click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")(
+        wrapped
+    )
+
+
+@click.group(
+    epilog="Exit status: 0 well, 1 needs a person, 2 wrong command line, 3 queue or server not usable."
+)
+@click.version_option(__version__, prog_name="PlexSync")
+def cli() -> None:
+    """PlexSync's queue, for a person. Every command may be used while a worker runs."""
+
+
+@cli.command()
+@click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")
+@click.option("--lock-fd", type=int, default=-1, hidden=True, help="The worker's lock, already held.")
+def worker(data: str | None, lock_fd: int) -> int:
+    """Be the worker: sync until nothing has waited for a while. Logs to plexsync.log in the data folder."""
+    from plexsync import daemon
+
+    return daemon.serve(data or data_folder(), lock_fd)
+
+
+@cli.command()
+@_options
+def status(desk: Desk) -> int:
+    """What waits, what is being done, what is done, what failed."""
+    answer = desk.press("queue_status")
+    desk.show(answer, lambda: [])
+    return FINE
+
+
+@cli.command()
+@click.option("--limit", default=50, show_default=True, help="How many at most.")
+@_options
+def queue(desk: Desk, limit: int) -> int:
+    """The waiting scenes, in the order in which they are due."""
+    now = desk.office.clock.now()
+    rows = [
+        {
+            "job": job.id,
+            "scene_id": job.scene_id,
+            "update_type": job.update_type,
+            "edits": job.generation,
+            "attempts": job.attempts,
+            "enqueued_at": tasks.moment(job.enqueued_at),
+            "due_in_s": round(max(job.due_at - now, 0.0), 1),
+            "last_error": job.last_error,
+        }
+        for job in desk.office.store.waiting(limit)
+    ]
+    desk.show(
+        rows,
+        lambda: (
+            [
+                f"scene {row['scene_id']}: {row['update_type']} of {row['enqueued_at']}, due in {row['due_in_s']} s, "
+                f"{row['attempts']} attempts {row['last_error']}".rstrip()
+                for row in rows
+            ]
+            or ["Nothing waits."]
+        ),
+    )
+    return FINE
+
+
+@cli.command()
+@click.argument("letter_id", type=int, required=False)
+@click.option("--type", "error_type", help="Only those of this error type.")
+@click.option("--limit", default=50, show_default=True, help="How many at most, the newest first.")
+@_options
+def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) -> int:
+    """The dead letters, or all that is known of the one named by its number."""
+    if letter_id is None:
+        letters = desk.office.store.dead_letters(limit, error_type)
+        desk.show(
+            [tasks.letter_summary(letter) for letter in letters],
+            lambda: [_line(letter) for letter in letters] or ["There are no dead letters."],
+        )
+        return FINE
+    letter = desk.office.store.dead_letter(letter_id)
+    if letter is None:
+        click.echo(f"There is no dead letter {letter_id}.", err=True)
+        return NEEDS_A_PERSON
+    whole = {
+        **tasks.letter_summary(letter),
+        "edits": letter.generation,
+        "replayed_at": None if letter.replayed_at is None else tasks.moment(letter.replayed_at),
+        "payload": letter.payload,
+        "traceback": letter.traceback,
+    }
+    desk.show(whole, lambda: [f"{key}: {value}" for key, value in whole.items()])
+    return FINE
+
+
+def _line(letter: DeadLetter) -> str:
+    return (
+        f"{letter.id}: scene {letter.scene_id}, {tasks.moment(letter.failed_at)}, after {tasks.some(letter.attempts, 'attempt')}, "
+        f"{letter.error_type}: {letter.message}"
+    )
+
+
+@cli.command()
+@click.argument("letter_ids", type=int, nargs=-1)
+@click.option("--type", "error_type", help="All of this error type.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_options
+def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, everything: bool) -> int:
+    """Queue the scenes of dead letters again: those named, of one type, or all."""
+    if not (letter_ids or error_type or everything):
+        raise click.UsageError("Name dead letters by their numbers, or use --type or --all.")
+    replayed = desk.office.store.replay(letter_ids or None, error_type)
+    desk.office.wake()
+    desk.show({"replayed": replayed}, lambda: [f"Dead letters queued again: {replayed}."])
+    return FINE if replayed or everything else NEEDS_A_PERSON
+
+
+@cli.command()
+@_options
+def drain(desk: Desk) -> int:
+    """Work until nothing is due any more, or look on while a worker does."""
+    answer = desk.press("process_queue")
+    desk.show(answer, lambda: [])
+    return NEEDS_A_PERSON if answer["blocked"] else FINE
+
+
+@cli.command()
+@_options
+def doctor(desk: Desk) -> int:
+    """Try everything a sync needs, and say what is wrong and what to do about it."""
+    answer = desk.press("health_check")
+    desk.show(answer, lambda: [])
+    return FINE if answer["healthy"] else NEEDS_A_PERSON
