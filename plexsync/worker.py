@@ -50,6 +50,10 @@ UPKEEP_S = 0.4  # between two looks at the spool and at the file itself
 RECOVER_S = 15.0  # between two looks for what the dead have left
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 
+RELEASE_S = (
+    0.05  # between two jobs of the backlog of an outage: a server that just came back has enough to do
+)
+
 SERVERS = ("Stash", "Plex")
 
 
@@ -66,6 +70,7 @@ class Worker:
         self._settings = Settings()  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
+        self._backlog = False  # working off what an outage left
 
     # ---- one job ----
 
@@ -166,6 +171,7 @@ class Worker:
             )
             if before.state is not breakers.State.CLOSED:
                 self.store.close_outage(server)
+                self._backlog = True
                 released = self.store.release_due(server)
                 log.info("outage of %s is over; %s jobs are due again", server, released)
 
@@ -248,8 +254,11 @@ class Worker:
             if self.may_claim() and self.step():
                 on_step()
                 busy_at, tidied = self.clock.monotonic(), False
+                if self._backlog:
+                    self.clock.sleep(RELEASE_S)
                 continue
             on_step()
+            self._backlog = False
             counts = self.store.counts()
             if counts.pending or counts.in_progress:
                 busy_at = now

@@ -14,7 +14,7 @@ from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import ATTENTION_HOLD_S
 from plexsync.store import LEASE_S, Store
-from plexsync.worker import Worker
+from plexsync.worker import RELEASE_S, Worker
 
 SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token-of-the-owner")
 
@@ -325,3 +325,22 @@ def test_the_history_is_bounded(worker, store, model, clock):
     worker.run(linger_s=lambda: 20.0)
     assert store.counts().completed == 2
     assert store.counts().finished == 15
+
+
+def test_the_backlog_of_an_outage_is_released_at_a_bounded_rate(worker, store, model, clock):
+    model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    for number in (1, 2, 3):
+        store.put(number)
+    back_at = clock.now() + 100
+    written_at = []
+
+    def plex_comes_back():
+        if clock.now() >= back_at:
+            model.trouble.clear()
+        if len(model.writes) > len(written_at):
+            written_at.append(clock.monotonic())
+
+    worker.run(linger_s=lambda: 5.0, on_step=plex_comes_back)
+    assert len(written_at) == 3
+    gaps = [later - earlier for earlier, later in zip(written_at, written_at[1:], strict=False)]
+    assert min(gaps) >= RELEASE_S * 0.99
