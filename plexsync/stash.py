@@ -51,7 +51,17 @@ class _Client(StashInterface):
     def s(self, session: requests.Session) -> None:
         # A Stash at home shows a certificate it made itself, and the connection data came from Stash itself.
         transport.mount(session, self._door, verify=False)
+        session.hooks["response"].append(self._keep_renewed_cookie)
         self._session = session
+
+    def _keep_renewed_cookie(self, response: requests.Response, *args: object, **kwargs: object) -> None:
+        """Only the newest session cookie is sent. stashapi's own has no domain, so a renewed one would be
+        stored beside it and sent second; Stash reads the first, and locks a client out when that is an hour
+        old."""
+        renewed = response.cookies.get("session")
+        if renewed:
+            self._session.cookies.clear()
+            self._session.cookies.set("session", renewed)
 
     def _get_fragments_introspection(self, *args: object, **kwargs: object) -> dict[str, str]:
         return {}
@@ -68,9 +78,19 @@ class Stash:
     def __init__(self, connection: Mapping[str, object], timeout_s: float = 30.0) -> None:
         """``connection`` is the ``server_connection`` of a plugin's input, keys in any case, values perhaps
         missing."""
-        self._given = {str(key).lower(): value for key, value in connection.items()}
+        self._given = _lowered(connection)
         self._timeout_s = timeout_s
         self._client: Any = None  # stashapi is annotated here and there; too little to check against
+
+    def refresh(self, connection: Mapping[str, object]) -> None:
+        """Newer connection data: a cookie is taken over at once; a connection by API key goes on as it is."""
+        before, self._given = self.address, _lowered(connection)
+        cookie = self._cookie()
+        if self.address != before:
+            self._client = None
+        elif self._client is not None and cookie and "ApiKey" not in self._client.s.headers:
+            self._client.s.cookies.clear()
+            self._client.s.cookies.set("session", cookie)
 
     @property
     def address(self) -> str:
@@ -87,16 +107,15 @@ class Stash:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in any text: the API key and the session cookie, as far as they are known."""
-        cookie = self._given.get("sessioncookie")
-        found = [self._given.get("apikey"), cookie.get("Value") if isinstance(cookie, Mapping) else None]
+        found = [self._given.get("apikey"), self._cookie()]
         if self._client is not None:
             found.append(self._client.s.headers.get("ApiKey"))
         return tuple(str(secret) for secret in found if secret)
 
     def version(self) -> str:
-        """Stash's version, as stashapi spells it."""
+        """Stash's version as stashapi spells it, asked for anew: it tells whether Stash is there."""
         with self._border():
-            return str(self._connected().version)
+            return str(self._connected().stash_version())
 
     def settings(self) -> dict[str, object]:
         """What is stored of the plugin's settings; keys never touched are absent."""
@@ -188,18 +207,28 @@ class Stash:
         return self._client
 
     def _connect(self) -> _Client:
+        door = transport.Transport("Stash", self.address, self._timeout_s, self._judge)
         connection: dict[str, object] = {
             "Scheme": self._given.get("scheme") or "http",
             "Host": _host(self._given.get("host")),
             "Port": self._given.get("port") or 9999,
         }
-        if self._given.get("apikey"):
-            connection["ApiKey"] = str(self._given["apikey"])
-        cookie = self._given.get("sessioncookie")
-        if isinstance(cookie, Mapping) and cookie.get("Value"):
-            connection["SessionCookie"] = {"Value": str(cookie["Value"])}
-        door = transport.Transport("Stash", self.address, self._timeout_s, self._judge)
+        cookie, key = self._cookie(), str(self._given.get("apikey") or "")
+        if cookie:
+            connection["SessionCookie"] = {"Value": cookie}
+        if key:
+            try:
+                return _Client({**connection, "ApiKey": key}, door)
+            except (
+                NeedsAttention
+            ):  # a key made invalid by a newer one; Stash does not look at the cookie then
+                if not cookie:
+                    raise
         return _Client(connection, door)
+
+    def _cookie(self) -> str:
+        cookie = self._given.get("sessioncookie")
+        return str(cookie.get("Value") or "") if isinstance(cookie, Mapping) else ""
 
     @contextlib.contextmanager
     def _border(self) -> Iterator[None]:
@@ -221,6 +250,7 @@ class Stash:
         """Turn an answer that is no use into its failure; stashapi sees only complete data."""
         where, status = f"Stash at {self.address}", response.status_code
         if status == 401:
+            self._client = None  # a key may have been replaced: connect anew, by cookie, next time
             raise NeedsAttention("Stash", f"{where} does not accept our session or API key (401).")
         if status == 403:
             raise NeedsAttention("Stash", f"{where} forbids this (403); its log tells why.")
@@ -251,6 +281,10 @@ class Stash:
         if code in ("GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED") or status in (400, 422):
             return NeedsAttention("Stash", f"This version of Stash does not understand PlexSync: {said}")
         return Transient(f"Stash failed to answer: {said}")
+
+
+def _lowered(connection: Mapping[str, object]) -> dict[str, object]:
+    return {str(key).lower(): value for key, value in connection.items()}
 
 
 def _host(given: object) -> str:

@@ -96,7 +96,9 @@ def scene_from(answer: Mapping[str, object]) -> Scene:
         tags=_names(_objects(answer.get("tags"))),
         groups=_names(groups),
         files=tuple(_files(answer.get("files"))),
-        stash_ids=tuple(_text(entry.get("stash_id")) for entry in _objects(answer.get("stash_ids"))),
+        stash_ids=tuple(
+            text for entry in _objects(answer.get("stash_ids")) if (text := _text(entry.get("stash_id")))
+        ),
         updated_at=_text(answer.get("updated_at")),
         screenshot=_text(paths.get("screenshot")) or None if isinstance(paths, Mapping) else None,
     )

@@ -374,10 +374,7 @@ def _names(row: Setting, given: object) -> Read:
 
 def _pairs(row: Setting, given: object) -> Read:
     """``/stash => /plex`` pairs separated by semicolons or line breaks; a list of such texts will do."""
-    if isinstance(given, (list, tuple)):
-        lines = [_plain(row, part) for part in given]
-    else:
-        lines = [_plain(row, given)]
+    lines = [_plain(row, part) for part in (given if isinstance(given, (list, tuple)) else [given])]
     pairs: list[PathPair] = []
     complaints: list[str] = []
     for line in "\n".join(lines).replace(";", "\n").splitlines():

@@ -1,0 +1,129 @@
+"""Matching by full path: separators, cases, Unicode forms, and whose file it is."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from plexsync.core.item import Item
+from plexsync.core.match import Ambiguous, Found, Missing, choose, map_path, path_key
+from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.settings import PathPair
+
+
+def scene(*paths: str) -> Scene:
+    return Scene(1, files=tuple(SceneFile(path) for path in paths))
+
+
+def item(rating_key: int, *files: str, title: str = "") -> Item:
+    return Item(rating_key, 1, title=title, files=files)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/data/a.mp4", "/data//a.mp4"),
+        ("/data/a.mp4", "/data/./a.mp4"),
+        ("/data/é.mp4", unicodedata.normalize("NFD", "/data/é.mp4")),
+        (r"C:\Data\A.mp4", "c:/data/a.MP4"),
+        (r"\\NAS\Share\a.mp4", "//nas/share/A.mp4"),
+        (r"\\?\C:\Data\a.mp4", r"C:\data\a.mp4"),
+        (r"\\?\UNC\nas\share\a.mp4", r"\\nas\share\a.mp4"),
+    ],
+)
+def test_paths_of_one_file(one: str, other: str) -> None:
+    assert path_key(one) == path_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/data/a.mp4", "/data/A.mp4"),
+        ("/data/a.mp4", "data/a.mp4"),
+        ("/data/a b.mp4", "/data/ab.mp4"),
+        (r"/data/a\b.mp4", "/data/a/b.mp4"),
+        (r"C:\a.mp4", r"D:\a.mp4"),
+        ("C:/a.mp4", "/a.mp4"),
+        (r"\\nas\a.mp4", "/nas/a.mp4"),
+    ],
+)
+def test_paths_of_two_files(one: str, other: str) -> None:
+    assert path_key(one) != path_key(other)
+
+
+@pytest.mark.parametrize(
+    ("path", "mapped"),
+    [
+        ("/data/a.mp4", "/media/a.mp4"),
+        ("/data/x/y/a.mp4", "/media/x/y/a.mp4"),
+        ("/database/a.mp4", "/database/a.mp4"),
+        ("/data/films/a.mp4", "/films/a.mp4"),
+        ("/elsewhere/a.mp4", "/elsewhere/a.mp4"),
+        ("/Data/a.mp4", "/Data/a.mp4"),
+        (r"D:\Videos\x\a.mp4", "/videos/x/a.mp4"),
+        (r"d:\videos\a.mp4", "/videos/a.mp4"),
+        ("/win/x/a.mp4", r"M:\Media\x\a.mp4"),
+        ("/unc/x/a.mp4", r"\\nas\share\x\a.mp4"),
+        (r"\\stash\v\a.mp4", "/v/a.mp4"),
+    ],
+)
+def test_map_path(path: str, mapped: str) -> None:
+    path_map = (
+        PathPair("/data", "/media"),
+        PathPair("/data/films/", "/films/"),
+        PathPair("D:/Videos", "/videos"),
+        PathPair("/win", r"M:\Media"),
+        PathPair("/unc", r"\\nas\share"),
+        PathPair(r"\\Stash\V", "/v"),
+    )
+    assert map_path(path, path_map) == mapped
+
+
+def test_the_root_and_a_drive_may_be_mapped() -> None:
+    assert map_path("/a/b.mp4", [PathPair("/", "/mnt")]) == "/mnt/a/b.mp4"
+    assert map_path(r"E:\a\b.mp4", [PathPair("E:", "/e")]) == "/e/a/b.mp4"
+    assert map_path("/e/a.mp4", [PathPair("/e", "E:\\")]) == "E:\\a.mp4"
+
+
+def test_found_by_the_file_and_not_by_the_title() -> None:
+    right = item(2, "/media/a.mp4", title="Something else")
+    wrong = item(3, "/media/other/a.mp4", title="a")
+    assert choose(scene("/data/a.mp4"), [wrong, right], [PathPair("/data", "/media")]) == Found(right)
+
+
+def test_an_item_with_several_versions_is_found_by_any() -> None:
+    merged = item(2, "/data/a.4k.mp4", "/data/a.mp4")
+    assert choose(scene("/data/a.mp4"), [merged]) == Found(merged)
+
+
+def test_the_primary_file_decides_between_items() -> None:
+    first, second = item(2, "/data/b.mp4"), item(3, "/data/a.mp4")
+    assert choose(scene("/data/a.mp4", "/data/b.mp4"), [first, second]) == Found(second)
+    assert choose(scene("/data/gone.mp4", "/data/b.mp4"), [first, second]) == Found(first)
+
+
+def test_one_file_in_two_items_is_for_a_person_to_choose() -> None:
+    one, two = item(3, "/data/a.mp4"), item(2, "/data/a.mp4")
+    assert choose(scene("/data/a.mp4"), [one, two]) == Ambiguous((two, one))
+
+
+def test_the_same_item_given_twice_is_one() -> None:
+    same = item(2, "/data/a.mp4")
+    assert choose(scene("/data/a.mp4"), [same, same]) == Found(same)
+
+
+def test_the_exact_spelling_wins_over_another_unicode_form() -> None:
+    decomposed = unicodedata.normalize("NFD", "/data/é.mp4")
+    composed, other = item(2, "/data/é.mp4"), item(3, decomposed)
+    assert choose(scene("/data/é.mp4"), [other, composed]) == Found(composed)
+    assert choose(scene(decomposed), [other, composed]) == Found(other)
+    assert choose(scene(decomposed), [composed]) == Found(composed)
+
+
+def test_missing_names_the_paths_plex_would_have() -> None:
+    path_map = [PathPair("/data", "/media")]
+    assert choose(scene("/data/a.mp4", "/b.mp4"), [item(2, "/c.mp4"), item(3)], path_map) == Missing(
+        ("/media/a.mp4", "/b.mp4")
+    )
+    assert choose(scene(), [item(2, "/c.mp4")]) == Missing(())
