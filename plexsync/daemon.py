@@ -18,6 +18,7 @@ from types import FrameType
 
 from plexsync import __version__, rescue
 from plexsync.clock import SystemClock
+from plexsync.hook import WORKER_LOCKS
 from plexsync.locks import FileLock
 from plexsync.servers import Servers
 from plexsync.store import StaleLease, Store
@@ -78,7 +79,7 @@ def serve(data_dir: str, lock_fd: int = -1) -> int:
     os.umask(0o077)
     data_dir = os.path.abspath(data_dir)
     os.makedirs(data_dir, exist_ok=True)
-    lock = FileLock(os.path.join(data_dir, "worker.lock"))
+    lock = FileLock(os.path.join(data_dir, WORKER_LOCKS[0]))
     if lock_fd >= 0:
         lock.adopt(lock_fd)
     elif not lock.take():
@@ -90,7 +91,7 @@ def serve(data_dir: str, lock_fd: int = -1) -> int:
     signal.signal(signal.SIGINT, stop.on_signal)
     log.info("worker %s of PlexSync %s begins", os.getpid(), __version__)
     while True:
-        _work(data_dir, stop)
+        _work(data_dir, stop, lock)
         lock.release()
         # A hook that wrote its row just before this saw the lock held and started nobody. It is looked for once more.
         if stop() or not _anything_waits(data_dir) or not lock.take():
@@ -107,7 +108,7 @@ def _anything_waits(data_dir: str) -> bool:
         return False
 
 
-def _work(data_dir: str, stop: _Stop) -> None:
+def _work(data_dir: str, stop: _Stop, lock: FileLock) -> None:
     """Drain until idle or stopped; a queue file that fails under us is opened again, mended if need be."""
     clock = SystemClock()
     while not stop():
@@ -115,7 +116,7 @@ def _work(data_dir: str, stop: _Stop) -> None:
             with Store(data_dir, clock) as store:
                 worker = Worker(store, Servers(data_dir, clock), clock, random.Random())
                 _give_back_in_time(worker, stop)
-                with worker.heartbeats():
+                with worker.heartbeats(lock.beat):
                     worker.run(stop)
                 return
         except rescue.Refused as refusal:

@@ -54,7 +54,10 @@ FIELDS = {
     "urls": False,
 }
 
-FREE, TAKEN, UNKNOWN = "free", "taken", "unknown"
+# A worker that has not said for this long that it runs is frozen, and another may start beside it, under the next
+# lock. Should it wake up, its leases have expired and it can change nothing that is no longer its own.
+FROZEN_S = 180.0
+WORKER_LOCKS = ("worker.lock", "worker-2.lock")
 
 
 class CannotKeep(Exception):
@@ -151,23 +154,28 @@ def wake_worker(data_dir: str) -> bool:
     taken here and given to the child as an open descriptor; two hooks at once therefore start one. Failing to start
     one loses nothing: the row is on disk, and the next hook or task tries again.
     """
-    lock = FileLock(os.path.join(data_dir, "worker.lock"))
-    try:
-        if not lock.take():
+    for name in WORKER_LOCKS:
+        lock = FileLock(os.path.join(data_dir, name))
+        try:
+            taken = lock.take()
+        except OSError:
             return False
-    except OSError:
-        return False
-    try:
-        if CAN_BE_INHERITED:
-            _start(data_dir, lock.fd)
-        else:
-            lock.release()  # a Windows lock stays with its process, so the child takes it anew
-            _start(data_dir, -1)
-    except OSError:
-        return False
-    finally:
-        lock.release()
-    return True
+        if not taken:
+            if lock.silent_s() < FROZEN_S:
+                return False
+            continue  # it lives and does nothing: stopped, or stuck in a dead disk; what it holds will expire
+        try:
+            if CAN_BE_INHERITED:
+                _start(data_dir, lock.fd)
+            else:
+                lock.release()  # a Windows lock stays with its process, so the child takes it anew
+                _start(data_dir, -1)
+        except OSError:
+            return False
+        finally:
+            lock.release()
+        return True
+    return False
 
 
 def _start(data_dir: str, lock_fd: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     import msvcrt
@@ -17,7 +18,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     CAN_BE_INHERITED = False
 
     def _lock(fd: int) -> None:
-        os.lseek(fd, 0, os.SEEK_SET)
+        os.lseek(fd, 1 << 30, os.SEEK_SET)  # far behind the beat, which others must be able to read
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 
 else:
@@ -53,12 +54,31 @@ class FileLock:
             os.close(fd)
             raise
         self.fd = fd
+        self.beat()
         return True
 
     def adopt(self, fd: int) -> None:
         """Go on holding a lock that came with an inherited descriptor."""
         self.fd = fd
         os.set_inheritable(fd, False)
+
+    def beat(self) -> None:
+        """Write into the file that its holder runs, as of now; see ``silent_s``."""
+        if self.fd >= 0:
+            os.lseek(self.fd, 0, os.SEEK_SET)
+            os.write(self.fd, b"%020.3f\n" % time.monotonic())
+
+    def silent_s(self) -> float:
+        """Seconds since the holder last said that it runs; 0 when that cannot be told.
+
+        Monotonic time is the same in every process until the machine restarts, and a lock that is held was taken
+        since then, so the two times can be compared.
+        """
+        try:
+            with open(self.path, "rb") as file:
+                return time.monotonic() - float(file.read(64))
+        except (OSError, ValueError):
+            return 0.0
 
     def release(self) -> None:
         if self.fd >= 0:

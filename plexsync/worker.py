@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sqlite3
 import threading
 import traceback as tracebacks
 from collections.abc import Callable, Iterator
@@ -275,19 +276,23 @@ class Worker:
         self.store.tidy()
 
     @contextmanager
-    def heartbeats(self, lease_s: float = LEASE_S) -> Iterator[None]:
-        """Keep the lease of the job in hand alive from a thread, for as long as this process runs at all."""
+    def heartbeats(self, also: Callable[[], None] = lambda: None, lease_s: float = LEASE_S) -> Iterator[None]:
+        """Keep the lease of the job in hand alive from a thread, for as long as this process runs at all.
+
+        ``also`` is called each time, for whoever else wants to know that we run.
+        """
         ended = threading.Event()
 
         def beat() -> None:
             while not ended.wait(lease_s / 4):
+                also()
                 job = self.current
                 if job is not None:
                     try:
                         self.store.heartbeat(job, lease_s)
                     except StaleLease:
                         pass  # the main thread finds out when it closes the job
-                    except OSError as error:
+                    except (sqlite3.Error, OSError) as error:
                         log.warning("could not prolong a lease: %s", error)
 
         thread = threading.Thread(target=beat, name="heartbeats", daemon=True)

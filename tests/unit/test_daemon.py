@@ -1,0 +1,166 @@
+"""The background process: one a folder, its life, its end, and another one beside it when it is frozen."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plexsync import hook, intake
+from plexsync.locks import FileLock
+from plexsync.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY_THERE = {
+    "Scheme": "http",
+    "Host": "127.0.0.1",
+    "Port": 1,
+    "SessionCookie": {"Value": "cookie-of-the-user"},
+}
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and sessions are POSIX's")
+
+
+def wait_for(what, seconds=20.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def begins(data):
+    log = data / "plexsync.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [int(line.split("worker ")[1].split()[0]) for line in lines if " begins" in line]
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    yield folder
+    for pid in begins(folder):
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def queue_one(data, scene_id=1):
+    hook.keep(str(data), intake.new_event(scene_id, "update", ["title"]))
+    hook.remember(str(data), NOBODY_THERE)
+
+
+def test_waking_twice_starts_one_worker_in_a_session_of_its_own(data):
+    queue_one(data)
+    assert hook.wake_worker(str(data))
+    assert not hook.wake_worker(str(data))
+    (pid,) = wait_for(lambda: begins(data))
+    assert os.getsid(pid) == pid
+    for fd in (0, 1, 2):
+        target = os.readlink(f"/proc/{pid}/fd/{fd}")
+        assert target in (os.devnull, str(data / "plexsync.log"))
+    assert "cookie-of-the-user" not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert "cookie-of-the-user" not in Path(f"/proc/{pid}/environ").read_text()
+
+
+def test_eight_wakes_at_the_same_instant_start_one_worker(data):
+    queue_one(data)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from plexsync import hook; sys.stdin.read(); "
+    code += f"sys.exit(0 if hook.wake_worker({str(data)!r}) else 7)"
+    children = [subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) for _ in range(8)]
+    time.sleep(0.5)
+    for child in children:
+        child.stdin.close()
+    assert sorted(child.wait(20) for child in children) == [0] + [7] * 7
+    wait_for(lambda: begins(data))
+    time.sleep(0.5)
+    assert len(begins(data)) == 1
+
+
+def test_what_a_worker_leaves_readable_holds_no_cookie_for_others(data):
+    queue_one(data)
+    hook.wake_worker(str(data))
+    wait_for(lambda: "not reachable" in (data / "plexsync.log").read_text() if begins(data) else False)
+    for path in data.rglob("*"):
+        if path.is_file() and b"cookie-of-the-user" in path.read_bytes():
+            assert path.name == "connection.json"
+            assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_killed_worker_frees_the_lock_and_the_next_one_starts(data):
+    queue_one(data)
+    hook.wake_worker(str(data))
+    (pid,) = wait_for(lambda: begins(data))
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: hook.wake_worker(str(data)))
+    assert wait_for(lambda: len(begins(data)) == 2)
+
+
+def test_told_to_stop_it_is_gone_in_time_and_the_job_waits_untried(data):
+    queue_one(data)
+    hook.wake_worker(str(data))
+    (pid,) = wait_for(lambda: begins(data))
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not is_alive(pid), seconds=8)
+    with Store(data) as store:
+        (job,) = store.waiting()
+        assert job.attempts == 0
+
+
+def test_beside_a_frozen_worker_another_one_starts(data, monkeypatch):
+    queue_one(data)
+    hook.wake_worker(str(data))
+    (pid,) = wait_for(lambda: begins(data))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert not hook.wake_worker(str(data)), "it may only be slow"
+        monkeypatch.setattr(hook, "FROZEN_S", 0.2)
+        time.sleep(0.3)
+        assert hook.wake_worker(str(data))
+        assert wait_for(lambda: len(begins(data)) == 2)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_it_ends_when_nothing_waits(data):
+    """With nothing queued and a short linger it goes by itself, and leaves the lock free."""
+    Store(data).close()
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from plexsync import daemon, worker\n"
+        "from plexsync.core.settings import Settings\n"
+        "plain = worker.Worker.__init__\n"
+        "def brief(self, *given):\n"
+        "    plain(self, *given)\n"
+        "    self._settings = Settings(worker_linger_s=0.3)\n"
+        "worker.Worker.__init__ = brief\n"
+        f"sys.exit(daemon.serve({str(data)!r}))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=20, check=False).returncode == 0
+    lock = FileLock(str(data / "worker.lock"))
+    assert lock.take()
+    lock.release()
+    assert "ends" in (data / "plexsync.log").read_text()
+
+
+def test_connection_data_is_written_for_this_user_alone(data):
+    hook.remember(str(data), NOBODY_THERE)
+    path = data / "connection.json"
+    assert json.loads(path.read_text()) == NOBODY_THERE
+    assert path.stat().st_mode & 0o777 == 0o600
