@@ -448,6 +448,8 @@ class Server:
             if reply.content_type is None:
                 # aiohttp would announce application/octet-stream for a body of unstated type.
                 response.headers.popall("Content-Type", None)
+            if headers.get("Connection", "").lower() == "close":
+                response.force_close()
             await response.prepare(http)
         await response.write_eof()
         for step in reply.then:
