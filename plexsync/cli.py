@@ -157,7 +157,7 @@ def queue(desk: Desk, limit: int) -> int:
         lambda: (
             [
                 f"scene {row['scene_id']}: {row['update_type']} of {row['enqueued_at']}, due in {row['due_in_s']} s, "
-                f"{row['attempts']} attempts {row['last_error']}".rstrip()
+                f"{row['attempts']} attempts so far. {row['last_error']}".rstrip()
                 for row in rows
             ]
             or ["Nothing waits."]
@@ -197,8 +197,8 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
 
 def _line(letter: DeadLetter) -> str:
     return (
-        f"{letter.id}: scene {letter.scene_id}, {tasks.moment(letter.failed_at)}, after {tasks.some(letter.attempts, 'attempt')}, "
-        f"{letter.error_type}: {letter.message}"
+        f"{letter.id}: scene {letter.scene_id}, {tasks.moment(letter.failed_at)}, "
+        f"after {tasks.some(letter.attempts, 'attempt')}, {letter.error_type}: {letter.message}"
     )
 
 

@@ -151,6 +151,7 @@ class _ToStash(logging.Handler):
 
 def log_to_stash() -> None:
     """What store and worker log goes to Stash; what other packages log may quote URLs and headers and does not."""
+    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what nobody handles to stderr
     ours = logging.getLogger("plexsync")
     ours.handlers[:] = [_ToStash()]
     ours.setLevel(logging.INFO)
@@ -206,7 +207,7 @@ def sync_recent(office: Office, args: Args) -> dict[str, object]:
         seen += len(scenes)
         queued += office.store.put_many(scene.id for scene in scenes)
         # Ids are given out in order, so the last one says roughly how far we are.
-        office.progress(scenes[-1].id / about)
+        office.progress(min(scenes[-1].id / about, 1.0))
     return _queued(office, seen, queued, f"changed in the last {hours:g} hours")
 
 
@@ -278,7 +279,7 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
         if lock.take():  # also when the worker we looked on at has died
             try:
                 worker = Worker(store, office.servers, office.clock, random.Random())
-                with worker.heartbeats():
+                with worker.heartbeats(lock.beat):
                     worker.run(should_stop=watch.is_over)
             finally:
                 lock.release()
@@ -425,8 +426,9 @@ def health_check(office: Office, args: Args) -> dict[str, object]:
         except TROUBLES as trouble:
             ok, text = False, sentence(trouble, office.data_dir)
         if not ok:
-            first = said.setdefault(text, name)
-            text = text if first == name else f"Not possible until “{first}” is well."
+            earlier = [first for cause, first in said.items() if text in cause]
+            said.setdefault(text, name)
+            text = f"Not possible until “{earlier[0]}” is well." if earlier else text
         found.append({"name": name, "ok": ok, "message": text})
         office.say("info" if ok else "error", f"{name}: {text}")
         office.progress(len(found) / len(CHECKS))
@@ -521,12 +523,12 @@ def _check_paths(office: Office) -> str:
 
 CHECKS: dict[str, Callable[[Office], str]] = {
     "Data folder": _check_data,
-    "Queue": _check_queue,
     "Stash": _check_stash,
     "Settings": _check_settings,
     "Plex": _check_plex,
     "Libraries": _check_libraries,
     "Paths": _check_paths,
+    "Queue": _check_queue,
 }
 
 TASKS: dict[str, Button] = {

@@ -1,0 +1,609 @@
+"""The buttons, on a real queue, with Stash and Plex as dictionaries and a clock turned by hand."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from plexsync import hook, tasks
+from plexsync.clock import ManualClock, SystemClock
+from plexsync.core.breaker import Breaker, State, to_dict
+from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, SyncFailure, Unavailable
+from plexsync.core.item import Item
+from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.settings import PathPair, Settings, parse
+from plexsync.locks import FileLock
+from plexsync.plex import Health, Identity, Library
+from plexsync.protocol import Task
+from plexsync.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
+NOW = ManualClock().now()
+
+
+@dataclass
+class Paper:
+    """Stash and Plex as dictionaries; ``trouble`` is raised by whatever touches that server."""
+
+    scenes: dict[int, Scene] = field(default_factory=dict)
+    items: dict[int, Item] = field(default_factory=dict)
+    stored: dict[str, object] = field(default_factory=lambda: dict(FILLED))
+    trouble: dict[str, SyncFailure] = field(default_factory=dict)
+    address: str = "http://127.0.0.1:9999"
+    pages: list[int] = field(default_factory=list)  # how many scenes each page asked for
+
+    def _meet(self, server: str) -> None:
+        if server in self.trouble:
+            raise self.trouble[server]
+
+    def read_settings(self) -> tuple[Settings, tuple[object, ...]]:
+        self._meet("Stash")
+        return parse(self.stored)
+
+    def settings(self) -> Settings:
+        settings, problems = self.read_settings()
+        for problem in problems:
+            if problem.blocking:
+                raise SettingProblem(problem.key, problem.sentence)
+        return settings
+
+    def stash(self) -> Paper:
+        self._meet("Stash")
+        return self
+
+    def plex(self) -> Paper:
+        self.settings()
+        self._meet("Plex")
+        return self
+
+    def probe(self, server: str) -> None:
+        self._meet(server)
+
+    def version(self) -> str:
+        return "v0.30.1"
+
+    def count(self) -> int:
+        return len(self.scenes)
+
+    def all_ids(self) -> Iterator[int]:
+        yield from sorted(self.scenes)
+
+    def scene(self, scene_id: int) -> Scene | None:
+        return self.scenes.get(scene_id)
+
+    def scene_pages(
+        self, per_page: int, updated_since: datetime.datetime | None = None
+    ) -> Iterator[list[Scene]]:
+        self.pages.append(per_page)
+        wanted = [
+            scene
+            for _, scene in sorted(self.scenes.items())
+            if updated_since is None or datetime.datetime.fromisoformat(scene.updated_at) >= updated_since
+        ]
+        for start in range(0, len(wanted), per_page):
+            yield wanted[start : start + per_page]
+
+    def identity(self) -> Identity:
+        return Identity("abc", "1.41.5")
+
+    def libraries(self) -> tuple[Library, ...]:
+        return (Library(1, "Films", ("/media/films",)),)
+
+    def health(self) -> Health:
+        return Health("Den", "1.41.5", self.libraries())
+
+    def find(self, paths: tuple[str, ...]) -> tuple[Item, ...]:
+        return tuple(item for item in self.items.values() if set(paths) & set(item.files))
+
+    def write(self, item: Item, edits: object) -> None:
+        self.items[item.rating_key] = replace(item, title="written")
+
+
+class Office(tasks.Office):
+    """An office whose servers are on paper and whose lines are kept."""
+
+    def __init__(self, data_dir: Path, paper: Paper, clock: ManualClock | SystemClock | None = None) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self.bar: list[float] = []
+        super().__init__(
+            str(data_dir),
+            lambda level, text: self.lines.append((level, text)),
+            self.bar.append,
+            clock or ManualClock(),
+        )
+        self.paper = paper
+
+    @cached_property
+    def servers(self) -> Paper:  # type: ignore[override]
+        return self.paper
+
+    def wake(self) -> None:
+        """No process is started for a test."""
+
+
+@pytest.fixture
+def paper() -> Paper:
+    world = Paper()
+    moment = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
+    for number in range(1, 501):
+        path = f"/data/{number}.mp4"
+        edited = moment - datetime.timedelta(hours=number)
+        world.scenes[number] = Scene(
+            number, title=f"Scene {number}", files=(SceneFile(path),), updated_at=edited.isoformat()
+        )
+        world.items[1000 + number] = Item(1000 + number, 1, title="old", files=(path,))
+    return world
+
+
+@pytest.fixture
+def office(tmp_path: Path, paper: Paper) -> Iterator[Office]:
+    opened = Office(tmp_path, paper)
+    yield opened
+    opened.close()
+
+
+def press(office: tasks.Office, mode: str, **args: object) -> dict[str, object]:
+    return tasks.TASKS[mode].run(office, {"mode": mode, **args})
+
+
+def bury(store: Store, scene_id: int, error_type: str = "Permanent") -> None:
+    store.put(scene_id)
+    job = store.claim()
+    assert job is not None
+    store.bury(job, error_type, f"{error_type} happened.", "Traceback …")
+
+
+# ---- queueing ----
+
+
+def test_all_queues_every_scene_in_pages(office: Office) -> None:
+    office.store.put(7, "update", ["title"])
+    assert press(office, "all") == {"scenes": 500, "queued": 499, "already_waiting": 1}
+    assert office.store.counts().pending == 500
+    assert office.bar == [0.4, 0.8, 1.0]
+    assert office.lines == [("info", "500 scenes in Stash: 499 queued, 1 waiting already.")]
+
+
+def test_all_of_an_empty_stash(office: Office, paper: Paper) -> None:
+    paper.scenes.clear()
+    assert press(office, "all") == {"scenes": 0, "queued": 0, "already_waiting": 0}
+    assert office.bar == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("args", "scenes"), [({}, 24), ({"hours": "48"}, 48), ({"hours": 2.5}, 2), ({"hours": ""}, 24)]
+)
+def test_recent_queues_what_stash_changed_lately(
+    office: Office, args: dict[str, object], scenes: int
+) -> None:
+    assert press(office, "recent", **args)["queued"] == scenes
+    assert office.store.counts().pending == scenes
+    assert all(0 <= part <= 1 for part in office.bar) and office.bar[-1] == 1.0
+
+
+def test_stash_away_is_said_and_nothing_is_queued(office: Office, paper: Paper) -> None:
+    paper.trouble["Stash"] = Unavailable("Stash", "Stash at http://127.0.0.1:9999 is not reachable.")
+    for mode in ("all", "recent"):
+        with pytest.raises(Unavailable):
+            press(office, mode)
+    assert office.store.counts().pending == 0
+
+
+# ---- dead letters and deleting ----
+
+
+def test_retry_queues_dead_letters_once(office: Office) -> None:
+    for scene_id in (1, 2, 3):
+        bury(office.store, scene_id, "NotFound" if scene_id == 3 else "Permanent")
+    assert press(office, "retry_dlq", error_type="NotFound") == {"replayed": 1}
+    assert press(office, "retry_dlq") == {"replayed": 2}
+    assert press(office, "retry_dlq", error_type="") == {"replayed": 0}
+    assert (office.store.counts().pending, office.store.counts().dead) == (3, 0)
+
+
+def test_clearing(office: Office) -> None:
+    for scene_id in (1, 2):
+        bury(office.store, scene_id)
+    office.store.put_many([5, 6, 7])
+    assert press(office, "clear_queue") == {"deleted": 3}
+    assert (office.store.counts().pending, office.store.counts().dead) == (0, 2)
+    assert press(office, "clear_dlq") == {"deleted": 2}
+    assert office.store.counts().dead == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "days", "left"),
+    [
+        ({}, 30.0, 2),
+        ({"days": "30"}, 30.0, 2),
+        ({"days": "7"}, 7.0, 1),
+        ({"days": 0}, 0.0, 0),
+        ({"days": 90}, 90.0, 3),
+    ],
+)
+def test_purge_deletes_what_is_older(
+    office: Office, given: dict[str, object], days: float, left: int
+) -> None:
+    assert isinstance(office.clock, ManualClock)
+    for scene_id, wait_days in ((1, 30), (2, 10), (3, 1)):
+        bury(office.store, scene_id)
+        office.clock.advance(wait_days * 86_400)
+    assert press(office, "purge_dlq", **given) == {"deleted": 3 - left, "days": days}
+    assert office.store.counts().dead == left
+
+
+@pytest.mark.parametrize("days", ["a week", "-1", -1, "nan", "inf", True, [7], {"days": 7}, "1e99"])
+def test_days_that_are_none_delete_nothing(office: Office, days: object) -> None:
+    bury(office.store, 1)
+    with pytest.raises(tasks.WrongArgument, match="days must be a number of days, 0 or more"):
+        press(office, "purge_dlq", days=days)
+    assert office.store.counts().dead == 1
+
+
+# ---- working ----
+
+
+def test_process_queue_works_itself_when_nobody_does(office: Office) -> None:
+    office.store.put_many(range(1, 31))
+    answer = press(office, "process_queue")
+    assert answer == {"done": 30, "dead": 0, "waiting": 0, "blocked": None}
+    assert office.store.counts().completed == 30
+    assert office.bar[-1] == 1.0 and office.bar == sorted(office.bar)
+
+
+def test_process_queue_makes_what_waits_for_later_due(office: Office) -> None:
+    office.store.put(1)
+    job = office.store.claim()
+    assert job is not None
+    office.store.postpone(job, NOW + 3600, "Plex had a cold", uses_attempt=True)
+    assert press(office, "process_queue")["done"] == 1
+
+
+def test_process_queue_counts_what_is_given_up(office: Office, paper: Paper) -> None:
+    paper.trouble["Plex"] = Permanent("Plex refuses the edit (400).")
+    office.store.put_many([1, 2])
+    assert press(office, "process_queue") == {"done": 0, "dead": 2, "waiting": 0, "blocked": None}
+
+
+def test_process_queue_ends_when_plex_is_down(office: Office, paper: Paper) -> None:
+    paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 is not reachable.")
+    office.store.put_many(range(1, 31))
+    answer = press(office, "process_queue")
+    assert (answer["done"], answer["waiting"]) == (0, 30)
+    assert answer["blocked"] == "Plex is not reachable; what waits is synced as soon as it is back."
+
+
+def test_process_queue_asks_at_once_a_plex_that_was_down(office: Office) -> None:
+    office.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
+    office.store.put(1)
+    assert press(office, "process_queue")["done"] == 1
+    assert office.clock.now() < NOW + 10
+
+
+def test_process_queue_says_which_setting_holds_it(office: Office, paper: Paper) -> None:
+    del paper.stored["plex_token"]
+    office.store.put_many([1, 2])
+    answer = press(office, "process_queue")
+    assert answer["waiting"] == 2
+    assert str(answer["blocked"]).startswith("The queue waits for you: plex_token is not set")
+    assert ("warning", answer["blocked"]) in office.lines
+
+
+def test_process_queue_with_nothing_to_do(office: Office) -> None:
+    assert press(office, "process_queue") == {"done": 0, "dead": 0, "waiting": 0, "blocked": None}
+    assert office.bar == [1.0]
+
+
+def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Paper) -> None:
+    """Another thread holds the worker's lock and works slowly; the bar follows it."""
+    office = Office(tmp_path, paper, SystemClock())
+    office.store.put_many(range(1, 9))
+    lock = FileLock(str(tmp_path / "worker.lock"))
+    assert lock.take()
+
+    def work() -> None:
+        with Store(tmp_path) as store:
+            while (job := store.claim()) is not None:
+                SystemClock().sleep(0.2)
+                store.finish(job, "synced")
+        lock.release()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    answer = press(office, "process_queue")
+    worker.join()
+    office.close()
+    assert answer == {"done": 8, "dead": 0, "waiting": 0, "blocked": None}
+    assert office.bar == sorted(office.bar) and len(set(office.bar)) >= 3
+    assert office.lines[0] == ("info", "A worker is at it already; this shows its progress.")
+
+
+def test_process_queue_takes_over_from_a_worker_that_dies(tmp_path: Path, paper: Paper) -> None:
+    office = Office(tmp_path, paper, SystemClock())
+    office.store.put_many([1, 2])
+    lock = FileLock(str(tmp_path / "worker.lock"))
+    assert lock.take()
+    timer = threading.Timer(0.5, lock.release)
+    timer.start()
+    answer = press(office, "process_queue")
+    office.close()
+    assert answer["done"] == 2
+
+
+# ---- looking ----
+
+
+def test_queue_status(office: Office) -> None:
+    bury(office.store, 9, "Ambiguous")
+    office.store.put_many([1, 2, 3])
+    job = office.store.claim()
+    assert job is not None
+    office.store.postpone(job, NOW + 90, "not yet", uses_attempt=True)
+    status = press(office, "queue_status")
+    assert {key: status[key] for key in ("pending", "in_progress", "completed", "failed", "dead")} == {
+        "pending": 3, "in_progress": 0, "completed": 0, "failed": 1, "dead": 1,
+    }  # fmt: skip
+    assert (status["waiting_later"], status["worker_running"], status["blocked"]) == (1, False, None)
+    assert status["dead_by_type"] == {"Ambiguous": 1}
+    letter = status["dead_letters"][0]  # type: ignore[index]
+    assert (letter["scene_id"], letter["error_type"], letter["message"]) == (
+        9,
+        "Ambiguous",
+        "Ambiguous happened.",
+    )
+    json.dumps(status)
+    said = "\n".join(text for _, text in office.lines)
+    assert "3 waiting, 1 of them for later" in said and "1 dead letter." in said
+    assert "scene 9 after 1 attempt, Ambiguous: Ambiguous happened." in said
+
+
+def test_queue_status_sees_a_worker_by_its_lock(office: Office, tmp_path: Path) -> None:
+    lock = FileLock(str(tmp_path / "worker.lock"))
+    assert lock.take()
+    assert press(office, "queue_status")["worker_running"] is True
+    lock.release()
+    assert press(office, "queue_status")["worker_running"] is False
+
+
+def test_looking_changes_nothing(office: Office) -> None:
+    office.store.put_many([1, 2])
+    before = "\n".join(office.store.db.iterdump())
+    press(office, "queue_status")
+    press(office, "health_check")
+    assert "\n".join(office.store.db.iterdump()) == before
+
+
+def checks(office: Office) -> dict[str, tuple[bool, str]]:
+    answer = press(office, "health_check")
+    found = {check["name"]: (check["ok"], check["message"]) for check in answer["checks"]}  # type: ignore[attr-defined]
+    assert answer["healthy"] == all(ok for ok, _ in found.values())
+    assert list(found) == list(tasks.CHECKS)
+    for name, (ok, message) in found.items():
+        assert message.endswith(".") and ("info" if ok else "error", f"{name}: {message}") in office.lines
+    return found
+
+
+def test_health_when_all_is_well(office: Office) -> None:
+    found = checks(office)
+    assert [ok for ok, _ in found.values()] == [True] * len(tasks.CHECKS), found
+    assert "v0.30.1" in found["Stash"][1] and "“Films”" in found["Libraries"][1]
+    assert found["Paths"][1] == "Scene 1, /data/1.mp4, is item 1001 in Plex."
+
+
+def test_health_names_what_is_not_set(office: Office, paper: Paper) -> None:
+    paper.stored.clear()
+    found = checks(office)
+    assert found["Stash"][0] and not found["Settings"][0]
+    assert "plex_url" in found["Settings"][1] and "plex_token" in found["Settings"][1]
+    for later in ("Plex", "Libraries", "Paths"):
+        assert found[later] == (False, "Not possible until “Settings” is well.")
+
+
+def test_health_without_stash(office: Office, paper: Paper) -> None:
+    paper.trouble["Stash"] = NeedsAttention("Stash", "Stash does not accept our key (401).")
+    found = checks(office)
+    assert found["Stash"] == (False, "Stash does not accept our key (401).")
+    assert found["Plex"] == (False, "Not possible until “Stash” is well.")
+    assert found["Data folder"][0]
+
+
+def test_health_without_plex(office: Office, paper: Paper) -> None:
+    paper.trouble["Plex"] = NeedsAttention("Plex", "Plex does not accept plex_token (401).")
+    found = checks(office)
+    assert found["Settings"][0] and found["Plex"] == (False, "Plex does not accept plex_token (401).")
+    assert found["Paths"] == (False, "Not possible until “Plex” is well.")
+
+
+def test_health_explains_paths_that_do_not_fit(office: Office, paper: Paper) -> None:
+    paper.items.clear()
+    paper.stored["path_map"] = "/data => /mnt"
+    ok, message = checks(office)["Paths"]
+    assert not ok
+    assert "None of 10 scenes" in message and "/data/1.mp4, in Plex as /mnt/1.mp4" in message
+    assert "/media/films" in message and "path_map" in message
+    assert parse(paper.stored)[0].path_map == (PathPair("/data", "/mnt"),)
+
+
+def test_health_passes_over_scenes_without_file(office: Office, paper: Paper) -> None:
+    for number in (1, 2, 3):
+        paper.scenes[number] = replace(paper.scenes[number], files=())
+    assert checks(office)["Paths"][1].startswith("Scene 4,")
+    paper.scenes = {1: paper.scenes[1]}
+    assert checks(office)["Paths"] == (
+        True,
+        "Stash has no scene with a file yet, so there is nothing to look for.",
+    )
+
+
+def test_health_tells_of_dead_letters_and_of_an_outage(office: Office) -> None:
+    bury(office.store, 1)
+    ok, message = checks(office)["Queue"]
+    assert not ok and message.startswith("Given up: 1 scene. ")
+    office.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
+    office.store.put(2)
+    ok, message = checks(office)["Queue"]
+    assert not ok and message.startswith("Waiting: 1 scene. Plex is not reachable")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_health_of_a_folder_that_cannot_be_written(office: Office, tmp_path: Path) -> None:
+    assert office.store.counts().pending == 0
+    tmp_path.chmod(0o500)
+    try:
+        ok, message = checks(office)["Data folder"]
+    finally:
+        tmp_path.chmod(0o700)
+    assert not ok and "cannot be written" in message
+
+
+# ---- from Stash's side: one JSON object whatever happens ----
+
+
+def run(
+    capfd: pytest.CaptureFixture[str],
+    folder: Path,
+    mode: str,
+    connection: dict[str, object] | None = None,
+    **args: object,
+) -> tuple[dict[str, object], list[str]]:
+    assert tasks.run(Task(mode, {"mode": mode, **args}, connection or {"Dir": str(folder)})) == 0
+    out, err = capfd.readouterr()
+    assert out.count("\n") == 1
+    assert all(
+        line[0] == "\x01" and line[1] in "tdiwep" and line[2] == "\x02" and line[3:]
+        for line in err.splitlines()
+    )
+    answer = json.loads(out)
+    assert len(answer) == 1
+    return answer, err.splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("STASH_PLUGIN_DATA", raising=False)
+    return tmp_path
+
+
+def data(folder: Path) -> Path:
+    return folder / "plugins" / "PlexSync" / "data"
+
+
+@pytest.mark.parametrize("mode", ["", "nope", "reconcile_everything", "x" * 5000])
+def test_an_unknown_mode_names_the_known_ones(
+    folder: Path, mode: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer, lines = run(capfd, folder, mode)
+    for known in tasks.TASKS:
+        assert known in str(answer["error"])
+    assert len(lines) == 1 and len(str(answer["error"])) < 400
+    assert not data(folder).exists()
+
+
+def test_a_task_leaves_the_connection_for_the_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    connection = {
+        "Dir": str(folder),
+        "Host": "0.0.0.0",
+        "Port": 9,
+        "SessionCookie": {"Value": "secret-cookie"},
+    }
+    answer, lines = run(capfd, folder, "queue_status", connection)
+    assert answer["output"]["pending"] == 0  # type: ignore[index]
+    kept = data(folder) / "connection.json"
+    assert json.loads(kept.read_text()) == connection
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "secret-cookie" not in json.dumps(answer) + "".join(lines)
+
+
+def test_read_only_tasks_put_their_result_in_output(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "healthy" in run(capfd, folder, "health_check")[0]["output"]  # type: ignore[operator]
+    assert "pending" in run(capfd, folder, "queue_status")[0]["output"]  # type: ignore[operator]
+
+
+def test_a_wrong_argument_is_an_error(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    answer, _ = run(capfd, folder, "purge_dlq", days="soon")
+    assert answer == {"error": "days must be a number of days, 0 or more, not 'soon'."}
+
+
+def test_a_stash_nobody_listens_at(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    answer, _ = run(capfd, folder, "all", {"Dir": str(folder), "Host": "127.0.0.1", "Port": 1})
+    assert "127.0.0.1:1" in str(answer["error"]) and "not reachable" in str(answer["error"])
+
+
+def test_a_newer_queue_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(capfd, folder, "queue_status")
+    file = data(folder) / "queue" / "data.db"
+    with sqlite3.connect(file) as db:
+        db.execute("PRAGMA user_version = 99")
+    answer, _ = run(capfd, folder, "clear_queue")
+    assert set(answer) == {"error"}
+    with sqlite3.connect(file) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_a_folder_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "plugins").write_text("not a folder")
+    answer, _ = run(capfd, folder, "queue_status")
+    assert str(answer["error"]).startswith(f"The queue in {data(folder)} cannot be used: ")
+
+
+def is_held(lock_file: Path) -> bool:
+    lock = FileLock(str(lock_file))
+    held = not lock.take()
+    lock.release()
+    return held
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < give_up, "waited 20 s"
+        time.sleep(0.05)
+
+
+def test_retry_wakes_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The real one, in the background: it begins, cannot reach Stash, keeps the job, and stops when told to."""
+    with Store(data(folder)) as store:
+        bury(store, 5)
+    answer, _ = run(capfd, folder, "retry_dlq", {"Dir": str(folder), "Host": "127.0.0.1", "Port": 1})
+    assert answer == {"output": {"replayed": 1}}
+    log, lock = data(folder) / "plexsync.log", data(folder) / "worker.lock"
+    wait_until(lambda: log.exists() and "postponed scene=5" in log.read_text())
+    assert is_held(lock)
+    os.kill(int(log.read_text().split("worker ")[1].split()[0]), signal.SIGTERM)
+    wait_until(lambda: not is_held(lock))
+    with Store(data(folder)) as store:
+        assert store.counts().pending == 1
+
+
+def test_log_records_reach_stash_with_their_level(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A row that is no job is buried by the store, which logs; other packages' records stay away."""
+    code = (
+        "import logging; from plexsync import tasks; tasks.log_to_stash()\n"
+        "logging.getLogger('plexsync.store').critical('two\\nlines')\n"
+        "logging.getLogger('urllib3').error('http://x/?X-Plex-Token=t')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == "\x01e\x02two\n\x01e\x02lines\n"
+
+
+def test_every_mode_of_the_table_is_documented_by_its_function() -> None:
+    for button in tasks.TASKS.values():
+        assert button.run.__doc__
+
+
+def test_hooks_and_tasks_agree_on_the_folder(folder: Path) -> None:
+    assert hook.intake.data_folder({"Dir": str(folder)}) == str(data(folder))
