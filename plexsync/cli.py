@@ -1,7 +1,7 @@
 """The same work for a person at a terminal, beside a running worker: ``python PlexSync.py status``.
 
-Exit status: 0 all is well; 1 something needs a person (doctor found trouble, drain could not go on, no such dead
-letter); 2 the command line is wrong; 3 the queue or a server cannot be used.
+Exit status: 0 all is well; 1 not all is (doctor found trouble, drain left something waiting, no such dead letter);
+2 the command line is wrong; 3 the queue or a server cannot be used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import click
 from plexsync import __version__, intake, tasks
 from plexsync.store import DeadLetter
 
-FINE, NEEDS_A_PERSON, UNUSABLE = 0, 1, 3
+FINE, NOT_WELL, UNUSABLE = 0, 1, 3
 
 
 def main(argv: list[str]) -> int:
@@ -107,7 +107,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.group(
-    epilog="Exit status: 0 well, 1 needs a person, 2 wrong command line, 3 queue or server not usable."
+    epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue or server not usable."
 )
 @click.version_option(__version__, prog_name="PlexSync")
 def cli() -> None:
@@ -183,7 +183,7 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
     letter = desk.office.store.dead_letter(letter_id)
     if letter is None:
         click.echo(f"There is no dead letter {letter_id}.", err=True)
-        return NEEDS_A_PERSON
+        return NOT_WELL
     whole = {
         **tasks.letter_summary(letter),
         "edits": letter.generation,
@@ -214,7 +214,7 @@ def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, every
     replayed = desk.office.store.replay(letter_ids or None, error_type)
     desk.office.wake()
     desk.show({"replayed": replayed}, lambda: [f"Dead letters queued again: {replayed}."])
-    return FINE if replayed or everything else NEEDS_A_PERSON
+    return FINE if replayed or everything else NOT_WELL
 
 
 @cli.command()
@@ -223,7 +223,7 @@ def drain(desk: Desk) -> int:
     """Work until nothing is due any more, or look on while a worker does."""
     answer = desk.press("process_queue")
     desk.show(answer, lambda: [])
-    return NEEDS_A_PERSON if answer["blocked"] else FINE
+    return NOT_WELL if answer["waiting"] else FINE
 
 
 @cli.command()
@@ -232,4 +232,4 @@ def doctor(desk: Desk) -> int:
     """Try everything a sync needs, and say what is wrong and what to do about it."""
     answer = desk.press("health_check")
     desk.show(answer, lambda: [])
-    return FINE if answer["healthy"] else NEEDS_A_PERSON
+    return FINE if answer["healthy"] else NOT_WELL

@@ -32,6 +32,7 @@ PAGE = 200  # scenes queued in one transaction: a few milliseconds in which a ho
 RECENT_HOURS = 24.0
 PURGE_DAYS = 30.0
 LETTERS_SHOWN = 20
+REASONS_SHOWN = 5
 POLL_S = 0.25  # between two looks at a queue somebody else drains
 PROGRESS_S = 0.5  # between two reports; Stash drops what comes faster
 GRACE_S = 2.0  # before a server that is down, or a queue that is held, ends the wait
@@ -262,7 +263,8 @@ def purge_dlq(office: Office, args: Args) -> dict[str, object]:
 def process_queue(office: Office, args: Args) -> dict[str, object]:
     """Make everything due now and work until nothing is, here or by looking on while a worker does.
 
-    Ends early when a server is down or a setting is wrong: what waits for that is done later by the worker.
+    Ends early when a server is down or a setting is wrong: what waits for that is done later by the worker, and
+    ``reasons`` says why it waits.
     """
     store = office.store
     store.merge_spool()
@@ -292,15 +294,14 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
     after = store.counts()
     office.progress(1.0)
     done, dead = after.finished - before.finished, max(after.dead - before.dead, 0)
-    office.say("info", f"{done} done, {dead} given up, {after.pending + after.in_progress} waiting.")
-    if watch.blocked:
-        office.say("warning", watch.blocked)
-    return {
-        "done": done,
-        "dead": dead,
-        "waiting": after.pending + after.in_progress,
-        "blocked": watch.blocked,
-    }
+    waiting = after.pending + after.in_progress
+    # Each cause once: a thousand scenes waiting for the same server are one line.
+    causes = dict.fromkeys(job.last_error for job in store.waiting() if job.last_error)
+    reasons = [watch.blocked] if watch.blocked else list(causes)[:REASONS_SHOWN]
+    office.say("info", f"{done} done, {dead} given up, {waiting} waiting.")
+    for reason in reasons:
+        office.say("warning", reason)
+    return {"done": done, "dead": dead, "waiting": waiting, "reasons": reasons}
 
 
 class _Watch:

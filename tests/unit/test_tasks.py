@@ -260,7 +260,7 @@ def test_days_that_are_none_delete_nothing(office: Office, days: object) -> None
 def test_process_queue_works_itself_when_nobody_does(office: Office) -> None:
     office.store.put_many(range(1, 31))
     answer = press(office, "process_queue")
-    assert answer == {"done": 30, "dead": 0, "waiting": 0, "blocked": None}
+    assert answer == {"done": 30, "dead": 0, "waiting": 0, "reasons": []}
     assert office.store.counts().completed == 30
     assert office.bar[-1] == 1.0 and office.bar == sorted(office.bar)
 
@@ -276,7 +276,7 @@ def test_process_queue_makes_what_waits_for_later_due(office: Office) -> None:
 def test_process_queue_counts_what_is_given_up(office: Office, paper: Paper) -> None:
     paper.trouble["Plex"] = Permanent("Plex refuses the edit (400).")
     office.store.put_many([1, 2])
-    assert press(office, "process_queue") == {"done": 0, "dead": 2, "waiting": 0, "blocked": None}
+    assert press(office, "process_queue") == {"done": 0, "dead": 2, "waiting": 0, "reasons": []}
 
 
 def test_process_queue_ends_when_plex_is_down(office: Office, paper: Paper) -> None:
@@ -284,7 +284,21 @@ def test_process_queue_ends_when_plex_is_down(office: Office, paper: Paper) -> N
     office.store.put_many(range(1, 31))
     answer = press(office, "process_queue")
     assert (answer["done"], answer["waiting"]) == (0, 30)
-    assert answer["blocked"] == "Plex is not reachable; what waits is synced as soon as it is back."
+    assert answer["reasons"] == ["Plex is not reachable; what waits is synced as soon as it is back."]
+
+
+def test_process_queue_says_why_a_few_still_wait(office: Office, paper: Paper) -> None:
+    """Too few failures to call it an outage, and a scene Plex has not scanned yet."""
+    paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 is not reachable.")
+    office.store.put_many([1, 2])
+    assert press(office, "process_queue")["reasons"] == ["Plex at http://plex:32400 is not reachable."]
+    del paper.trouble["Plex"], paper.items[1001]
+    answer = press(office, "process_queue")
+    assert (answer["done"], answer["waiting"], answer["reasons"]) == (
+        1,
+        1,
+        ["No Plex item has the file /data/1.mp4."],
+    )
 
 
 def test_process_queue_asks_at_once_a_plex_that_was_down(office: Office) -> None:
@@ -299,12 +313,15 @@ def test_process_queue_says_which_setting_holds_it(office: Office, paper: Paper)
     office.store.put_many([1, 2])
     answer = press(office, "process_queue")
     assert answer["waiting"] == 2
-    assert str(answer["blocked"]).startswith("The queue waits for you: plex_token is not set")
-    assert ("warning", answer["blocked"]) in office.lines
+    reasons = answer["reasons"]
+    assert isinstance(reasons, list) and reasons[0].startswith(
+        "The queue waits for you: plex_token is not set"
+    )
+    assert ("warning", reasons[0]) in office.lines
 
 
 def test_process_queue_with_nothing_to_do(office: Office) -> None:
-    assert press(office, "process_queue") == {"done": 0, "dead": 0, "waiting": 0, "blocked": None}
+    assert press(office, "process_queue") == {"done": 0, "dead": 0, "waiting": 0, "reasons": []}
     assert office.bar == [1.0]
 
 
@@ -327,7 +344,7 @@ def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Pape
     answer = press(office, "process_queue")
     worker.join()
     office.close()
-    assert answer == {"done": 8, "dead": 0, "waiting": 0, "blocked": None}
+    assert answer == {"done": 8, "dead": 0, "waiting": 0, "reasons": []}
     assert office.bar == sorted(office.bar) and len(set(office.bar)) >= 3
     assert office.lines[0] == ("info", "A worker is at it already; this shows its progress.")
 

@@ -1,0 +1,222 @@
+"""The command line, as a person starts it: beside a worker, with JSON, and its exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plexsync import cli
+from plexsync.locks import FileLock
+from plexsync.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = {"Scheme": "http", "Host": "127.0.0.1", "Port": 1, "SessionCookie": {"Value": "secret-cookie"}}
+
+
+def plexsync(*args: object, data: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """The command with no STASH_PLUGIN_DATA but the one given."""
+    given = [*map(str, args), *(["--data", str(data)] if data else [])]
+    clean = {name: value for name, value in os.environ.items() if name != "STASH_PLUGIN_DATA"}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "PlexSync.py"), *given],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**clean, **env},
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def letters(store: Store) -> Store:
+    """Two scenes given up, two waiting, one of them for later."""
+    for scene_id, error_type in ((11, "NotFound"), (12, "Ambiguous")):
+        store.put(scene_id)
+        job = store.claim()
+        assert job is not None
+        store.bury(job, error_type, f"Scene {scene_id} is {error_type}.", "Traceback of it")
+    store.put(21, "update", ["title"])
+    job = store.claim()
+    assert job is not None
+    store.postpone(job, store.clock.now() + 500, "Plex had a cold.", uses_attempt=True)
+    store.put(22, "create")
+    return store
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Iterator[FileLock]:
+    """A worker's lock that is held, so that no command starts a worker."""
+    lock = FileLock(str(tmp_path / "worker.lock"))
+    assert lock.take()
+    yield lock
+    lock.release()
+
+
+def test_help_names_every_command_and_the_exit_statuses() -> None:
+    done = plexsync("--help")
+    assert done.returncode == 0
+    for word in ("worker", "status", "queue", "dead", "retry", "drain", "doctor", "Exit status: 0 well"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    "args", [["bogus"], ["status", "--bogus"], ["dead", "x"], ["retry"], ["queue", "--limit", "x"]]
+)
+def test_a_wrong_command_line_is_status_2(args: list[str], store: Store, tmp_path: Path) -> None:
+    done = plexsync(*args, data=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_data_folder_is_status_3(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    done = plexsync("status", data=missing)
+    assert done.returncode == 3
+    assert f"There is no data folder {missing}; name it with --data." in done.stderr
+    done = plexsync("status", "--json", data=missing)
+    assert done.returncode == 3 and "no data folder" in json.loads(done.stdout)["error"]
+    assert not missing.exists()
+
+
+def test_status(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
+    done = plexsync("status", data=tmp_path)
+    assert done.returncode == 0
+    assert "2 waiting, 1 of them for later" in done.stdout and "2 dead letters" in done.stdout
+    assert "A worker is running." in done.stdout
+    answer = json.loads(plexsync("status", "--json", data=tmp_path).stdout)
+    assert (answer["pending"], answer["waiting_later"], answer["dead"]) == (2, 1, 2)
+    assert answer["worker_running"] is True
+
+
+def test_queue(letters: Store, tmp_path: Path) -> None:
+    rows = json.loads(plexsync("queue", "--json", data=tmp_path).stdout)
+    assert [(row["scene_id"], row["update_type"], row["attempts"]) for row in rows] == [
+        (22, "create", 0),
+        (21, "update", 1),
+    ]
+    assert rows[0]["due_in_s"] == 0 and 400 < rows[1]["due_in_s"] <= 500
+    assert rows[1]["last_error"] == "Plex had a cold."
+    text = plexsync("queue", "--limit", 1, data=tmp_path).stdout
+    assert text.startswith("scene 22: create of ") and text.count("\n") == 1
+
+
+def test_an_empty_queue_says_so(store: Store, tmp_path: Path) -> None:
+    assert plexsync("queue", data=tmp_path).stdout == "Nothing waits.\n"
+    assert plexsync("dead", data=tmp_path).stdout == "There are no dead letters.\n"
+    assert plexsync("queue", "--json", data=tmp_path).stdout == "[]\n"
+
+
+def test_dead(letters: Store, tmp_path: Path) -> None:
+    done = plexsync("dead", data=tmp_path)
+    assert done.returncode == 0
+    assert "scene 11" in done.stdout and "NotFound: Scene 11 is NotFound." in done.stdout
+    only = json.loads(plexsync("dead", "--json", "--type", "Ambiguous", data=tmp_path).stdout)
+    assert [letter["scene_id"] for letter in only] == [12]
+    one = json.loads(plexsync("dead", only[0]["id"], "--json", data=tmp_path).stdout)
+    assert one["traceback"] == "Traceback of it" and one["payload"]["scene_id"] == 12
+    assert "traceback: Traceback of it" in plexsync("dead", only[0]["id"], data=tmp_path).stdout
+    done = plexsync("dead", 999, data=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "There is no dead letter 999.\n")
+
+
+def test_retry(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
+    done = plexsync("retry", "--type", "Nothing", data=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "Dead letters queued again: 0.\n")
+    first = letters.dead_letters()[-1].id
+    done = plexsync("retry", first, "--json", data=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"replayed": 1})
+    assert plexsync("retry", first, data=tmp_path).returncode == 1
+    assert plexsync("retry", "--all", data=tmp_path).stdout == "Dead letters queued again: 1.\n"
+    assert plexsync("retry", "--all", data=tmp_path).returncode == 0
+    assert (letters.counts().pending, letters.counts().dead) == (4, 0)
+
+
+def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    done = plexsync("doctor", "--json", data=tmp_path)
+    assert done.returncode == 1
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert found["Data folder"]["ok"] and not found["Stash"]["ok"]
+    assert "127.0.0.1:1" in found["Stash"]["message"]
+    text = plexsync("doctor", data=tmp_path)
+    assert text.returncode == 1 and "Stash: Stash at http://127.0.0.1:1 is not reachable" in text.stderr
+    done = plexsync("drain", data=tmp_path)
+    stop_worker(tmp_path)
+    assert done.returncode == 1
+    assert "0 done, 0 given up, 2 waiting." in done.stdout
+    assert "Stash at http://127.0.0.1:1 is not reachable: connection refused." in done.stderr
+    assert letters.counts().pending == 2
+    for output in (done, text):
+        assert "secret-cookie" not in output.stdout + output.stderr
+
+
+def stop_worker(data: Path) -> None:
+    """End the worker a command started, and wait until its lock is free."""
+    lock = FileLock(str(data / "worker.lock"))
+    give_up = time.monotonic() + 20
+    while not lock.take():
+        log = data / "plexsync.log"
+        begun = log.read_text().split("worker ")[1:] if log.exists() else []
+        if begun:
+            os.kill(int(begun[-1].split()[0]), signal.SIGTERM)
+        assert time.monotonic() < give_up, "the worker does not stop"
+        time.sleep(0.05)
+    lock.release()
+
+
+def test_worker_serves_until_told_to_stop(store: Store, tmp_path: Path) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, str(ROOT / "PlexSync.py"), "worker", "--data", str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+    )
+    lock = FileLock(str(tmp_path / "worker.lock"))
+    give_up = time.monotonic() + 20
+    while lock.take():
+        lock.release()
+        assert time.monotonic() < give_up, "no worker took the lock"
+        time.sleep(0.05)
+    second = plexsync("worker", data=tmp_path)
+    assert second.returncode == 0, "one a folder: another one ends at once"
+    while "begins" not in (tmp_path / "plexsync.log").read_text():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    worker.terminate()
+    assert worker.wait(20) == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(letters: Store, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "PlexSync.py"), "queue", "--data", str(tmp_path)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_folder_of_the_stash_it_lies_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed as a package, the plugin lies two folders below plugins; its data is beside the sources."""
+    monkeypatch.delenv("STASH_PLUGIN_DATA", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.data_folder() == str(tmp_path / ".stash" / "plugins" / "PlexSync" / "data")
+    package = tmp_path / "config" / "plugins" / "community" / "PlexSync" / "plexsync"
+    data = tmp_path / "config" / "plugins" / "PlexSync" / "data"
+    data.mkdir(parents=True)
+    monkeypatch.setattr(cli, "__file__", str(package / "cli.py"))
+    assert cli.data_folder() == str(data)
+    monkeypatch.setenv("STASH_PLUGIN_DATA", str(tmp_path / "given"))
+    assert cli.data_folder() == str(tmp_path / "given")
