@@ -458,7 +458,7 @@ class Plex:
             raise NeedsAttention("Plex", f"{self._where} does not accept plex_token (401).")
         elif status == 403:
             raise NeedsAttention("Plex", f"{self._where} forbids this (403); plex_token must be the owner's.")
-        elif status == 404:
+        elif status == 404 and about_one_item:
             raise _NotThere(f"{self._where} does not have what was asked for (404).")
         elif status == 400 and "starting up" in response.text:
             raise Unavailable("Plex", f"{self._where} is still starting up (400).")
@@ -475,8 +475,10 @@ class Plex:
             raise Unavailable(
                 "Plex", f"{self._where} points to another address ({status}); is plex_url right?"
             )
-        else:
+        elif about_one_item:
             raise Transient(f"{self._where} answered {status}.")
+        else:
+            raise Unavailable("Plex", f"{self._where} answered {status}; is plex_url right?")
 
     def _judge_body(self, start: bytes, reading: bool) -> None:
         if not start:
