@@ -114,7 +114,7 @@ def _work(data_dir: str, stop: _Stop, lock: FileLock) -> None:
     while not stop():
         try:
             with Store(data_dir, clock) as store:
-                worker = Worker(store, Servers(data_dir, clock), clock, random.Random())
+                worker = Worker(store, Servers(data_dir, clock, store), clock, random.Random())
                 _give_back_in_time(worker, stop)
                 with worker.heartbeats(lock.beat):
                     worker.run(stop)

@@ -13,8 +13,10 @@ from typing import Any, Protocol
 from plexsync.clock import Clock
 from plexsync.core.failures import NeedsAttention, SettingProblem
 from plexsync.core.settings import Problem, Settings, parse
+from plexsync.ledger import Ledger
 from plexsync.plex import Plex, client_identifier
 from plexsync.stash import Stash
+from plexsync.store import Store
 
 SETTINGS_S = 5.0  # how old the settings may be; Stash tells nobody that they changed
 CONNECTION_FILE = "connection.json"
@@ -35,9 +37,11 @@ class World(Protocol):
 class Servers:
     """Clients of the servers this data folder belongs to."""
 
-    def __init__(self, data_dir: str, clock: Clock) -> None:
+    def __init__(self, data_dir: str, clock: Clock, store: Store | None = None) -> None:
+        """With a ``store``, what is learned of Plex's files is kept in its ledger; without, until the process ends."""
         self._data_dir = data_dir
         self._clock = clock
+        self._store = store
         self._connection_seen: tuple[float, int] | None = None
         self._stash: Stash | None = None
         self._plex: Plex | None = None
@@ -95,9 +99,18 @@ class Servers:
         """The client of Plex for the present settings."""
         settings = self.settings()
         if self._plex is None or settings != self._plex_made_from:
-            self._plex = Plex(settings, client_id=client_identifier(self._data_dir))
+            self._plex = Plex(
+                settings,
+                client_id=client_identifier(self._data_dir),
+                index=self.ledger(settings),
+                clock=self._clock.now,
+            )
             self._plex_made_from = settings
         return self._plex
+
+    def ledger(self, settings: Settings) -> Ledger | None:
+        """What is remembered of the Plex server of these settings, if there is a store to keep it in."""
+        return None if self._store is None else Ledger(self._store, settings.plex_url)
 
     def probe(self, server: str) -> None:
         """Ask "Stash" or "Plex" for what a sync needs first; raises the failure a job would meet."""

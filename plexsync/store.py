@@ -254,7 +254,7 @@ class Store:
             self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction; rolled back when anything in it fails."""
         with self._mutex:
             self.db.execute("BEGIN IMMEDIATE")
@@ -277,13 +277,13 @@ class Store:
     ) -> tuple[int, int]:
         """Queue a look at one scene: (row id, generation). Generation above 1: it joined a row that waits already."""
         event = intake.new_event(scene_id, update_type, sorted(fields), data, self.clock.now())
-        with self._transaction() as db:
+        with self.transaction() as db:
             return intake.insert(db, event, self.clock.now())
 
     def put_many(self, scene_ids: Iterable[int], update_type: str = "sync") -> int:
         """Queue many scenes in one transaction; how many were not waiting already."""
         now = self.clock.now()
-        with self._transaction() as db:
+        with self.transaction() as db:
             rows = [
                 intake.insert(db, intake.new_event(scene_id, update_type, [], now=now), now)
                 for scene_id in scene_ids
@@ -295,10 +295,10 @@ class Store:
         now = self.clock.now()
         if isinstance(payload, dict) and _is_id(payload.get("scene_id")):
             event = {**intake.new_event(0, "sync", [], now=now), **payload}
-            with self._transaction() as db:
+            with self.transaction() as db:
                 return intake.insert(db, event, now)[0]
         text = intake.encode(payload)
-        with self._transaction() as db:
+        with self.transaction() as db:
             row = db.execute(
                 f"INSERT INTO {TABLE} (data, timestamp, status, checksum, due_at, decided_at)"
                 " VALUES (?1, ?2, 0, ?3, ?2, ?2) RETURNING _id",
@@ -369,7 +369,7 @@ class Store:
         self._notice_clock()
         now, until = self.clock.now(), self.clock.monotonic() + lease_s
         claimed: list[tuple[Job, object]] = []
-        with self._transaction() as db:
+        with self.transaction() as db:
             busy = db.execute(f"SELECT data, key FROM {TABLE} WHERE status = 2").fetchall()
             if any(_is_sequential(raw) for raw, _ in busy):
                 return []
@@ -408,7 +408,7 @@ class Store:
 
     def heartbeat(self, job: Job, lease_s: float = LEASE_S) -> None:
         """The lease runs from now again. Raises StaleLease."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             _changed(
                 job,
                 db.execute(
@@ -472,7 +472,7 @@ class Store:
     @contextmanager
     def _closing(self, job: Job) -> Iterator[sqlite3.Connection]:
         try:
-            with self._transaction() as db:
+            with self.transaction() as db:
                 yield db
         except StaleLease:
             self.held.pop(job.id, None)
@@ -556,7 +556,7 @@ class Store:
         return moved
 
     def _take_back(self, row_id: int, token: str | None) -> int:
-        with self._transaction() as db:
+        with self.transaction() as db:
             row = db.execute(
                 f"SELECT deaths, key FROM {TABLE} WHERE _id = ? AND status = 2 AND token IS ?",
                 (row_id, token),
@@ -618,7 +618,7 @@ class Store:
         """When the wall clock went back, what was to wait until a time now far away is due at once."""
         now = self.clock.now()
         if now < self._last_now:
-            with self._transaction() as db:
+            with self.transaction() as db:
                 db.execute(
                     f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND decided_at > ?1",
                     (now,),
@@ -628,7 +628,7 @@ class Store:
     def release_due(self, reason_like: str | None = None) -> int:
         """Make postponed rows due now, all or those whose last error contains a text; how many."""
         now = self.clock.now()
-        with self._transaction() as db:
+        with self.transaction() as db:
             return db.execute(
                 f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND due_at > ?1"
                 " AND (?2 IS NULL OR instr(last_error, ?2))",
@@ -663,7 +663,7 @@ class Store:
             if event is None:
                 self._set_aside(path, "is not an event PlexSync wrote, or was cut short")
                 continue
-            with self._transaction() as db:
+            with self.transaction() as db:
                 fresh = db.execute(
                     "INSERT OR IGNORE INTO spooled VALUES (?, ?)", (event["event"], self.clock.now())
                 ).rowcount
@@ -709,7 +709,7 @@ class Store:
         """A letter for a job that is not in the queue (the original plan's ``DeadLetterQueue.add``)."""
         now = self.clock.now()
         scene_id = payload.get("scene_id") if isinstance(payload, dict) else None
-        with self._transaction() as db:
+        with self.transaction() as db:
             row = db.execute(
                 "INSERT INTO dead_letters (key, scene_id, data, error_type, message, traceback, attempts, failed_at,"
                 " first_failed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) RETURNING id",
@@ -757,7 +757,7 @@ class Store:
         wanted = None if ids is None else set(ids)
         now = self.clock.now()
         done = 0
-        with self._transaction() as db:
+        with self.transaction() as db:
             rows = db.execute(
                 f"SELECT {_LETTER} FROM dead_letters WHERE replayed_at IS NULL AND (?1 IS NULL OR error_type = ?1)",
                 (error_type,),
@@ -791,7 +791,7 @@ class Store:
         return self._drop_letters("replayed_at IS NULL", ())
 
     def _drop_letters(self, which: str, values: tuple[object, ...]) -> int:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 f"DELETE FROM {TABLE} WHERE status = 9 AND _id IN (SELECT job_id FROM dead_letters WHERE {which})",
                 values,
@@ -842,7 +842,7 @@ class Store:
     def clear_waiting(self) -> int:
         """Forget every waiting job, spooled ones too; how many. What a worker holds goes on."""
         self.merge_spool()
-        with self._transaction() as db:
+        with self.transaction() as db:
             return db.execute(f"DELETE FROM {TABLE} WHERE status < 2").rowcount
 
     def prune(self, keep: int) -> int:
@@ -850,7 +850,7 @@ class Store:
         over = int(self.db.execute("SELECT value FROM tally WHERE name = 'kept'").fetchone()[0]) - keep
         if over <= 0:
             return 0
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("DELETE FROM spooled WHERE merged_at < ?", (self.clock.now() - SPOOL_KEPT_S,))
             return db.execute(
                 f"DELETE FROM {TABLE} WHERE _id IN"
@@ -870,7 +870,7 @@ class Store:
         return None if row is None else dict(json.loads(row[0]))
 
     def save_breaker(self, server: str, state: Mapping[str, Any]) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT INTO breakers VALUES (?1, ?2) ON CONFLICT (server) DO UPDATE SET state = ?2",
                 (server, intake.encode(dict(state))),
@@ -881,14 +881,14 @@ class Store:
         return None if row is None else str(row[0])
 
     def save_state(self, name: str, value: str) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT INTO state VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value)
             )
 
     def open_outage(self, server: str, cause: str) -> None:
         """One record an outage: begun once, however many failures it has."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT INTO outages (server, cause, started_at) SELECT ?1, ?2, ?3"
                 " WHERE NOT EXISTS (SELECT 1 FROM outages WHERE server = ?1 AND ended_at IS NULL)",
@@ -896,7 +896,7 @@ class Store:
             )
 
     def close_outage(self, server: str) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "UPDATE outages SET ended_at = ?1, waiting ="
                 f" (SELECT count(*) FROM {TABLE} WHERE status < 2) WHERE server = ?2 AND ended_at IS NULL",

@@ -1,0 +1,206 @@
+"""What we remember of Plex and of each scene, in side tables of the queue's own file.
+
+Two things, both of which may be forgotten at any time at no worse cost than asking Plex again: which item has which
+file (``PathIndex`` of ``plex``), and per scene what was written last (the third side of a three-way comparison). Both
+belong to one Plex server, told by its address; another address starts with nothing.
+
+Written in small transactions: a hook that meets a lock for longer than a moment has to use its spool.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from plexsync import intake
+from plexsync.core.match import path_key
+from plexsync.plex import Entry, Mark
+from plexsync.store import Store
+
+BATCH = 500  # rows in one transaction: a few milliseconds
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS plex_files (
+    server TEXT NOT NULL, path TEXT NOT NULL, rating_key INTEGER NOT NULL, section_id INTEGER NOT NULL,
+    listing INTEGER NOT NULL,  -- the listing that saw it last
+    PRIMARY KEY (server, path, rating_key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS plex_files_item ON plex_files(server, rating_key);
+CREATE INDEX IF NOT EXISTS plex_files_listing ON plex_files(server, section_id, listing);
+CREATE TABLE IF NOT EXISTS plex_sections (
+    server TEXT NOT NULL, section_id INTEGER NOT NULL, items INTEGER NOT NULL, listed_at REAL NOT NULL,
+    PRIMARY KEY (server, section_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scenes (
+    server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,  -- of the scene and the settings, when they were last level
+    written TEXT NOT NULL,      -- JSON: field -> the value Plex had of us then
+    synced_at REAL NOT NULL,
+    PRIMARY KEY (server, scene_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS choices (
+    server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL, chosen_at REAL NOT NULL,
+    PRIMARY KEY (server, scene_id)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One scene as it was when Plex was last level with it."""
+
+    rating_key: int
+    fingerprint: str
+    written: Mapping[str, Any] = field(default_factory=dict)
+    synced_at: float = 0.0  # wall seconds
+
+
+class Ledger:
+    """The side tables for one Plex server; a ``plex.PathIndex``. ``server`` is its address."""
+
+    def __init__(self, store: Store, server: str) -> None:
+        self._store = store
+        self._server = server
+        with store.transaction() as db:
+            for statement in TABLES.split(";"):
+                db.execute(statement)
+
+    # ---- which item has which file ----
+
+    def lookup(self, key: str) -> tuple[int, ...]:
+        rows = self._store.db.execute(
+            "SELECT rating_key FROM plex_files WHERE server = ? AND path = ? ORDER BY rating_key",
+            (self._server, key),
+        )
+        return tuple(int(row[0]) for row in rows.fetchall())
+
+    def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
+        """Every entry is marked with the number of this listing; what still carries an older one has gone."""
+        last = self._store.db.execute(
+            "SELECT coalesce(max(listing), 0) FROM plex_files WHERE server = ? AND section_id = ?",
+            (self._server, section_id),
+        ).fetchone()
+        listing = int(last[0]) + 1
+        self._put(section_id, entries, listing)
+        which = "server = ? AND section_id = ? AND listing < ?"
+        while True:
+            with self._store.transaction() as db:
+                gone = db.execute(
+                    f"DELETE FROM plex_files WHERE (server, path, rating_key) IN"
+                    f" (SELECT server, path, rating_key FROM plex_files WHERE {which} LIMIT ?)",
+                    (self._server, section_id, listing, BATCH),
+                ).rowcount
+            if gone < BATCH:
+                return
+
+    def put(self, section_id: int, entries: Iterable[Entry]) -> int:
+        last = self._store.db.execute(
+            "SELECT coalesce(max(listing), 1) FROM plex_files WHERE server = ? AND section_id = ?",
+            (self._server, section_id),
+        ).fetchone()
+        return self._put(section_id, entries, int(last[0]))
+
+    def _put(self, section_id: int, entries: Iterable[Entry], listing: int) -> int:
+        news = 0
+        for batch in _batches(entries):
+            with self._store.transaction() as db:
+                for entry in batch:
+                    known = db.execute(
+                        "DELETE FROM plex_files WHERE server = ? AND rating_key = ?",
+                        (self._server, entry.rating_key),
+                    ).rowcount
+                    news += not known
+                    db.executemany(
+                        "INSERT OR REPLACE INTO plex_files VALUES (?, ?, ?, ?, ?)",
+                        [
+                            (self._server, path_key(file), entry.rating_key, section_id, listing)
+                            for file in entry.files
+                        ],
+                    )
+        return news
+
+    def drop(self, rating_key: int) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "DELETE FROM plex_files WHERE server = ? AND rating_key = ?", (self._server, rating_key)
+            )
+
+    def mark(self, section_id: int) -> Mark | None:
+        row = self._store.db.execute(
+            "SELECT items, listed_at FROM plex_sections WHERE server = ? AND section_id = ?",
+            (self._server, section_id),
+        ).fetchone()
+        return None if row is None else Mark(int(row[0]), float(row[1]))
+
+    def set_mark(self, section_id: int, mark: Mark) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT INTO plex_sections VALUES (?1, ?2, ?3, ?4)"
+                " ON CONFLICT (server, section_id) DO UPDATE SET items = ?3, listed_at = ?4",
+                (self._server, section_id, mark.items, mark.listed_at),
+            )
+
+    # ---- what was written last ----
+
+    def recall(self, scene_id: int) -> Memory | None:
+        """What we know of a scene; None when it was never level with this server."""
+        row = self._store.db.execute(
+            "SELECT rating_key, fingerprint, written, synced_at FROM scenes WHERE server = ? AND scene_id = ?",
+            (self._server, scene_id),
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            written = json.loads(row[2])
+        except (ValueError, RecursionError):
+            return None  # damaged: as if never level
+        return Memory(int(row[0]), str(row[1]), written if isinstance(written, dict) else {}, float(row[3]))
+
+    def remember(self, scene_id: int, rating_key: int, fingerprint: str, written: Mapping[str, Any]) -> None:
+        """Plex is level with the scene now."""
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    self._server,
+                    scene_id,
+                    rating_key,
+                    fingerprint,
+                    intake.encode(dict(written)),
+                    self._store.clock.now(),
+                ),
+            )
+
+    def forget(self, scene_id: int) -> None:
+        """The scene is gone, or is to be compared with Plex afresh."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM scenes WHERE server = ? AND scene_id = ?", (self._server, scene_id))
+
+    # ---- what a person chose ----
+
+    def choice(self, scene_id: int) -> int | None:
+        """The item a person said is the scene's, when several have its file."""
+        row = self._store.db.execute(
+            "SELECT rating_key FROM choices WHERE server = ? AND scene_id = ?", (self._server, scene_id)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def choose(self, scene_id: int, rating_key: int) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO choices VALUES (?, ?, ?, ?)",
+                (self._server, scene_id, rating_key, self._store.clock.now()),
+            )
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
+    batch: list[Entry] = []
+    for entry in entries:
+        batch.append(entry)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

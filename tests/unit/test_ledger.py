@@ -1,0 +1,102 @@
+"""The side tables: the path index as ``plex`` wants it, and what was written last."""
+
+from __future__ import annotations
+
+import pytest
+
+from plexsync.clock import ManualClock
+from plexsync.core.match import path_key
+from plexsync.ledger import BATCH, Ledger
+from plexsync.plex import Entry, Mark, MemoryPathIndex
+from plexsync.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path, clock=ManualClock()) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["ledger", "memory"])
+def index(request, store):
+    return Ledger(store, "http://plex:32400") if request.param == "ledger" else MemoryPathIndex()
+
+
+def at(path, index):
+    return index.lookup(path_key(path))
+
+
+def test_a_listing_replaces_the_one_before(index):
+    assert index.put(1, [Entry(10, ("/a.mp4", "/b.mp4")), Entry(11, ("/c.mp4",))]) == 2
+    assert at("/a.mp4", index) == at("/b.mp4", index) == (10,)
+    index.replace(1, [Entry(11, ("/d.mp4",)), Entry(12, ("/a.mp4",))])
+    assert at("/a.mp4", index) == (12,)
+    assert at("/b.mp4", index) == at("/c.mp4", index) == ()
+    assert at("/d.mp4", index) == (11,)
+
+
+def test_a_listing_of_one_library_leaves_the_others_alone(index):
+    index.put(1, [Entry(10, ("/a.mp4",))])
+    index.put(2, [Entry(20, ("/a.mp4",))])
+    index.replace(1, [])
+    assert at("/a.mp4", index) == (20,)
+
+
+def test_an_item_that_changed_has_only_its_new_files(index):
+    index.put(1, [Entry(10, ("/a.mp4",))])
+    assert index.put(1, [Entry(10, ("/b.mp4",))]) == 0
+    assert at("/a.mp4", index) == ()
+    index.drop(10)
+    assert at("/b.mp4", index) == ()
+    index.drop(10)
+
+
+def test_a_long_listing_is_whole(index):
+    entries = [Entry(number, (f"/{number}.mp4",)) for number in range(1, 2 * BATCH + 8)]
+    index.replace(1, entries)
+    index.replace(1, entries[:-1])
+    assert at(f"/{2 * BATCH}.mp4", index) == (2 * BATCH,)
+    assert at(entries[-1].files[0], index) == ()
+
+
+def test_how_far_a_library_is_known(index):
+    assert index.mark(1) is None
+    index.set_mark(1, Mark(5, 100.0))
+    index.set_mark(1, Mark(6, 200.0))
+    assert index.mark(1) == Mark(6, 200.0)
+
+
+def test_another_server_starts_with_nothing(store):
+    one, two = Ledger(store, "http://one:32400"), Ledger(store, "http://two:32400")
+    one.put(1, [Entry(10, ("/a.mp4",))])
+    one.remember(1, 10, "print", {"title": "A"})
+    one.choose(1, 10)
+    assert at("/a.mp4", two) == ()
+    assert two.recall(1) is None and two.choice(1) is None
+
+
+def test_what_was_written_is_remembered_until_forgotten(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.remember(1, 10, "print", {"title": "A", "genres": ["x", "y"]})
+    memory = ledger.recall(1)
+    assert (memory.rating_key, memory.fingerprint, memory.synced_at) == (10, "print", store.clock.now())
+    assert memory.written == {"title": "A", "genres": ["x", "y"]}
+    ledger.remember(1, 11, "other", {})
+    assert ledger.recall(1).rating_key == 11
+    ledger.forget(1)
+    assert ledger.recall(1) is None
+
+
+def test_a_damaged_memory_is_no_memory(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.remember(1, 10, "print", {})
+    store.db.execute("UPDATE scenes SET written = '{'")
+    assert ledger.recall(1) is None
+
+
+def test_a_choice_stays_and_may_change(store):
+    ledger = Ledger(store, "http://plex:32400")
+    assert ledger.choice(1) is None
+    ledger.choose(1, 10)
+    ledger.choose(1, 11)
+    assert Ledger(store, "http://plex:32400").choice(1) == 11
