@@ -75,7 +75,10 @@ class Office:
 
     @cached_property
     def servers(self) -> Servers:
-        return Servers(self.data_dir, self.clock)
+        try:
+            return Servers(self.data_dir, self.clock, self.store)
+        except (sqlite3.Error, OSError, rescue.Refused):  # the servers can be looked at without a queue
+            return Servers(self.data_dir, self.clock)
 
     def wake(self) -> None:
         """See that a worker looks after what waits."""
@@ -88,7 +91,7 @@ class Office:
         Asking takes the lock for a moment, in which a hook could believe that a worker runs and start none: hence
         the wake.
         """
-        lock = FileLock(os.path.join(self.data_dir, "worker.lock"))
+        lock = FileLock(os.path.join(self.data_dir, hook.WORKER_LOCKS[0]))
         if not lock.take():
             return True
         lock.release()
@@ -275,7 +278,7 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
         if known is not None:
             store.save_breaker(server, {**known, "probe_at": 0.0})
     watch = _Watch(office)
-    lock = FileLock(os.path.join(office.data_dir, "worker.lock"))
+    lock = FileLock(os.path.join(office.data_dir, hook.WORKER_LOCKS[0]))
     looking_on = False
     while not watch.is_over():
         if lock.take():  # also when the worker we looked on at has died
@@ -289,6 +292,7 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
         if not looking_on:
             looking_on = True
             office.say("info", "A worker is at it already; this shows its progress.")
+        office.wake()  # another one, should that worker be frozen
         office.clock.sleep(POLL_S)
     office.wake()
     after = store.counts()
