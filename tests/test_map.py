@@ -1,0 +1,230 @@
+"""What must agree although it stands in several places: the import map, the settings, the tasks."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plexsync.core.settings import SETTINGS, Setting
+from plexsync.tasks import TASKS
+from simulators.fake_stash import pluginfile
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# Which modules of ours each module may import; plexsync/__init__.py says the same in words. "core" is the folder.
+BOTTOM = {"core", "clock", "intake", "locks", "protocol", "rescue", "transport"}
+MIDDLE = BOTTOM | {
+    "hook",
+    "store",
+    "memory_store",
+    "sync_queue",
+    "stash",
+    "plex",
+    "ledger",
+    "servers",
+    "worker",
+    "daemon",
+}
+IMPORTS: dict[str, set[str]] = {
+    "__init__": set(),
+    "protocol": set(),
+    "locks": set(),
+    "clock": set(),
+    "core": {"core"},
+    "intake": {"protocol"},
+    "hook": {"intake", "locks", "protocol"},
+    "rescue": {"intake", "locks"},
+    "store": {"clock", "core", "intake", "locks", "rescue"},
+    "memory_store": {"clock", "core", "intake"},
+    "sync_queue": {"core", "intake", "store"},
+    "transport": {"core"},
+    "stash": {"core", "transport"},
+    "plex": {"core", "transport"},
+    "ledger": {"core", "intake", "plex", "store"},
+    "servers": {"clock", "core", "ledger", "plex", "stash", "store"},
+    "worker": {"clock", "core", "servers", "store"},
+    "daemon": MIDDLE,
+    "tasks": MIDDLE,
+    "cli": MIDDLE | {"tasks"},
+    "__main__": {"cli", "hook", "protocol", "tasks"},
+}
+# What is not in the standard library, and who alone may import it.
+PACKAGES: dict[str, set[str]] = {
+    "store": {"persistqueue"},
+    "sync_queue": {"persistqueue"},
+    "stash": {"requests", "stashapi"},
+    "plex": {"plexapi", "requests"},
+    "transport": {"requests", "urllib3"},
+    "cli": {"click"},
+}
+# core decides and does nothing else. ``random`` is there for the name of a type: chance is handed in.
+ACTS = {
+    "asyncio",
+    "io",
+    "logging",
+    "os",
+    "pathlib",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "threading",
+    "time",
+}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names of all a file imports, also inside functions; not what is there for the type checker alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(ROOT).parts[: -node.level] if node.level else ()
+            base = ".".join([*package, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def row(path: Path) -> str:
+    """The row of IMPORTS a file of plexsync/ belongs to."""
+    parts = path.relative_to(ROOT / "plexsync").with_suffix("").parts
+    return parts[0]
+
+
+@pytest.mark.parametrize("path", modules("plexsync"), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_import_map_holds(path: Path) -> None:
+    name = row(path)
+    assert name in IMPORTS, f"{name} needs a row in IMPORTS here, and a word in plexsync/__init__.py"
+    known = {row(other) for other in modules("plexsync")}
+    for dotted in imported(path):
+        top, *rest = dotted.split(".")
+        if top == "plexsync":
+            target = rest[0]
+            if target in known:  # and not a name of plexsync/__init__.py
+                assert target in IMPORTS[name], f"{name} must not import {dotted}"
+        elif top not in sys.stdlib_module_names:
+            assert top in PACKAGES.get(name, set()), f"{name} must not import {dotted}"
+        elif name == "core":
+            assert top not in ACTS, f"core must not import {top}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "strangers"),
+    [
+        ("simulators", {"plexsync", "scenarios", "tests"}),  # a stand-in must not share our mistakes
+        ("plexsync", {"simulators", "scenarios", "tests"}),
+        ("scenarios", {"tests"}),
+        ("tools", {"plexsync", "simulators", "scenarios", "tests"}),
+    ],
+)
+def test_who_must_not_know_whom(folder: str, strangers: set[str]) -> None:
+    assert modules(folder)
+    for path in modules(folder):
+        found = {dotted.split(".")[0] for dotted in imported(path)} & strangers
+        assert not found, f"{path.relative_to(ROOT)} imports {found}"
+
+
+def test_every_package_says_what_it_is() -> None:
+    """An __init__.py holds a docstring and perhaps a name, so that importing one module drags in no other."""
+    for folder in ("plexsync", "simulators", "scenarios"):
+        for path in (ROOT / folder).rglob("__init__.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            assert ast.get_docstring(tree), f"{path.relative_to(ROOT)} has no docstring"
+            for node in tree.body[1:]:
+                assert isinstance(node, (ast.Assign, ast.AnnAssign)), (
+                    f"{path.relative_to(ROOT)}:{node.lineno}"
+                )
+
+
+def test_no_module_is_named_like_one_of_pythons() -> None:
+    """A script's own folder can come first on the path."""
+    for path in ROOT.glob("*.py"):
+        assert path.stem.lower() not in sys.stdlib_module_names
+    for folder in ("plexsync", "simulators", "scenarios", "tools"):
+        assert folder not in sys.stdlib_module_names
+
+
+# ---- PlexSync.yml and README against the tables ----
+
+
+@pytest.fixture(scope="module")
+def plugin() -> pluginfile.Plugin:
+    return pluginfile.load(ROOT / "PlexSync.yml")
+
+
+def test_stash_shows_the_settings_of_the_table(plugin: pluginfile.Plugin) -> None:
+    shown = {
+        setting.name: (setting.type, setting.display_name, setting.description) for setting in plugin.settings
+    }
+    assert shown == {row.key: (row.kind, row.name, row.description) for row in SETTINGS}
+
+
+def default_in_words(setting: Setting) -> str:
+    if setting.kind == "BOOLEAN":
+        return "on" if setting.default else "off"
+    if setting.kind == "STRING":
+        return "needed" if setting.needed else (str(setting.default) or "empty")
+    return f"{setting.default:g} {setting.unit}"
+
+
+def test_the_readme_shows_the_settings_of_the_table() -> None:
+    expected = [
+        f"| `{row.key}` | {row.name} | {default_in_words(row)} | {row.sentence} |" for row in SETTINGS
+    ]
+    found = re.findall(r"^\| `.+ \|$", README.split("## Settings")[1].split("\n## ")[0], re.MULTILINE)
+    assert found == expected, "the table should read:\n" + "\n".join(expected)
+
+
+def test_every_mode_has_a_button_and_every_button_a_mode(plugin: pluginfile.Plugin) -> None:
+    assert {task.default_args["mode"] for task in plugin.tasks} == set(TASKS)
+
+
+def test_buttons_pass_only_arguments_their_mode_knows(plugin: pluginfile.Plugin) -> None:
+    for task in plugin.tasks:
+        mode = task.default_args["mode"]
+        assert set(task.default_args) - {"mode"} <= set(TASKS[mode].args), task.name
+
+
+def test_what_destroys_says_so_first(plugin: pluginfile.Plugin) -> None:
+    for task in plugin.tasks:
+        destroys = TASKS[task.default_args["mode"]].destroys
+        assert task.name.startswith("DELETE ") == destroys
+        assert task.description.startswith("DELETES ") == destroys
+
+
+def test_the_readme_lists_the_tasks(plugin: pluginfile.Plugin) -> None:
+    section = README.split("## Tasks")[1].split("\n## ")[0]
+    found = dict(re.findall(r"^\| ([^|]+?) \| `([a-z_]+)`", section, re.MULTILINE))
+    assert found == {task.name: task.default_args["mode"] for task in plugin.tasks}
+
+
+def test_the_readme_names_only_targets_the_makefile_has() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    named = set(
+        re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`|^    .+$", README, re.MULTILINE)))
+    )
+    assert {"demo", "test", "bundle"} <= named <= targets
+
+
+def test_the_readme_names_only_files_there_are() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
