@@ -1,0 +1,55 @@
+"""Run a fake Stash by hand: `python -m simulators.fake_stash --generate 24 --plugins DIR`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from simulators.generate import generate
+from simulators.serving import arguments, main
+
+from .instance import Instance
+from .library import BadLibrary, read_library
+from .routes import FakeStash
+
+
+def run(argv: list[str]) -> int:
+    parser = arguments("python -m simulators.fake_stash", __doc__ or "")
+    parser.add_argument(
+        "--plugins", metavar="DIR", help="plugins folder (default: plugins in the config dir)"
+    )
+    parser.add_argument(
+        "--config-dir", metavar="DIR", help="folder of config.yml (default: a new temporary one)"
+    )
+    parser.add_argument("--username", default="", metavar="U", help="credentials, with --password")
+    parser.add_argument("--password", default="", metavar="P")
+    parser.add_argument("--zone", metavar="±HH:MM", help="the server's time zone (default: this machine's)")
+    parser.add_argument(
+        "--python-path", default="", metavar="FILE", help="interpreter for plugins that say python"
+    )
+    parser.add_argument("--advertise", metavar="H", help="the Host that plugins are told (default: --host)")
+    args = parser.parse_args(argv)
+    try:
+        library = read_library(args.library) if args.library else {}
+        if args.generate is not None:
+            library = {"scenes": generate(args.generate, args.seed)}
+        config_dir = Path(args.config_dir or tempfile.mkdtemp(prefix="fake-stash-")).resolve()
+        config_dir.mkdir(parents=True, exist_ok=True)
+        instance = Instance(
+            config_dir,
+            Path(args.plugins).resolve() if args.plugins else None,
+            library,
+            args.seed,
+            args.zone,
+            args.username,
+            args.password,
+            args.python_path,
+            args.advertise,
+        )
+    except (BadLibrary, ValueError) as problem:
+        print(f"fake_stash: {problem}", file=sys.stderr)
+        return 2
+    return main(FakeStash(instance), args)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

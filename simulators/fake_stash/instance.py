@@ -1,0 +1,248 @@
+"""One fake Stash: its catalog, plugins, jobs, settings and log, and what a request may ask of them."""
+
+import asyncio
+import pickle
+import random
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Any
+
+from .catalog import Catalog, CatalogError
+from .finding import Finder
+from .firing import Address, HookContext, HostSettings, PluginHost
+from .jobs import JobQueue
+from .library import Loader
+from .logs import Log
+from .sessions import Caller, Sessions, make_api_key
+from .settings import Settings
+
+VERSION = "v0.30.1-37-gcf3489efd"
+BUILD_TIME = "2026-01-11 07:02:11"
+SCHEMA_VERSION = 75
+
+
+class AccessRefused(Exception):
+    """The API key or cookie is wrong, and the operation needs a right one."""
+
+
+@dataclass
+class Switches:
+    """Behaviours that differ between installations or moments; the control API sets them."""
+
+    database_locked: int = 0  # so many of the next GraphQL operations fail with `database is locked`
+    database_locked_fields: str = ""  # of them only those with this root field; empty: any
+    lose_stderr_tail: bool = False  # the last lines a plugin writes before its exit get lost
+    zone_minutes: int | None = None  # the server's offset from UTC from now on; None: as the machine's
+    scan_workers: int = 2  # files a scan handles side by side, with their hooks
+    scan_file_ms: float = 0.0  # what a scan takes for a file
+    cover_delay_ms: float = 0.0  # from a scanned scene's Create hooks to its cover
+    shutdown_waits: bool = True  # a server that stops waits for open requests, as Stash does
+
+
+def parse_zone(text: str) -> int:
+    """Minutes of an offset like `+11:00` or `Z`. Raises ValueError."""
+    if text in ("Z", "UTC"):
+        return 0
+    sign = {"+": 1, "-": -1}[text[0]] if text[:1] in ("+", "-") else 0
+    hours, _, minutes = text[1:].partition(":")
+    if not sign or not hours.isdigit() or not minutes.isdigit():
+        raise ValueError(f"a zone is an offset like +11:00, not {text!r}")
+    return sign * (int(hours) * 60 + int(minutes))
+
+
+@dataclass
+class DiskFile:
+    """A video on the disk that Stash may or may not know. `values` are those of a library file's scene."""
+
+    path: str
+    values: dict[str, Any] = field(default_factory=dict)
+    version: int = 0  # grows when the file is written to
+
+
+@dataclass
+class History:
+    """What the catalog was, for reads that are to be stale: (until when, pickled tables)."""
+
+    seconds: float = 0.0
+    before: deque[tuple[float, bytes]] = field(default_factory=deque)
+
+
+class Instance:
+    def __init__(
+        self,
+        config_dir: Path,
+        plugins_path: Path | None = None,
+        library: dict[str, Any] | None = None,
+        seed: int = 0,
+        zone: str | None = None,
+        user: str = "",
+        password: str = "",
+        python_path: str = "",
+        advertised_host: str | None = None,
+    ) -> None:
+        self.config_dir = config_dir
+        self.plugins_path = plugins_path or config_dir / "plugins"
+        self.library = library or {}
+        self.seed = seed
+        self.switches = Switches(zone_minutes=None if zone is None else parse_zone(zone))
+        self.settings = Settings(config_dir)
+        given = {"username": user, "password": password, "python_path": python_path}
+        if any(given.values()):
+            self.settings.set({key: value for key, value in given.items() if value})
+        self.log = Log(self.now)
+        self.sessions = Sessions(time.time, self.settings.get("max_session_age", 3600))
+        self.address = Address("127.0.0.1", 9999)
+        self.advertised_host = advertised_host
+        self.rng = random.Random(f"stash:{seed}")
+        self.host = PluginHost(
+            HostSettings(self.plugins_path, config_dir),
+            self.log,
+            self.sessions,
+            lambda: self.address,
+            random.Random(f"host:{seed}"),
+        )
+        self.apply_settings()
+        self.jobs = JobQueue(self.now)
+        self.scan_listeners: list[asyncio.Queue[bool]] = []
+        self.history = History()
+        self.started_at = time.time()
+        if user and not self.settings.get("api_key"):
+            self.settings.set({"api_key": make_api_key(user, time.time())})
+        self.catalog = Catalog(self.now)
+        self.load_library()
+
+    # The server's own state.
+
+    def zone(self) -> tzinfo | None:
+        minutes = self.switches.zone_minutes
+        return None if minutes is None else timezone(timedelta(minutes=minutes))
+
+    def now(self) -> datetime:
+        """The server's clock, in the server's zone."""
+        return datetime.now().astimezone(self.zone())
+
+    def apply_settings(self) -> None:
+        """Tell the plugin host what the settings say."""
+        host = self.host.settings
+        host.python_path = self.settings.get("python_path", "")
+        host.disabled = self.settings.disabled_plugins
+        host.lose_stderr_tail = self.switches.lose_stderr_tail
+        host.plugins_path = Path(self.settings.get("plugins_path", self.plugins_path))
+        self.sessions.max_age_s = self.settings.get("max_session_age", 3600)
+
+    def load_library(self) -> None:
+        self.catalog = Catalog(self.now)
+        Loader(self.catalog).load(self.library)
+        self.finder = Finder(self.catalog, self.rng)
+        self.disk = {
+            file.path: DiskFile(file.path, {"oshash": file.fingerprint("oshash")})
+            for file in self.catalog.files.values()
+        }
+        self.seen_versions: dict[str, int] = {}
+        self.identify_matches: dict[int, list[dict[str, Any]]] = {}
+
+    @property
+    def user(self) -> str:
+        return str(self.settings.get("username", ""))
+
+    @property
+    def api_key(self) -> str:
+        return str(self.settings.get("api_key", ""))
+
+    @property
+    def needs_login(self) -> bool:
+        return bool(self.user and self.settings.get("password"))
+
+    async def restart(self) -> None:
+        """What is left when the process is started anew: the database and config.yml.
+
+        Jobs and the log are forgotten, ids of jobs start over; plugin processes that run become orphans.
+        """
+        self.jobs.forget()
+        self.log = Log(self.now, self.log.level)
+        self.host._log = self.log
+        self.settings.load()
+        self.apply_settings()
+        self.host.reload()
+
+    async def reset(self) -> None:
+        """Back to the library file; settings, jobs and runs are gone."""
+        self.jobs.stop_all()
+        await self.jobs.settle()
+        self.jobs.forget()
+        keep = {key: self.settings.get(key) for key in ("username", "password", "api_key", "python_path")}
+        self.settings.clear()
+        if any(keep.values()):
+            self.settings.set(keep)
+        self.switches = Switches(zone_minutes=self.switches.zone_minutes)
+        self.apply_settings()
+        self.load_library()
+        self.host.clear_runs()
+        self.host.reload()
+
+    # Stale reads.
+
+    def remember(self, seconds: float) -> None:
+        self.history.seconds = seconds
+        if not seconds:
+            self.history.before.clear()
+
+    def about_to_change(self) -> None:
+        """Keep what is there now for reads that are to be answered late; nothing unless somebody asked for it."""
+        if not self.history.seconds:
+            return
+        moment = time.monotonic()
+        before = self.history.before
+        before.append((moment, pickle.dumps(self.catalog.rows)))
+        while before and moment - before[0][0] > self.history.seconds + 1:
+            before.popleft()
+
+    def catalog_at(self, moment: float) -> Catalog:
+        """The catalog as it was at a time.monotonic()."""
+        for until, rows in self.history.before:
+            if until > moment:
+                then = Catalog(self.now)
+                then.rows = pickle.loads(rows)
+                return then
+        return self.catalog
+
+
+@dataclass
+class Call:
+    """One request's context: who asks, of what, and under which address."""
+
+    instance: Instance
+    caller: Caller = field(default_factory=Caller)
+    base_url: str = ""
+    catalog: Catalog = field(init=False)
+    finder: Finder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.catalog = self.instance.catalog
+        self.finder = self.instance.finder
+
+    def as_of(self, moment: float) -> None:
+        self.catalog = self.instance.catalog_at(moment)
+        self.finder = Finder(self.catalog, self.instance.rng)
+
+    @property
+    def api_key(self) -> str:
+        return self.instance.api_key
+
+    async def fire(self, trigger: str, row_id: int, given: Any = None, fields: Sequence[str] = ()) -> None:
+        """Run the hooks of one event, to their end."""
+        await self.instance.host.run_hooks(HookContext(trigger, row_id, given, fields), self.caller)
+
+    def check_lock(self, root_fields: Sequence[str]) -> None:
+        """Raises CatalogError when this operation is one that finds the database locked."""
+        switches = self.instance.switches
+        if switches.database_locked <= 0:
+            return
+        if switches.database_locked_fields and switches.database_locked_fields not in root_fields:
+            return
+        switches.database_locked -= 1
+        raise CatalogError("database is locked")

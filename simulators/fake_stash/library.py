@@ -1,0 +1,217 @@
+"""A library file into a catalog, and a catalog into the state the control API shows.
+
+The file is JSON: `studios`, `performers`, `tags`, `groups` (lists of objects with a `name`) and `scenes`, whose
+relations are names, made when they are absent. Every key but a scene's `path` may be left out; an unknown key is an
+error that names it.
+"""
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .catalog import Catalog, Scene, picture, stamp
+
+NAMED = {
+    "studios": ("studio", ("name", "urls", "details", "aliases", "rating100", "favorite", "parent")),
+    "performers": (
+        "performer",
+        (
+            "name",
+            "disambiguation",
+            "urls",
+            "gender",
+            "birthdate",
+            "details",
+            "alias_list",
+            "rating100",
+            "favorite",
+        ),
+    ),
+    "tags": ("tag", ("name", "sort_name", "description", "aliases", "parents")),
+    "groups": ("group", ("name", "aliases", "date", "director", "synopsis", "urls", "rating100")),
+}
+SCENE_KEYS = [
+    "title",
+    "path",
+    "paths",
+    "details",
+    "date",
+    "rating100",
+    "code",
+    "organized",
+    "director",
+    "urls",
+    "url",
+    "studio",
+    "performers",
+    "tags",
+    "groups",
+    "cover",
+    "duration",
+    "size",
+    "width",
+    "height",
+    "frame_rate",
+    "bit_rate",
+    "mtime",
+    "created_at",
+    "updated_at",
+    "oshash",
+    "phash",
+    "stash_ids",
+]
+COPIED = ("title", "details", "date", "rating100", "code", "organized", "director", "urls")
+FILE_COPIED = ("duration", "size", "width", "height", "frame_rate", "bit_rate")
+
+
+class BadLibrary(Exception):
+    """The library file is wrong; the text names what."""
+
+
+def read_library(path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadLibrary(f"{path}: {error}") from error
+    if not isinstance(data, dict):
+        raise BadLibrary(f"{path}: must be an object with `scenes`")
+    return data
+
+
+def decode_image(text: str) -> bytes:
+    """A data URL or bare base64. Raises ValueError for anything else."""
+    data = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise ValueError("image is neither a data URL nor base64") from error
+
+
+class Loader:
+    """Fills a catalog. Names are looked up here, since the catalog's own look-up forgets with every change."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._names: dict[tuple[str, str], int] = {}
+        for kind in ("studio", "performer", "tag", "group"):
+            for row in catalog.rows[kind].values():
+                self._names.setdefault((kind, row.name.lower()), row.id)
+
+    def named(self, kind: str, name: str) -> int:
+        """The id of the row of that name, made when it is absent."""
+        key = (kind, name.strip().lower())
+        if key not in self._names:
+            self._names[key] = self.catalog.add(kind, {"name": name}).id
+        return self._names[key]
+
+    def load(self, data: Mapping[str, Any]) -> None:
+        for key in data:
+            if key not in NAMED and key != "scenes":
+                raise BadLibrary(f"library: unknown key {key!r}")
+        for key, (kind, known) in NAMED.items():
+            for row in data.get(key, ()):
+                self._named_row(kind, known, row)
+        for scene in data.get("scenes", ()):
+            self.scene(scene)
+
+    def _named_row(self, kind: str, known: tuple[str, ...], given: Mapping[str, Any]) -> None:
+        _check(kind, known, given, "name")
+        values = {key: value for key, value in given.items() if key not in ("name", "parent", "parents")}
+        if given.get("parent"):
+            values["parent_id"] = self.named(kind, given["parent"])
+        if given.get("parents"):
+            values["parent_ids"] = [self.named(kind, name) for name in given["parents"]]
+        row = self.catalog.rows[kind][self.named(kind, given["name"])]
+        if values:
+            self.catalog.update(row, values)
+
+    def scene(self, given: Mapping[str, Any]) -> Scene:
+        """One scene of a library file, with its files."""
+        _check("scene", SCENE_KEYS, given)
+        values = {key: given[key] for key in COPIED if given.get(key) is not None}
+        if given.get("url"):
+            values["urls"] = [given["url"], *values.get("urls", ())]
+        if given.get("studio"):
+            values["studio_id"] = self.named("studio", given["studio"])
+        values["performer_ids"] = [self.named("performer", name) for name in given.get("performers") or ()]
+        values["tag_ids"] = [self.named("tag", name) for name in given.get("tags") or ()]
+        values["group_links"] = [(self.named("group", name), None) for name in given.get("groups") or ()]
+        paths = [given["path"]] if given.get("path") else []
+        values["file_ids"] = [self.file(path, given).id for path in [*paths, *given.get("paths", ())]]
+        if cover := given.get("cover"):
+            values["cover"] = picture(str(paths)) if cover is True else _cover(cover)
+        scene: Scene = self.catalog.add("scene", values)
+        scene.created_at = given.get("created_at", scene.created_at)
+        scene.updated_at = given.get("updated_at", scene.updated_at)
+        return scene
+
+    def file(self, path: str, given: Mapping[str, Any]) -> Any:
+        values = {key: given[key] for key in FILE_COPIED if given.get(key) is not None}
+        if given.get("mtime") is not None:
+            values["mod_time"] = stamp(datetime.fromtimestamp(given["mtime"], UTC))
+        file = self.catalog.add_file(path, values)
+        for kind in ("oshash", "phash"):
+            if given.get(kind):
+                file.fingerprints = [
+                    *((k, v) for k, v in file.fingerprints if k != kind),
+                    (kind, given[kind]),
+                ]
+        return file
+
+
+def _cover(text: Any) -> bytes:
+    if not isinstance(text, str):
+        raise BadLibrary("scene: cover must be true, a data URL, base64 or the path of a picture")
+    if os.path.isfile(text):
+        return Path(text).read_bytes()
+    try:
+        return decode_image(text)
+    except ValueError as error:
+        raise BadLibrary(f"scene: cover: {error}") from error
+
+
+def _check(what: str, known: Any, given: Mapping[str, Any], needed: str | None = None) -> None:
+    if not isinstance(given, Mapping):
+        raise BadLibrary(f"{what}: must be an object, not {given!r}")
+    for key in given:
+        if key not in known:
+            raise BadLibrary(f"{what}: unknown key {key!r} (known: {', '.join(known)})")
+    if needed and not given.get(needed):
+        raise BadLibrary(f"{what}: {needed!r} is missing")
+
+
+def scene_state(catalog: Catalog, scene: Scene) -> dict[str, Any]:
+    """A scene as `GET /state` shows it: names, not ids."""
+
+    def names(kind: str, ids: Any) -> list[str]:
+        return [catalog.rows[kind][item].name for item in ids]
+
+    paths = [catalog.files[item].path for item in scene.file_ids]
+    return {
+        "id": scene.id,
+        "title": scene.title,
+        "path": paths[0] if paths else None,
+        "paths": paths,
+        "details": scene.details,
+        "date": scene.date,
+        "rating100": scene.rating100,
+        "code": scene.code,
+        "director": scene.director,
+        "organized": scene.organized,
+        "urls": scene.urls,
+        "studio": catalog.rows["studio"][scene.studio_id].name if scene.studio_id else None,
+        "performers": names("performer", scene.performer_ids),
+        "tags": names("tag", scene.tag_ids),
+        "groups": names("group", (item for item, _ in scene.group_links)),
+        "cover": scene.cover is not None,
+        "plays": len(scene.plays),
+        "o_counter": len(scene.os),
+        "markers": len(catalog.users("marker", "scene_id").get(scene.id, ())),
+        "created_at": scene.created_at,
+        "updated_at": scene.updated_at,
+    }
