@@ -1,0 +1,438 @@
+"""What holds of the core's decisions for every input."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import unicodedata
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plexsync.core import breaker, verdict
+from plexsync.core.edits import FIELDS, plan
+from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
+from plexsync.core.item import Actor, Item
+from plexsync.core.job import Job
+from plexsync.core.match import Ambiguous, Found, Missing, choose, map_path, path_key, plex_paths
+from plexsync.core.scene import Scene, scene_from
+from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
+from tests.property import strategies as some
+
+# --- edits: a server takes them, and nothing is left to do
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server takes edits, where servers are known or said to differ."""
+
+    replaces: bool  # indexed tags replace what was there, instead of joining it
+    removes_first: bool  # of one request's removals and additions
+    dedupes: bool  # tags that differ only in case are one
+    spelling: Callable[[str], str]  # how it spells a tag it did not know yet
+
+    def take(self, item: Item, params: Mapping[str, str]) -> Item:
+        values: dict[str, Any] = {}
+        locked = set(item.locked)
+        for kind, attribute in ATTRIBUTES.items():
+            if params.get(f"{kind}.locked") == "1":
+                locked.add(kind)
+            elif params.get(f"{kind}.locked") == "0":
+                locked.discard(kind)
+            if f"{kind}.value" in params:
+                values[attribute] = _stored(kind, params[f"{kind}.value"])
+        for kind, attribute in (("genre", "genres"), ("actor", "actors")):
+            held = [tag.name if isinstance(tag, Actor) else tag for tag in getattr(item, attribute)]
+            tags = self._tags(held, kind, params)
+            values[attribute] = tuple(Actor(tag) for tag in tags) if kind == "actor" else tuple(tags)
+        return replace(item, locked=frozenset(locked), **values)
+
+    def _tags(self, held: list[str], kind: str, params: Mapping[str, str]) -> list[str]:
+        added = [params[key] for key in sorted((k for k in params if _indexed(k, kind)), key=_index)]
+        gone = params.get(f"{kind}[].tag.tag-")
+        removed = {urllib.parse.unquote(tag) for tag in gone.split(",")} if gone else set()
+        if self.replaces and added:
+            held = []
+        if self.removes_first:
+            held = [tag for tag in held if tag not in removed]
+        for tag in added:
+            same = [other for other in held if other == tag or (self.dedupes and _like(other, tag))]
+            if not same:
+                held = [*held, self.spelling(tag)]
+        return [tag for tag in held if self.removes_first or tag not in removed]
+
+    def refresh(self, item: Item) -> Item:
+        """The agent writes its own values over what is not locked."""
+        values = {
+            attribute: _stored(kind, "1999-09-09" if kind == "originallyAvailableAt" else "Agent's")
+            for kind, attribute in ATTRIBUTES.items()
+            if attribute and kind not in item.locked and kind != "userRating"
+        }
+        if "genre" not in item.locked:
+            values["genres"] = ("Agent's",)
+        if "actor" not in item.locked:
+            values["actors"] = (Actor("Agent's"),)
+        return replace(item, **values)
+
+
+ATTRIBUTES = {
+    "title": "title",
+    "summary": "summary",
+    "studio": "studio",
+    "originallyAvailableAt": "originally_available_at",
+    "userRating": "user_rating",
+    "genre": "",
+    "actor": "",
+}
+
+
+def _stored(kind: str, value: str) -> Any:
+    if kind == "userRating":
+        return float(value) if value else None
+    if kind == "originallyAvailableAt":
+        return value or None
+    return value
+
+
+def _indexed(key: str, kind: str) -> bool:
+    return re.fullmatch(rf"{kind}\[\d+\]\.tag\.tag", key) is not None
+
+
+def _index(key: str) -> int:
+    return int(key.partition("[")[2].partition("]")[0])
+
+
+def _like(one: str, other: str) -> bool:
+    return unicodedata.normalize("NFC", one).casefold() == unicodedata.normalize("NFC", other).casefold()
+
+
+servers = st.builds(
+    Server,
+    replaces=st.booleans(),
+    removes_first=st.booleans(),
+    dedupes=st.booleans(),
+    spelling=st.sampled_from([str, lambda tag: tag[:1].upper() + tag[1:]]),
+)
+
+
+@given(some.scenes, some.items(), some.settings_for_edits, servers)
+def test_apply_a_plan_plan_again_nothing_is_left(
+    scene: Scene, item: Item, settings: Settings, server: Server
+) -> None:
+    after = server.take(item, plan(scene, item, settings).params)
+    again = plan(scene, after, settings)
+    assert not again, again.changes
+
+
+@given(some.scenes, some.items(), servers)
+def test_a_refresh_after_a_sync_changes_nothing_we_wrote(scene: Scene, item: Item, server: Server) -> None:
+    settings = Settings()
+    after = server.refresh(server.take(item, plan(scene, item, settings).params))
+    assert not plan(scene, after, settings)
+
+
+@given(some.scenes, some.items(), some.settings_for_edits, servers)
+def test_what_is_in_stash_is_in_plex_afterwards_and_nothing_else_of_a_tag_list(
+    scene: Scene, item: Item, settings: Settings, server: Server
+) -> None:
+    after = server.take(item, plan(scene, item, settings).params)
+    for row in FIELDS:
+        wanted, has = row.wants(scene, settings), row.has(after)
+        if wanted and isinstance(wanted, str):
+            assert has == wanted
+        elif wanted:
+            assert {_folded(tag) for tag in has} == {_folded(tag) for tag in wanted}
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+@given(some.scenes, some.items(), some.settings_for_edits)
+def test_every_parameter_belongs_to_a_field_that_changes_and_can_travel_in_a_url(
+    scene: Scene, item: Item, settings: Settings
+) -> None:
+    edits = plan(scene, item, settings)
+    kinds = {row.plex for row in FIELDS if row.name in edits.fields}
+    assert {re.split(r"[.\[]", key)[0] for key in edits.params} == kinds
+    assert tuple(change.field for change in edits.changes) == edits.fields
+    for value in edits.params.values():
+        urllib.parse.quote(value)  # a lone surrogate would raise
+
+
+@given(some.scenes, some.items())
+def test_what_is_unset_in_stash_and_unlocked_in_plex_is_never_touched(scene: Scene, item: Item) -> None:
+    settings = Settings()
+    edits = plan(scene, item, settings)
+    for row in FIELDS:
+        if not row.wants(scene, settings) and row.plex not in item.locked:
+            assert row.name not in edits.fields
+
+
+# --- scenes
+
+
+@given(st.integers(1, 99), st.dictionaries(st.sampled_from(some.SCENE_KEYS), some.stored_values))
+def test_a_scene_can_be_read_and_planned_whatever_its_values(number: int, answer: dict[str, Any]) -> None:
+    scene = scene_from({**answer, "id": number})
+    assert scene.id == number
+    assert scene.rating100 is None or 1 <= scene.rating100 <= 100
+    after = plan(scene, Item(1, 1), Settings())
+    for value in after.params.values():
+        urllib.parse.quote(value)
+
+
+# --- match
+
+
+@given(some.scenes, st.lists(some.items(), max_size=5), some.path_maps)
+def test_an_item_is_chosen_only_for_a_file_of_the_scene(
+    scene: Scene, items: list[Item], path_map: tuple[PathPair, ...]
+) -> None:
+    keys = {path_key(path) for path in plex_paths(scene, path_map)}
+    having = [item for item in items if keys & {path_key(file) for file in item.files}]
+    match choose(scene, items, path_map):
+        case Found(item):
+            assert item in having
+        case Ambiguous(candidates):
+            assert len({item.rating_key for item in candidates}) > 1
+            assert all(item in having for item in candidates)
+        case Missing(paths):
+            assert not having
+            assert paths == plex_paths(scene, path_map)
+
+
+@given(some.scenes, st.lists(some.items(), max_size=5), some.path_maps, st.randoms())
+def test_the_order_in_which_plex_lists_items_decides_nothing(
+    scene: Scene, items: list[Item], path_map: tuple[PathPair, ...], rng: random.Random
+) -> None:
+    unique = list({item.rating_key: item for item in items}.values())
+    shuffled = rng.sample(unique, len(unique))
+    assert choose(scene, unique, path_map) == choose(scene, shuffled, path_map)
+
+
+@given(some.paths())
+def test_a_path_key_knows_no_unicode_form_and_no_doubled_separator(path: str) -> None:
+    for form in ("NFC", "NFD"):
+        assert path_key(unicodedata.normalize(form, path)) == path_key(path)
+    separator = "\\" if "\\" in path else "/"
+    head, tail = path[:2], path[2:]
+    assert path_key(head + tail.replace(separator, separator * 2)) == path_key(path)
+
+
+@given(some.paths(), some.paths())
+def test_windows_paths_compare_without_case_and_others_with_it(one: str, other: str) -> None:
+    windows = [not path.startswith("/") or path.startswith("//") for path in (one, other)]
+    alike = [unicodedata.normalize("NFC", path).replace("\\", "/") for path in (one, other)]
+    if all(windows):
+        assert (path_key(one) == path_key(other)) == (alike[0].casefold() == alike[1].casefold())
+    elif not any(windows):
+        assert (path_key(one) == path_key(other)) == (alike[0] == alike[1])
+    else:
+        assert path_key(one) != path_key(other)
+
+
+@given(some.paths(), some.path_maps)
+def test_a_mapped_path_keeps_its_file_name_and_an_unmapped_one_everything(
+    path: str, path_map: tuple[PathPair, ...]
+) -> None:
+    mapped = map_path(path, path_map)
+    assert re.split(r"[\\/]", mapped)[-1] == re.split(r"[\\/]", path)[-1]
+    fitting = [pair for pair in path_map if _is_below(path, pair.stash)]
+    if not fitting:
+        assert mapped == path
+    else:
+        longest = max(len(_parts(pair.stash)) for pair in fitting)
+        assert any(_is_below(mapped, pair.plex) for pair in fitting if len(_parts(pair.stash)) == longest)
+
+
+def _parts(path: str) -> list[str]:
+    return path_key(path).replace("\0", "/").rstrip("/").split("/")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return _parts(path)[: len(_parts(folder))] == _parts(folder) and path_key(path) != path_key(folder)
+
+
+@given(
+    some.tails,
+    st.sampled_from(["/data", r"C:\v", r"\\nas\s"]),
+    st.sampled_from(["/media", r"M:\Media", r"\\p\q"]),
+)
+def test_a_map_and_its_reverse_lead_back(tail: list[str], stash: str, plex: str) -> None:
+    separator = "\\" if "\\" in stash else "/"
+    path = separator.join([stash, *tail])
+    there = map_path(path, [PathPair(stash, plex)])
+    assert map_path(there, [PathPair(plex, stash)]) == path
+
+
+# --- verdict
+
+NOW = 1_700_000_000.0
+
+
+@given(some.jobs, some.outcomes, some.bounded_settings, st.randoms())
+def test_every_outcome_has_a_decision_and_no_wait_ends_in_the_past(
+    job: Job, outcome: verdict.Outcome, settings: Settings, rng: random.Random
+) -> None:
+    decision = verdict.after(job, outcome, NOW, rng, settings)
+    match decision:
+        case verdict.Finish(note):
+            assert isinstance(note, str)
+            assert outcome.name in ("synced", "level", "skipped", "gone", "no_file")
+        case verdict.Postpone(until, reason, _):
+            assert (
+                NOW
+                <= until
+                <= NOW + max(settings.retry_cap_s, verdict.NOT_FOUND_CAP_S, settings.retry_base_s)
+            )
+            assert reason
+        case verdict.Bury(error_type, message, _):
+            assert error_type
+            assert message
+
+
+@given(some.jobs, some.holding, some.bounded_settings, st.randoms())
+def test_what_is_no_jobs_fault_costs_nothing_however_long_it_lasts(
+    job: Job, error: Exception, settings: Settings, rng: random.Random
+) -> None:
+    assert isinstance(error, (Unavailable, NeedsAttention, SettingProblem))
+    decision = verdict.after(job, verdict.Failed(error), NOW, rng, settings)
+    assert isinstance(decision, verdict.Postpone)
+    assert not decision.uses_attempt
+
+
+@given(some.other_errors, some.bounded_settings, st.randoms())
+def test_a_job_that_always_fails_is_tried_max_attempts_times(
+    error: Exception, settings: Settings, rng: random.Random
+) -> None:
+    settings = replace(settings, max_attempts=min(settings.max_attempts, 30))
+    attempts, now = 0, NOW
+    while True:
+        attempts += 1
+        decision = verdict.after(
+            Job(1, 1, "update", attempts=attempts), verdict.Failed(error), now, rng, settings
+        )
+        if isinstance(decision, verdict.Bury):
+            break
+        assert isinstance(decision, verdict.Postpone)
+        assert decision.uses_attempt
+        now = decision.until
+    assert attempts == settings.max_attempts
+
+
+@given(some.jobs, some.any_text, some.bounded_settings, st.randoms())
+def test_what_can_never_work_is_buried_at_once(
+    job: Job, text: str, settings: Settings, rng: random.Random
+) -> None:
+    decision = verdict.after(job, verdict.Failed(Permanent(text)), NOW, rng, settings)
+    assert isinstance(decision, verdict.Bury)
+
+
+# --- breaker
+
+steps = st.lists(st.tuples(st.sampled_from(["ask", "success", "failure"]), st.floats(0, 200)), max_size=60)
+
+
+@given(steps, st.randoms())
+def test_the_breaker_only_makes_moves_of_its_table_and_stays_within_its_bounds(
+    history: list[tuple[str, float]], rng: random.Random
+) -> None:
+    known, now = breaker.Breaker(), NOW
+    for action, pause_s in history:
+        now += pause_s
+        before = known
+        if action == "ask":
+            _, known = breaker.allow(known, now)
+        elif action == "success":
+            known = breaker.after_success(known, now)
+            assert known == breaker.Breaker()
+        else:
+            known = breaker.after_failure(known, now, rng)
+            assert known.failures == before.failures + 1
+        assert any(start == before.state and end == known.state for (start, _), end in breaker.TABLE.items())
+        if known.state is breaker.State.CLOSED:
+            assert known.failures < breaker.THRESHOLD
+            assert breaker.allow(known, now) == (True, known)
+        else:
+            assert known.opened_at <= now
+            assert known.probe_at <= now + max(breaker.BACKOFF_CAP_S, breaker.PROBE_LEASE_S)
+        assert breaker.from_dict(breaker.to_dict(known)) == known
+
+
+@given(st.integers(3, 30), st.lists(st.floats(0, 5), max_size=30), st.randoms())
+def test_of_all_who_ask_while_a_probe_is_out_exactly_one_may(
+    failures: int, pauses: list[float], rng: random.Random
+) -> None:
+    known, now = breaker.Breaker(), NOW
+    for _ in range(failures):
+        known = breaker.after_failure(known, now, rng)
+    now = known.probe_at
+    allowed, known = breaker.allow(known, now)
+    assert allowed
+    for pause_s in pauses:
+        now += pause_s
+        if now < known.probe_at:
+            assert breaker.allow(known, now) == (False, known)
+
+
+@given(steps, st.randoms())
+def test_nobody_waits_for_ever(history: list[tuple[str, float]], rng: random.Random) -> None:
+    known, now = breaker.Breaker(), NOW
+    for action, pause_s in history:
+        now += pause_s
+        known = (
+            breaker.after_failure(known, now, rng) if action == "failure" else breaker.allow(known, now)[1]
+        )
+    assert breaker.allow(known, now + max(breaker.BACKOFF_CAP_S, breaker.PROBE_LEASE_S))[0]
+
+
+# --- settings
+
+
+@given(some.stored_values)
+def test_settings_that_are_anything_at_all(values: object) -> None:
+    check_usable(*parse(values))
+
+
+@given(st.dictionaries(st.sampled_from([row.key for row in SETTINGS]), some.stored_values))
+def test_settings_with_anything_at_all_in_them(values: dict[str, object]) -> None:
+    settings, problems = parse(values)
+    check_usable(settings, problems)
+    for problem in problems:
+        assert problem.key in {row.key for row in SETTINGS}
+        assert problem.key in problem.sentence
+        assert len(problem.sentence) < 400
+    for row in SETTINGS:
+        blocked = any(problem.blocking and problem.key == row.key for problem in problems)
+        assert blocked == (row.needed and not getattr(settings, row.key))
+
+
+def check_usable(settings: Settings, problems: tuple[object, ...]) -> None:
+    assert isinstance(problems, tuple)
+    for row in SETTINGS:
+        value = getattr(settings, row.key)
+        if row.kind == "NUMBER":
+            assert math.isfinite(value)
+            assert row.least <= value <= row.most
+        elif row.kind == "BOOLEAN":
+            assert isinstance(value, bool)
+        else:
+            assert isinstance(value, str if row.key in ("plex_url", "plex_token") else tuple)
+    assert hash(settings) is not None
+    settings.plex_token.encode("ascii")
+
+
+@given(st.uuids().map(str), st.sampled_from(["", "\n", "ö", " x"]))
+def test_a_token_is_in_no_text(token: str, spoiling: str) -> None:
+    spoilt = f"{token}{spoiling}{token}"
+    for values in (
+        {"plex_token": spoilt},
+        {"plex_url": f"http://{token}@h/?a={spoilt}", "plex_token": token},
+    ):
+        assert token not in repr(parse(values))
