@@ -7,7 +7,8 @@
     prefs.py     server and section preferences, butler tasks: tables
     notices.py   what a listening client is told when something changes
     wire.py      elements, and how they look as XML and as JSON
-    routes.py    request -> library -> elements; no rules of its own
+    routes.py    request -> library -> elements: the table and what its functions share; no rules of its own
+    server_routes.py section_routes.py item_routes.py group_routes.py    the functions, by what they are about
     service.py   the Service that simulators.serving runs: token, window, compression, control calls
     __main__.py  run it by hand
 

@@ -25,6 +25,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
+from simulators.fake_plex import search
 from simulators.fake_plex.edits import Edit, TagEdit
 from simulators.fake_plex.images import GALLERIES, Gallery
 from simulators.fake_plex.prefs import SECTION_PREFS, SERVER_PREFS
@@ -393,6 +394,7 @@ class Section:
     disk: dict[str, dict[str, Any]] = field(default_factory=dict)
     order: list[tuple[str, int]] = field(default_factory=list)  # movies by title
     collections: dict[int, None] = field(default_factory=dict)
+    managed_hubs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def personal(self) -> bool:
@@ -494,6 +496,9 @@ class Library:
 
     def put(self, item: Item) -> None:
         """Makes this version of the item the current one."""
+        if isinstance(item, Playlist):
+            self.playlists[item.key] = item
+            return
         old = self.items.get(item.key)
         self._remember(item.key, old)
         if old is None:
@@ -684,6 +689,11 @@ class Library:
         if isinstance(item, Collection):
             raise NoSuch
         return item
+
+    def anything(self, text: Any) -> Item:
+        """An item, a collection or a playlist."""
+        playlist = self.playlists.get(int(text)) if str(text).isdigit() else None
+        return playlist or self.item(text)
 
     def collection(self, text: Any) -> Collection:
         item = self.item(text)
@@ -990,7 +1000,9 @@ class Library:
                 raise Conflict
 
     def members(self, collection: Collection) -> list[Item]:
-        """The members of a collection that is not smart, in its order."""
+        """The members of a collection in its order; of a smart one what its search finds now."""
+        if collection.smart:
+            return [item for item in search.smart(self, collection.smart) if item.deleted_at is None]
         found = [self.items[key] for key in self.tagged.get(collection.tag, {})]
         found = [item for item in found if item.deleted_at is None]
         if collection.sort == 2:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import datetime
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 Predicate = Callable[[Any], bool]
 
@@ -250,3 +251,64 @@ def ordering(items: Iterable[Any], sort: str | None, rng: random.Random) -> list
         without = [i for i in found if read(i) is None]
         found = sorted(with_value, key=read, reverse=down) + without
     return found
+
+
+# --- a whole listing ----------------------------------------------------------------------------------------
+
+
+class _ByTitle(Sequence[Any]):
+    """The movies of a section in their standing order, looked up only where a page wants them."""
+
+    def __init__(self, library: Any, section: Any) -> None:
+        self.order, self.items = section.order, library.items
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, slice):
+            return [self.items[key] for _, key in self.order[which]]
+        return self.items[self.order[which][1]]
+
+
+_NO_FILTERS = ("type", "sort", "limit", "checkFiles")
+
+
+def select(library: Any, section: Any, params: Iterable[tuple[str, str]]) -> Sequence[Any]:
+    """The items a listing's parameters ask for, filtered, sorted and limited; of all sections when it is
+    None.
+
+    ValueError when a parameter cannot be read.
+    """
+    params = [(k, v) for k, v in params if not k.startswith(("X-Plex-", "include", "exclude"))]
+    given = dict(params)
+    number = given.get("type", "1")
+    sections = [section] if section is not None else list(library.sections.values())
+    keep = parse([(k, v) for k, v in params if k not in _NO_FILTERS], library, library.clock())
+    sort = given.get("sort")
+    rows: Sequence[Any]
+    if number == "18":
+        rows = [c for s in sections for c in library.collections(s)]
+    elif section is not None and number == "1" and keep is None and not sort and "limit" not in given:
+        return _ByTitle(library, section)
+    elif number == "1":
+        rows = [item for s in sections for item in library.movies(s)]
+    else:
+        rows = []
+    if keep is not None:
+        rows = [item for item in rows if keep(item)]
+    if sort:
+        rows = ordering(rows, sort, library.rng)
+    if given.get("limit", "").isdigit():
+        rows = rows[: int(given["limit"])]
+    return rows
+
+
+def smart(library: Any, content: str) -> Sequence[Any]:
+    """What a smart collection or playlist holds now; `content` is the path and query of a section listing."""
+    path, _, query = unquote(content).partition("?") if "?" not in content else content.partition("?")
+    found = re.search(r"/library/sections/(\d+)/", path)
+    section = library.sections.get(int(found[1])) if found else None
+    if section is None:
+        return ()
+    return select(library, section, parse_qsl(query, keep_blank_values=True))

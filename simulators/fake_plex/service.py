@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from simulators.fake_plex import edits, routes, wire
+# Imported for the table they fill.
+from simulators.fake_plex import edits, group_routes, item_routes, routes, section_routes, server_routes, wire  # noqa: F401
 from simulators.fake_plex.library import (
     ITEM_KEYS,
     TAG_KINDS,
@@ -245,6 +246,8 @@ class FakePlex(Service):
             return Reply(content_type="text/html")
         if isinstance(made, routes.Raw):
             return Reply(status=made.status, body=made.body, content_type=made.content_type)
+        if isinstance(made, routes.Created):
+            return replace(self._reply(request, made.root), status=201)
         if "application/json" in request.headers.get("Accept", ""):
             return Reply(body=wire.to_json(made), content_type="application/json")
         return Reply(body=wire.to_xml(made), content_type="text/xml;charset=utf-8")

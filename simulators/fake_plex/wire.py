@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from simulators.fake_plex.images import GALLERIES
 from simulators.fake_plex.library import (
+    MOVIE,
     PEOPLE,
     TAG_KINDS,
     Activity,
@@ -23,7 +24,9 @@ from simulators.fake_plex.library import (
     Media,
     Playlist,
     Section,
+    Tag,
 )
+from simulators.fake_plex.prefs import COLLECTION_PREFS, MOVIE_PREFS
 from simulators.fake_plex.search import resolution
 
 XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -230,12 +233,43 @@ def item_element(
     if full:
         children += [El("Field", {"locked": True, "name": name}) for name in sorted(item.locks)]
     if prefs:
-        from simulators.fake_plex.prefs import MOVIE_PREFS
-
         children.append(
             El("Preferences", {}, [setting(p, item.prefs.get(p.id, p.default)) for p in MOVIE_PREFS])
         )
     return El("Video", attributes, children)
+
+
+def in_section(library: Library, item: Item, guids: bool = False) -> El:
+    """A summary that says which section it is of, for lists over several."""
+    made = item_element(library, item, full=False, guids=guids)
+    section = library.sections[item.section]
+    made.attributes |= {
+        "librarySectionTitle": section.title,
+        "librarySectionID": section.key,
+        "librarySectionKey": f"/library/sections/{section.key}",
+    }
+    return made
+
+
+def tag_attributes(library: Library, tag: Tag, section: Section | None = None) -> dict[str, Any]:
+    """A tag as searches and tag lists show it, with the number of items that carry it (in that section)."""
+    keys = library.tagged.get(tag.id, {})
+    about: dict[str, Any] = {}
+    if section is not None:
+        keys = {key: None for key in keys if library.items[key].section == section.key}
+        about = {
+            "key": f"/library/sections/{section.key}/all?{tag.kind}={tag.id}",
+            "librarySectionID": section.key,
+            "librarySectionKey": f"/library/sections/{section.key}",
+            "librarySectionTitle": section.title,
+            "librarySectionType": MOVIE,
+            "reason": "section",
+            "reasonID": section.key,
+            "reasonTitle": section.title,
+            "score": "0.92000",
+        }
+    about |= {"type": "tag", "id": tag.id, "filter": f"{tag.kind}={tag.id}", "tag": tag.name}
+    return {**about, "tagType": TAG_KINDS[tag.kind][1], "thumb": tag.thumb or None, "count": len(keys)}
 
 
 def _slug(title: str) -> str:
@@ -385,7 +419,7 @@ def _streams(media: Media) -> list[El]:
 
 def collection_element(library: Library, item: Collection, full: bool = False, prefs: bool = False) -> El:
     section = library.sections[item.section]
-    members = [] if item.smart else library.members(item)
+    members = library.members(item)
     years = [m.fields["year"] for m in members if m.fields.get("year")]
     titles = item.title_sort
     attributes: dict[str, Any] = {
@@ -425,8 +459,6 @@ def collection_element(library: Library, item: Collection, full: bool = False, p
     if full:
         children += [El("Field", {"locked": True, "name": name}) for name in sorted(item.locks)]
     if prefs:
-        from simulators.fake_plex.prefs import COLLECTION_PREFS
-
         now = {"collectionMode": item.mode, "collectionSort": item.sort}
         children.append(El("Preferences", {}, [setting(pref, now[pref.id]) for pref in COLLECTION_PREFS]))
     return El("Directory", attributes, children)
@@ -453,19 +485,18 @@ def playlist_element(library: Library, item: Playlist) -> El:
     return El("Playlist", attributes, [El("Field", {"locked": True, "name": n}) for n in sorted(item.locks)])
 
 
-def photo_elements(item: Item, gallery: str, library: Library) -> list[El]:
+def photo_elements(item: Item, gallery: str) -> list[El]:
     """The images to choose from: the one Plex made itself, then the uploads."""
     chosen = item.galleries.get(gallery)
     children = []
+    own = ""
     if gallery in ("posters", "arts") and item.media and item.settled:
-        scheme = (
-            f"media://{item.guid.rpartition('/')[2][:2]}/{item.key}.bundle/Contents/Thumbnails/thumb1.jpg"
-        )
-        children.append(_photo(item, scheme, chosen is None, "local"))
+        own = f"media://{item.guid.rpartition('/')[2][:2]}/{item.key}.bundle/Contents/Thumbnails/thumb1.jpg"
+        children.append(_photo(item, own, chosen is None or chosen.selected == own, "local"))
     for picture in chosen.pictures if chosen else ():
-        children.append(
-            _photo(item, picture.key, picture.key == chosen.selected if chosen else False, picture.provider)
-        )
+        if picture.key != own:
+            selected = chosen is not None and picture.key == chosen.selected
+            children.append(_photo(item, picture.key, selected, picture.provider))
     return children
 
 
