@@ -140,7 +140,7 @@ class Stash:
         if not asked:
             return {}
         with self._border():
-            answer = self._connected().call_GQL(f"query {{ {asked} }} fragment Synced on Scene {SELECTION}")
+            answer = self._connected().call_GQL(f"query {{ {asked} }} fragment Synced on Scene {{ {SELECTION} }}")
         found = [scene_from(scene) for scene in answer.values() if isinstance(scene, Mapping)]
         return {scene.id: scene for scene in found}
 
@@ -173,14 +173,24 @@ class Stash:
 
     def all_ids(self, after_id: int = 0, per_page: int = 1000) -> Iterator[int]:
         """The ids of all scenes, ascending."""
-        for page in self._pages({}, "{ id }", after_id, per_page):
+        for page in self._pages({}, "id", after_id, per_page):
             yield from (int(scene["id"]) for scene in page)
+
+    def scene_ids_of(
+        self, entity: str, entity_id: int, after_id: int = 0, per_page: int = 500
+    ) -> Iterator[list[int]]:
+        """The ids of the scenes of one performer, studio (its daughters too), tag or group, ascending, in lists."""
+        wanted: dict[str, object] = {"value": [str(entity_id)], "modifier": "INCLUDES"}
+        if entity == "studio":
+            wanted["depth"] = -1  # a scene may show its parent studio
+        for page in self._pages({f"{entity}s": wanted}, "id", after_id, per_page):
+            yield [int(scene["id"]) for scene in page]
 
     def count(self) -> int:
         """How many scenes there are."""
         with self._border():
             number, _ = self._connected().find_scenes(
-                {}, filter={"per_page": 0}, fragment="{ id }", get_count=True
+                {}, filter={"per_page": 0}, fragment="id", get_count=True
             )
         return int(number)
 

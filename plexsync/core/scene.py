@@ -52,9 +52,9 @@ class Scene:
     screenshot: str | None = None
 
 
-# The GraphQL selection scene_from reads. stashapi's own default asks for all there is and is refused by Stash
-# 0.30.
-SELECTION = """{
+# What scene_from reads, as stashapi puts it between the braces of its own query. stashapi's default asks for all
+# there is and is refused by Stash 0.30.
+SELECTION = """
   id title details date rating100 code director organized updated_at
   studio { name parent_studio { name } }
   performers { name }
@@ -63,7 +63,7 @@ SELECTION = """{
   files { path size duration }
   stash_ids { stash_id }
   paths { screenshot }
-}"""
+"""
 
 
 def scene_from(answer: Mapping[str, object]) -> Scene:
