@@ -705,6 +705,8 @@ class Library:
         """An item for a file. `given` are the keys of a library file's item; all but the file have defaults."""
         now = self.now()
         key = int(given.get("rating_key") or self.next_id("item"))
+        if key in self.items:
+            raise ValueError(f"rating_key {key} is given to two items")
         self._ids["item"] = max(self._ids["item"], key)
         added_at = int(given.get("added_at", now))
         mtime = int(given.get("mtime", added_at))
@@ -726,9 +728,13 @@ class Library:
         item.locks = frozenset(given.get("locked", ()))
         item.view_count = int(given.get("view_count", 0))
         self.put(item)
-        for name in given.get("collections", ()):
-            self._collection_for_tag(section, self.tag("collection", name))
         return item
+
+    def gather_collections(self, section: Section) -> None:
+        """Makes the collections that items of the section name and that are not there yet."""
+        for item in list(self.movies(section)):
+            for tag in item.tag_ids("collection"):
+                self._collection_for_tag(section, self.tags[tag])
 
     def _agent_values(
         self, section: Section, file: str, mtime: int, given: Mapping[str, Any]

@@ -107,7 +107,12 @@ def load(library: Library, document: Any) -> None:
             if "file" not in item:
                 raise LibraryFileError(f"{where}: an item has no 'file': {item.get('title')!r}")
             _unknown(item, ITEM_KEYS, f"{where}, item {item['file']!r}")
-            library.add_item(made, **item)
+            try:
+                library.add_item(made, **item)
+            except (TypeError, ValueError) as problem:
+                raise LibraryFileError(f"{where}, item {item['file']!r}: {problem}") from problem
+    for made in library.sections.values():
+        library.gather_collections(made)
 
 
 def generated_library(library: Library, n: int, seed: int) -> None:
