@@ -1,4 +1,4 @@
-"""The bundle where it belongs: unpacked into a fake Stash, run by a Python that has nothing installed."""
+"""The bundle where it belongs: installed by a fake Stash, run by a Python that has nothing installed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import venv
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +41,11 @@ class Service:
         request = urllib.request.Request(
             self.url + "/graphql", body, {"Content-Type": "application/json", "Accept": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            said = json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                said = json.load(answer)
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(refused.read().decode()) from None
         assert "errors" not in said, said
         return said["data"]
 
@@ -76,6 +79,7 @@ class World:
     stash: Service
     plex: Service
     data: Path
+    index: Path  # of the package source
 
     def edit(self, **fields: object) -> None:
         self.stash.graphql(
@@ -96,25 +100,45 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("bundled")
     venv.create(folder / "bare", with_pip=False)
-    subprocess.run([sys.executable, "tools/bundle.py", "--out", str(folder / "dist")], cwd=ROOT, check=True)
+    index = folder / "dist" / "index.yml"
+    build(index, 1_700_000_000)
     config = folder / "stash"
-    with zipfile.ZipFile(folder / "dist" / "PlexSync.zip") as archive:
-        archive.extractall(config / "plugins" / "community" / "PlexSync")
     running: list[subprocess.Popen[str]] = []
     try:
         python = folder / "bare" / "bin" / "python"
         stash = start(running, "fake_stash", "--generate", 3, "--config-dir", config, "--python-path", python)
         plex = start(running, "fake_plex", "--generate", 3)
+        source = {"name": "PlexSync", "url": index.as_uri(), "local_path": "community"}
+        stash.graphql(
+            "mutation($input: ConfigGeneralInput!) { configureGeneral(input: $input) { pluginsPath } }",
+            input={"pluginPackageSources": [source]},
+        )
+        package_job(stash, "installPackages", index)
         stash.graphql(
             'mutation($values: Map!) { configurePlugin(plugin_id: "PlexSync", input: $values) }',
             values={"plex_url": plex.url, "plex_token": plex.token},
         )
-        yield World(stash, plex, config / "plugins" / "PlexSync" / "data")
+        yield World(stash, plex, config / "plugins" / "PlexSync" / "data", index)
     finally:
         end_worker(config / "plugins" / "PlexSync" / "data")
         for process in running:
             process.terminate()
             process.wait(20)
+
+
+def build(index: Path, date: int) -> None:
+    """The bundle as of some time, in seconds since 1970."""
+    command = [sys.executable, "tools/bundle.py", "--out", str(index.parent)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "SOURCE_DATE_EPOCH": str(date)}, check=True)
+
+
+def package_job(stash: Service, mutation: str, index: Path) -> None:
+    """Press install or update in Stash and wait for its job."""
+    spec = [{"id": "PlexSync", "sourceURL": index.as_uri()}]
+    query = f"mutation($packages: [PackageSpecInput!]!) {{ {mutation}(type: Plugin, packages: $packages) }}"
+    job = stash.graphql(query, packages=spec)[mutation]
+    look = "query($id: ID!) { findJob(input: {id: $id}) { status } }"
+    wait_until(lambda: stash.graphql(look, id=job)["findJob"]["status"] == "FINISHED")
 
 
 def end_worker(data: Path) -> None:
@@ -171,3 +195,16 @@ def test_only_the_bundle_was_used(world: World) -> None:
     environment = Path(f"/proc/{worker}/maps").read_text()
     assert ".venv" not in environment
     assert (world.data / "connection.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_update_keeps_queue_log_and_worker(world: World) -> None:
+    """Stash deletes the old files and writes the new ones under the running worker; the data is none of them."""
+    before = world.operation("queue_status")["finished_ever"]
+    build(world.index, 1_800_000_000)
+    package_job(world.stash, "updatePackages", world.index)
+    installed = world.stash.graphql("{ installedPackages(type: Plugin) { package_id version date } }")
+    assert [package["date"] for package in installed["installedPackages"]] == ["2027-01-15T08:00:00Z"]
+    file = world.stash.graphql("{ findScene(id: 2) { files { path } } }")["findScene"]["files"][0]["path"]
+    world.edit(id="2", title="Edited after the update")
+    wait_until(lambda: world.item(file)["title"] == "Edited after the update")
+    wait_until(lambda: world.operation("queue_status")["finished_ever"] == before + 1)
