@@ -12,6 +12,9 @@ extra = os.environ.get("PYTHONPATH")
 last = {os.path.abspath(path) for path in extra.split(os.pathsep)} if extra else set()
 rest = [path for path in sys.path if path not in first]
 sys.path[:] = [*first, *(path for path in rest if path not in last), *(path for path in rest if path in last)]
+# A hook that had to compile its modules would take half as long again, for every edit. So they are kept compiled
+# beside their sources, as usual, even where PYTHONDONTWRITEBYTECODE asks for none (container images like to).
+sys.dont_write_bytecode = False
 
 from plexsync.__main__ import main  # noqa: E402
 
