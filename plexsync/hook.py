@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 UPDATE_TYPES = {"Scene.Create.Post": "create", "Scene.Update.Post": "update", "Scene.Destroy.Post": "destroy"}
 
+# Other things whose edit changes what Plex shows of all their scenes, although Stash touches none of these and fires no
+# Scene hook (pkg/plugin/hook/hooks.go): the hook, the entity of the note, and the fields that matter. Stash fires the
+# Group hooks under the name Movie as well; those are not asked for.
+ENTITY_HOOKS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Performer.Update.Post": ("performer", ("name", "image")),
+    "Studio.Update.Post": ("studio", ("name", "parent_id")),
+    "Tag.Update.Post": ("tag", ("name",)),
+    "Tag.Merge.Post": ("tag", ()),
+    "Group.Update.Post": ("group", ("name",)),
+}
+
 # Every field of Stash 0.30's SceneUpdateInput and BulkSceneUpdateInput, and whether an edit of it can change anything
 # in Plex. A name that is not here comes from another Stash: it is kept, since a look too many costs nothing but time.
 FIELDS = {
@@ -59,6 +70,8 @@ FIELDS = {
 FROZEN_S = 180.0
 WORKER_LOCKS = ("worker.lock", "worker-2.lock")
 
+LOG_PAGES = 16_000  # of 4 KiB in the write-ahead log, from which on even a hook copies it back
+
 
 class CannotKeep(Exception):
     """Neither the queue nor the spool took the edit; the text says why, for the user."""
@@ -70,6 +83,12 @@ def event_of(hook: Hook) -> dict[str, object] | None:
     Stash's form sends every field it has, changed or not, and its stars and counters send theirs alone; without
     ``inputFields`` (scan, sceneCreate) anything may have changed.
     """
+    if hook.type in ENTITY_HOOKS:
+        entity, matter = ENTITY_HOOKS[hook.type]
+        named = sorted(name for name in hook.input_fields if name in matter)
+        if matter and hook.input_fields and not named:
+            return None
+        return intake.new_event(hook.scene_id, "update", named, entity=entity)
     update_type = UPDATE_TYPES.get(hook.type)
     if update_type is None:
         return None
@@ -96,7 +115,7 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
         intake.spool(data_dir, event)
     except OSError as error:
         raise CannotKeep(
-            f"PlexSync could not keep the edit of scene {event['scene_id']}: the queue in {data_dir} says "
+            f"PlexSync could not keep the edit of {intake.key_of(event)}: the queue in {data_dir} says "
             f"“{queue_trouble}” and the spool says “{error}”. Check that the folder exists, is writable and has room, "
             "then save the scene again or run the task that syncs recent changes."
         ) from None
@@ -107,14 +126,14 @@ def _queue(data_dir: str, event: dict[str, object]) -> str:
     path = intake.queue_file(data_dir)
     if not os.path.exists(path):
         intake.create(path)
-    found = os.stat(path)
+    found = intake.identity(path)
     db = intake.connect(path)
     # Never closed on purpose: the last one to close a WAL file copies it back and syncs several times more, which the
-    # worker does in its own time. The process is about to end.
+    # worker does in its own time. The process is about to end. The same goes for copying the log back once it is
+    # long; only where no worker ever comes must somebody do it.
+    db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
     db.execute("BEGIN IMMEDIATE")
     try:
-        if not os.path.samestat(found, os.stat(path)):
-            raise OSError("the queue file was replaced at this very moment")
         _, generation = intake.insert(db, event, time.time())
         db.execute("COMMIT")
     except BaseException:
@@ -122,6 +141,8 @@ def _queue(data_dir: str, event: dict[str, object]) -> str:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    if intake.identity(path) != found:
+        raise OSError("the queue file was replaced at this very moment")
     return "queued" if generation == 1 else "merged"
 
 
@@ -136,13 +157,19 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
     """
     path = os.path.join(data_dir, "connection.json")
     part = f"{path}.{os.getpid()}"
+    body = intake.encode(connection).encode("ascii")
     try:
+        if os.path.lexists(part):
+            os.unlink(part)  # of a process that had our number before us and was killed right here
         fd = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
-            os.write(fd, intake.encode(connection).encode("ascii"))
+            whole = os.write(fd, body) == len(body)
         finally:
             os.close(fd)
-        os.replace(part, path)
+        if whole:
+            os.replace(part, path)
+        else:  # no room
+            os.unlink(part)
     except OSError:
         pass
 
@@ -231,10 +258,10 @@ def run(hook: Hook) -> str:
     """Keep the event, see that a worker is there, and say in one sentence what was done. Raises CannotKeep."""
     event = event_of(hook)
     if event is None:
-        return f"{hook.type} of scene {hook.scene_id}: nothing that Plex shows was edited"
+        return f"{hook.type} {hook.scene_id}: nothing that Plex shows was edited"
     data_dir = intake.data_folder(hook.connection)
     done = keep(data_dir, event)
     if hook.connection:
         remember(data_dir, hook.connection)
         wake_worker(data_dir)
-    return f"{hook.type} of scene {hook.scene_id}: {done}"
+    return f"{hook.type} {hook.scene_id}: {done}"

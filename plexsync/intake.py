@@ -21,6 +21,7 @@ import time
 import zlib
 from errno import EINVAL
 
+from plexsync.locks import FileLock
 from plexsync.protocol import decode, encoder
 
 TYPE_CHECKING = False  # as typing's, without importing typing
@@ -37,8 +38,10 @@ else:
 TABLE = "ack_queue_default"  # persist-queue's name for SQLiteAckQueue(name="default")
 FILE = "data.db"
 SCHEMA_VERSION = 1
+GATE = ".gate"  # the lock beside the file that keeps opening and mending apart
 BUSY_MS = 30  # how long the hook waits for another writer before it spools
 KINDS = ("create", "update", "destroy", "sync")
+ENTITIES = ("scene", "performer", "studio", "tag", "group")  # what a note can be about
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (
@@ -136,12 +139,18 @@ def new_event(
     fields: list[str],
     data: dict[str, object] | None = None,
     now: float | None = None,
+    entity: str = "scene",
 ) -> dict[str, object]:
-    """One edit as it is queued or spooled. ``data`` is whatever the caller wants kept beside it."""
+    """One edit as it is queued or spooled. ``data`` is whatever the caller wants kept beside it.
+
+    With another ``entity`` the id is that performer's, studio's, tag's or group's, and the note is about all its
+    scenes.
+    """
     if update_type not in KINDS:
         raise ValueError(f"unknown update type {update_type!r}; it is one of {', '.join(KINDS)}")
+    who = {"scene_id": scene_id} if entity == "scene" else {"entity": entity, "id": scene_id}
     return {
-        "scene_id": scene_id,
+        **who,
         "update_type": update_type,
         "fields": fields,
         "data": data or {},
@@ -150,14 +159,36 @@ def new_event(
     }
 
 
-def key_of(scene_id: object) -> str:
-    return f"scene:{scene_id}"
+def completed(payload: dict[str, object], now: float) -> dict[str, object]:
+    """A payload of somebody else's making with whatever an event needs beside it."""
+    return {
+        "update_type": "sync",
+        "fields": [],
+        "data": {},
+        "enqueued_at": now,
+        "event": os.urandom(8).hex(),
+        **payload,
+    }
+
+
+def key_of(payload: object) -> str | None:
+    """What a payload is about: "scene:12", "performer:5"; None when it names nothing of ours."""
+    if not isinstance(payload, dict):
+        return None
+    entity = payload.get("entity", "scene")
+    if not isinstance(entity, str) or entity not in ENTITIES:
+        return None
+    number = payload.get("scene_id" if entity == "scene" else "id")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**63:  # SQLite's integers
+        return None
+    return f"{entity}:{number}"
 
 
 def merged(old: object, new: dict[str, object]) -> dict[str, object]:
     """What one row says that stands for both edits: the newer one, with the older one's fields and first moment.
 
-    An empty list of fields means "unknown, look at everything", and stays so. A destroy is final.
+    An empty list of fields means "unknown, look at everything", and stays so. A destroy is final. A job that is a
+    barrier (``"parallel": false``) stays one.
     """
     if not isinstance(old, dict):
         return new
@@ -170,13 +201,24 @@ def merged(old: object, new: dict[str, object]) -> dict[str, object]:
         both["data"] = old.get("data") or new.get("data")
     elif old.get("update_type") == "create" and new.get("update_type") == "update":
         both["update_type"] = "create"
-    both["enqueued_at"] = old.get("enqueued_at", new["enqueued_at"])
+    if old.get("parallel") is False:
+        both["parallel"] = False
+    first = moment(old.get("enqueued_at"))
+    if first is not None:
+        both["enqueued_at"] = first
     return both
+
+
+def moment(value: object) -> float | None:
+    """A time read from a payload in wall seconds; None for what is none."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e12:
+        return float(value)
+    return None
 
 
 # ---- the one INSERT -------------------------------------------------------------------------------------------
 
-_WAITING = f"SELECT data FROM {TABLE} WHERE key = ? AND status < 2"
+_WAITING = f"SELECT data, checksum FROM {TABLE} WHERE key = ? AND status < 2"
 
 _INSERT = f"""
 INSERT INTO {TABLE} (data, timestamp, status, key, checksum, due_at, decided_at) VALUES (?, ?, 0, ?, ?, ?, ?)
@@ -187,53 +229,87 @@ RETURNING _id, generation
 """
 
 
-def insert(db: sqlite3.Connection, event: dict[str, object], now: float) -> tuple[int, int]:
+def insert(
+    db: sqlite3.Connection, event: dict[str, object], now: float, late: bool = False
+) -> tuple[int, int]:
     """Queue one edit inside the caller's transaction: (row id, generation); generation 1 is a new row.
 
     A row of the same scene that still waits takes the edit in and becomes due at once: it is the newer state that
-    will be read. A row already being worked on is left alone; its scene gets a new one.
+    will be read. A row already being worked on is left alone; its scene gets a new one. ``late``: the edit happened
+    before what waits was put, so where the two differ the row is right (a dead letter replayed, a spooled edit).
     """
-    key = key_of(event["scene_id"])
+    key = key_of(event)
     row = db.execute(_WAITING, (key,)).fetchone()
     if row is not None:
-        event = merged(_decode(row[0]), event)
+        waiting = _read(row[0], row[1])
+        event = merged(event, waiting) if late and waiting is not None else merged(waiting, event)
     text = encode(event)
-    new = db.execute(_INSERT, (text, event["enqueued_at"], key, checksum(text), now, now)).fetchone()
+    put_at = moment(event.get("enqueued_at"))
+    stamp = now if put_at is None else put_at
+    new = db.execute(_INSERT, (text, stamp, key, checksum(text), now, now)).fetchone()
     return int(new[0]), int(new[1])
 
 
-def _decode(raw: object) -> object:
-    """A waiting row's payload, or None when it is not readable: the newer edit then stands alone."""
+def _read(raw: object, crc: object) -> dict[str, object] | None:
+    """A waiting row's payload, or None when it cannot be trusted: the newer edit then stands alone."""
     try:
-        return decode(raw.decode() if isinstance(raw, bytes) else str(raw))
+        text = raw.decode() if isinstance(raw, bytes) else str(raw)
+        value = decode(text) if crc is None or crc == checksum(text) else None
     except (ValueError, RecursionError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 # ---- the file -------------------------------------------------------------------------------------------------
 
 
-def connect(path: str, busy_ms: int = BUSY_MS) -> sqlite3.Connection:
+def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Connection:
     """An open queue file of this version, with full durability, in autocommit mode.
 
-    Raises FileNotFoundError when there is none, NotOurs when it is of another version or not a queue, and
-    sqlite3.DatabaseError for the rest (locked, damaged, unreadable).
+    Raises FileNotFoundError when there is none, NotOurs when it is of another version or not a queue,
+    sqlite3.OperationalError when it is locked, unreadable or being mended, sqlite3.DatabaseError when it is damaged.
+
+    Opening is three steps (the file, its log, the log's index, each by name), and whoever mends the file moves these
+    names; so the one waits for the other at a gate. ``gated=False`` is for the mender itself.
     """
     if not os.path.exists(path):  # SQLite would make an empty file
         raise FileNotFoundError(path)
-    db = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
+    gate = FileLock(path + GATE)
+    if gated and not gate.take(shared=True):
+        raise sqlite3.OperationalError(f"{path} is being mended by another process")
     try:
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if abs(version) != SCHEMA_VERSION:
-            raise NotOurs(f"{path} has layout {version}, this is PlexSync's layout {SCHEMA_VERSION}")
-        db.execute("PRAGMA synchronous=FULL")
-        if version < 0:
-            sync_folders(path)
-            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    except BaseException:
-        db.close()
-        raise
+        db = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
+        try:
+            db.text_factory = as_text
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if abs(version) != SCHEMA_VERSION:
+                raise NotOurs(f"{path} has layout {version}, this is PlexSync's layout {SCHEMA_VERSION}")
+            db.execute("PRAGMA synchronous=FULL")
+            if version < 0:
+                sync_folders(path)
+                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except BaseException:
+            db.close()
+            raise
+    finally:
+        gate.release()
     return db
+
+
+def as_text(raw: bytes) -> str:
+    """Text from the file. A flipped bit can make it anything; the checksum then tells, where an exception would stop
+    everybody at this row."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def identity(path: str) -> tuple[int, int]:
+    """Which file lies at this path now; (0, 0) for none. Whoever commits looks before and after: a row put into a
+    file that was moved away meanwhile may be in no queue at all."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
 
 
 def create(path: str) -> None:
@@ -241,9 +317,10 @@ def create(path: str) -> None:
 
     Raises OSError or sqlite3.Error when that cannot be done; nothing half-made is ever found at ``path``.
     """
-    if os.path.exists(path + "-wal"):
-        # SQLite would play an old log into the new file. store.Store sets it aside; until then the spool serves.
-        raise OSError(f"there is a write-ahead log but no {path}")
+    for end in ("-wal", "-shm"):
+        if os.path.exists(path + end) and not os.path.exists(path):
+            # SQLite would play an old log into the new file. rescue sets it aside; until then the spool serves.
+            raise OSError(f"there is a {path}{end} but no {path}")
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     beside = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
     os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -273,20 +350,22 @@ def _link(beside: str, path: str) -> None:
         pass
     except OSError:
         # A file system without hard links (FAT, some network shares). Only a rename is left there, which could
-        # replace a file made in this very moment; holding the lock of the same name keeps creators apart.
-        fd = os.open(path + ".making", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        # replace a file made in this very moment; a lock keeps creators apart.
+        making = FileLock(path + ".making")
+        if not making.take():
+            raise OSError(f"another process is just making {path}") from None
         try:
             if not os.path.exists(path):
                 os.rename(beside, path)
         finally:
-            os.close(fd)
-            os.unlink(path + ".making")
+            making.release()
 
 
 def sync_folders(path: str) -> None:
-    """Make the names on the way to a file durable: its folder and the two above it."""
+    """Make the names on the way to a file durable: its folder and the three above it (``<data>/queue``, ``<data>``,
+    the plugin's folder, which may be new as well, and where that lies)."""
     folder = os.path.dirname(os.path.abspath(path))
-    for _ in range(3):
+    for _ in range(4):
         sync_folder(folder)
         folder = os.path.dirname(folder)
 
@@ -314,9 +393,9 @@ def sync_folder(folder: str) -> None:
 def spool(data_dir: str, event: dict[str, object]) -> str:
     """Keep one edit as a file of its own, durable on return; gives its path. Raises OSError when that fails too."""
     folder = spool_folder(data_dir)
-    fresh = not os.path.isdir(folder)
-    if fresh:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+    # Somebody who made these folders a moment ago may not have synced them yet, and may be dead.
+    fresh = not os.path.isdir(folder) or not os.path.exists(queue_file(data_dir))
+    os.makedirs(folder, mode=0o700, exist_ok=True)
     text = encode(event)
     # The time in front keeps the order of edits; the checksum tells a half-written file from a whole one.
     name = f"{time.time_ns():020d}-{event['event']}"
@@ -340,6 +419,8 @@ def spool(data_dir: str, event: dict[str, object]) -> str:
     sync_folder(folder)
     if fresh:
         sync_folders(folder)
+    else:
+        sync_folder(os.path.dirname(folder))
     return path
 
 
@@ -352,7 +433,9 @@ def unspool(raw: bytes) -> dict[str, object] | None:
         event = outer["event"]
         # encode() is deterministic and keeps the order of keys, so the text can be had back from the value.
         whole = isinstance(event, dict) and checksum(encode(event)) == outer["checksum"]
-        known = whole and isinstance(event["scene_id"], int) and event["update_type"] in KINDS
-        return event if known and isinstance(event["event"], str) else None
+        known = whole and key_of(event) is not None and event["update_type"] in KINDS
+        return (
+            event if known and isinstance(event["event"], str) and isinstance(event["fields"], list) else None
+        )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

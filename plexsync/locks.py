@@ -17,7 +17,9 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
 
     CAN_BE_INHERITED = False
 
-    def _lock(fd: int) -> None:
+    def _lock(fd: int, shared: bool) -> None:
+        if shared:
+            return  # there is none; what shared holders want kept in place, an open file keeps there by itself
         os.lseek(fd, 1 << 30, os.SEEK_SET)  # far behind the beat, which others must be able to read
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 
@@ -26,8 +28,8 @@ else:
 
     CAN_BE_INHERITED = True
 
-    def _lock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(fd: int, shared: bool) -> None:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 class FileLock:
@@ -37,8 +39,8 @@ class FileLock:
         self.path = path
         self.fd = -1
 
-    def take(self) -> bool:
-        """True when the lock is ours now, False when somebody else holds it.
+    def take(self, shared: bool = False) -> bool:
+        """True when the lock is ours now, False when somebody else holds it; ``shared`` holders bear each other.
 
         Raises OSError when the file cannot be made or the file system has no locks.
         """
@@ -46,7 +48,7 @@ class FileLock:
             return True
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(fd)
+            _lock(fd, shared)
         except (BlockingIOError, PermissionError):  # Windows says "permission denied" for a held lock
             os.close(fd)
             return False
@@ -54,7 +56,8 @@ class FileLock:
             os.close(fd)
             raise
         self.fd = fd
-        self.beat()
+        if not shared:
+            self.beat()
         return True
 
     def adopt(self, fd: int) -> None:
@@ -65,8 +68,11 @@ class FileLock:
     def beat(self) -> None:
         """Write into the file that its holder runs, as of now; see ``silent_s``."""
         if self.fd >= 0:
-            os.lseek(self.fd, 0, os.SEEK_SET)
-            os.write(self.fd, b"%020.3f\n" % time.monotonic())
+            try:
+                os.lseek(self.fd, 0, os.SEEK_SET)
+                os.write(self.fd, b"%020.3f\n" % time.monotonic())
+            except OSError:
+                pass  # a full disk makes nobody's lock worse
 
     def silent_s(self) -> float:
         """Seconds since the holder last said that it runs; 0 when that cannot be told.

@@ -1,9 +1,15 @@
 """What to do when the queue file is missing, damaged, foreign, of the original plan, or of a newer PlexSync.
 
-Never a silent empty queue: a copy of what was found is set aside, whatever can be read of it goes into a new file, and
-a sentence says all of this. Everything is first put together in a file beside, which then takes the place in one
-rename. Killed anywhere, the next start does it again, from what lies there by then; doing it twice is harmless, since
-a job is only a note to look at a scene.
+Never a silent empty queue. What was found is moved aside, whole and unchanged; whatever can be read of it goes into the
+file at the usual place, beside what hooks may have put there since; and a sentence says all of this.
+
+    data.db, data.db-wal  ──▶  data.db.rescue-ID, -wal        (renamed, nothing copied, nothing written)
+    read a copy of these  ──▶  data.db                        (one transaction, which also notes the ID)
+    data.db.rescue-ID     ──▶  data.db.aside-TIME-ID          (kept for a person)
+
+Killed anywhere, the next start goes on from what lies there by then, and the noted ID keeps it from taking the same
+rows over twice. While this runs nobody opens the file: the gate of ``intake.connect`` is ours. Whoever has it open
+already notices after its next commit that another file lies there, and repeats what it did.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ import pickle
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from plexsync import intake
@@ -22,6 +29,10 @@ from plexsync.intake import TABLE
 from plexsync.locks import FileLock
 
 WAIT_S = 10.0  # for another process that is mending the same file
+LITTER_S = 600.0  # a half-made file that is older than this has lost its maker
+ONE_BY_ONE = 256  # keys tried singly behind an unreadable one, before the strides grow
+
+_ERROR, _CORRUPT, _NOTADB = 1, 11, 26  # SQLite's codes for: no such table or column, damaged, no database
 
 
 class Refused(Exception):
@@ -34,167 +45,411 @@ def make_usable(path: str, now: float) -> list[str]:
     Raises Refused for a file of a newer PlexSync, sqlite3.OperationalError when it is locked or unreadable, OSError
     when the disk does not let us.
     """
-    if _ailment(path) is None:
-        return []
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    lock = FileLock(path + ".rescue")
+    gate = FileLock(path + intake.GATE)
     give_up = time.monotonic() + WAIT_S
-    while not lock.take():
+    while not gate.take():
         if time.monotonic() > give_up:
             raise sqlite3.OperationalError(f"another process has been mending {path} for {WAIT_S:.0f} s")
-        time.sleep(0.05)
+        time.sleep(0.02)
     try:
-        ailment = _ailment(path)
-        if ailment is None:  # that other process has done it
-            return []
-        if ailment == "missing":
-            intake.create(path)
-            intake.sync_folders(path)
-            return []
-        return [_rebuild(path, ailment, now)]
+        return _mend(path, now)
     finally:
-        lock.release()
+        gate.release()
+
+
+def _mend(path: str, now: float) -> list[str]:
+    reasons: dict[str, str] = {}
+    for name in _unfinished(path):  # of a rescue that was cut short
+        reasons[name] = "was being mended when that was cut short"
+        if not os.path.exists(path):
+            _move_log(path, name)
+    ailment = _ailment(path)
+    if ailment == "missing" and any(os.path.exists(path + end) for end in ("-wal", "-shm")):
+        reasons[_move_away(path)] = "was gone, with only its write-ahead log left"
+    elif ailment not in (None, "missing"):
+        reasons[_move_away(path)] = str(ailment)
+    if not os.path.exists(path):
+        intake.create(path)
+    said = [_take_over(path, name, reason, now) for name, reason in sorted(reasons.items())]
+    _unlink(path + ".suspect")
+    _sweep(path)
+    return said
+
+
+# ---- what is wrong ---------------------------------------------------------------------------------------------
 
 
 def _ailment(path: str) -> str | None:
     """None when the file is ours and opens, "missing", or why it cannot be used, as the end of a sentence."""
     if not os.path.exists(path):
-        return "missing" if not _leftovers(path) else "was gone, with only its write-ahead log left"
+        return "missing"
     if os.path.getsize(path) == 0:
         return "was empty"
     try:
         db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
         try:
-            version = abs(int(db.execute("PRAGMA user_version").fetchone()[0]))
-            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if version > intake.SCHEMA_VERSION and TABLE in tables:
-                raise Refused(
-                    f"The queue {path} was made by a newer PlexSync (layout {version}; this one knows "
-                    f"{intake.SCHEMA_VERSION}). Install that version again, or move the file away to begin anew."
-                )
-            if TABLE not in tables:
-                return "is a database of something else" if tables else "was empty"
-            if version == 0:
-                return "is a plain persist-queue of the original plan"
-            # Reads the first page of each index the worker lives from, whatever the size of the file.
-            db.execute(f"SELECT min(due_at) FROM {TABLE} WHERE status < 2").fetchone()
-            db.execute("SELECT max(id) FROM dead_letters").fetchone()
+            db.text_factory = bytes
+            return _examine(path, db)
         finally:
             db.close()
-    except sqlite3.OperationalError:
-        raise  # locked, read-only, no room, an I/O error: the file itself may be well
     except sqlite3.DatabaseError as error:
-        return f"is damaged ({error})"
+        if _code(error) in (_ERROR, _CORRUPT, _NOTADB):
+            return f"is damaged ({error})"
+        raise  # locked, read-only, no room, an I/O error: the file itself may be well
+
+
+def _examine(path: str, db: sqlite3.Connection) -> str | None:
+    version = abs(int(db.execute("PRAGMA user_version").fetchone()[0]))
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if TABLE.encode() not in tables:
+        return "is a database of something else" if tables else "was empty"
+    if version > intake.SCHEMA_VERSION:
+        raise Refused(
+            f"The queue {path} was made by a newer PlexSync (layout {version}; this one knows "
+            f"{intake.SCHEMA_VERSION}). Install that version again, or move the file away to begin anew."
+        )
+    if version == 0:
+        return "is a plain persist-queue of the original plan"
+    look_through(db)
+    if os.path.exists(path + ".suspect"):
+        found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != b"ok":
+            return f"is damaged ({intake.as_text(found)})"
+        _unlink(path + ".suspect")
     return None
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def look_through(db: sqlite3.Connection) -> None:
+    """Read the first page of all the worker lives from, whatever the size of the file. Raises sqlite3.DatabaseError."""
+    db.execute(f"SELECT min(due_at), max(generation) FROM {TABLE} WHERE status < 2 AND due_at < 0").fetchone()
+    db.execute(f"SELECT key, token, deaths, decided_at FROM {TABLE} WHERE _id < 0").fetchone()
+    for table in ("dead_letters", "spooled", "tally", "breakers", "outages", "state"):
+        db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
+
+
+def is_damage(error: BaseException) -> bool:
     """Whether an error of a running queue means the file itself, not its lock or its disk."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    return isinstance(error, sqlite3.DatabaseError) and _code(error) in (_CORRUPT, _NOTADB)
 
 
-def _leftovers(path: str) -> list[str]:
-    return [
-        path + end
-        for end in ("-wal", ".rescued")
-        if os.path.exists(path + end) and os.path.getsize(path + end)
-    ]
+def suspect(path: str) -> None:
+    """Have the file examined from end to end when it is opened next."""
+    os.close(os.open(path + ".suspect", os.O_CREAT | os.O_WRONLY, 0o600))
 
 
-def _rebuild(path: str, ailment: str, now: float) -> str:
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    aside = f"{path}.aside-{stamp}-{os.urandom(2).hex()}"
-    for end in ("", "-wal"):
-        if os.path.exists(path + end):
-            shutil.copy2(path + end, aside + end)
-    beside, rescued = path + ".rescued-part", path + ".rescued"
-    for name in (beside, beside + "-wal", beside + "-shm"):
-        if os.path.exists(name):
-            os.unlink(name)
-    intake.create(beside)
-    new = intake.connect(beside)
+def is_in_order(path: str) -> bool:
+    """Whether nothing is known against opening the file as it is."""
+    return os.path.exists(path) and not os.path.exists(path + ".suspect") and not _unfinished(path)
+
+
+def _code(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+# ---- moving it away --------------------------------------------------------------------------------------------
+
+
+def _unfinished(path: str) -> list[str]:
+    """Files moved away whose rows were not taken over yet, or not known to be."""
+    folder, start = os.path.dirname(path), os.path.basename(path) + ".rescue-"
     try:
-        new.execute("BEGIN IMMEDIATE")
-        saved = [_salvage(source, new, now) for source in (aside, rescued) if os.path.exists(source)]
-        new.execute("COMMIT")
-        new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    finally:
-        new.close()
-    os.replace(beside, rescued)
-    for end in ("-wal", "-shm"):
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    ids = {name.removesuffix("-wal").removesuffix("-shm") for name in names if name.startswith(start)}
+    return sorted(os.path.join(folder, name) for name in ids if not name.endswith(".copy"))
+
+
+def _move_away(path: str) -> str:
+    """Rename the file, then its index, then its log; gives the new name.
+
+    In this order: ``intake.create`` makes nothing while there is a log or an index, so nobody can meet them with a
+    file they do not belong to.
+    """
+    name = f"{path}.rescue-{os.urandom(4).hex()}"
+    if os.path.exists(path):
+        os.rename(path, name)
+        # On disk before the log goes: else a power cut could leave the file here and its newest rows elsewhere.
+        intake.sync_folder(os.path.dirname(path))
+    _move_log(path, name)
+    return name
+
+
+def _move_log(path: str, name: str) -> None:
+    for end in ("-shm", "-wal"):
         if os.path.exists(path + end):
-            os.unlink(path + end)
-    os.replace(rescued, path)
+            os.rename(path + end, name + end)
+    intake.sync_folder(os.path.dirname(path))
+
+
+def _take_over(path: str, name: str, reason: str, now: float) -> str:
+    """Bring what can be read of a file moved away into the one in use, then set it aside; the sentence about it."""
+    copy = name + ".copy"
+    event = "rescue " + name.rpartition("-")[2]
+    try:
+        for end in ("", "-wal"):
+            if os.path.exists(name + end):
+                # Reading a database writes to it (its log is copied back): what is kept for a person stays as it was.
+                shutil.copyfile(name + end, copy + end)
+        db = intake.connect(path, int(WAIT_S * 1000), gated=False)
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            live = ended = lost = 0
+            if db.execute("INSERT OR IGNORE INTO spooled VALUES (?, ?)", (event, now)).rowcount:
+                live, ended, lost = _Salvage(db, now).run(copy)
+            db.execute("COMMIT")
+        finally:
+            db.close()
+    finally:
+        for end in ("", "-wal", "-shm"):
+            _unlink(copy + end)
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    aside = f"{path}.aside-{stamp}-{name.rpartition('-')[2]}"
+    for end in ("-shm", "-wal", ""):
+        if os.path.exists(name + end):
+            os.rename(name + end, aside + end)
     intake.sync_folders(path)
-    live, ended, lost = (sum(part) for part in zip(*saved, strict=True)) if saved else (0, 0, 0)
     return (
-        f"The queue {path} {ailment}. A copy was kept as {os.path.basename(aside)}; {live} waiting jobs and {ended} "
+        f"The queue {path} {reason}. It was kept as {os.path.basename(aside)}; {live} waiting jobs and {ended} "
         f"ended ones were taken over into a new file, {lost} rows could not be read"
-        + (" and are dead letters." if lost else ".")
-        + ("" if ailment.startswith("is a plain") else " Run the task that syncs recent changes to be sure.")
+        + (" and are dead letters where their bytes were left." if lost else ".")
+        + ("" if reason.startswith("is a plain") else " Run the task that syncs recent changes to be sure.")
     )
 
 
-def _salvage(source: str, new: sqlite3.Connection, now: float) -> tuple[int, int, int]:
-    """Copy what can be read: (waiting jobs, ended jobs and letters, unreadable rows)."""
-    live = ended = lost = 0
-    try:
-        old = sqlite3.connect(source, isolation_level=None)
-    except sqlite3.Error:
-        return 0, 0, 0
-    old.text_factory = bytes  # text that is not UTF-8 is data too
-    try:
-        for row in _rows(old, TABLE, "_id", "_id, data, timestamp, status"):
-            row_id, raw, timestamp, status = row
-            event = _payload(raw)
-            if status in (5, 9):
-                ended += 1
-                _keep_ended(new, raw, event, timestamp, status, now)
-            elif event is None:
-                lost += 1
-                _letter(
-                    new,
-                    row_id,
-                    raw,
-                    "DamagedRow",
-                    "the row could not be read when its queue was rescued",
-                    now,
-                )
-            else:
-                live += 1
-                intake.insert(new, event, now)
-        for row in _rows(old, "dead_letters", "id", "id, data, error_type, message, replayed_at"):
-            _, raw, error_type, message, replayed_at = row
-            if replayed_at is None:
-                ended += 1
-                _letter(new, None, raw, _text(error_type), _text(message), now)
-    finally:
-        old.close()
-    return live, ended, lost
+def _sweep(path: str) -> None:
+    """Half-made new files and half-made copies, whose makers were killed."""
+    folder, base = os.path.dirname(path), os.path.basename(path)
+    for name in os.listdir(folder):
+        litter = os.path.join(folder, name)
+        if name.startswith(base + ".new-") and time.time() - os.path.getmtime(litter) > LITTER_S:
+            _unlink(litter)
 
 
-def _rows(db: sqlite3.Connection, table: str, key: str, columns: str) -> Any:
-    """Every row that can be read, by rising key; a damaged page is stepped over a key at a time, then in strides."""
-    last, stride = 0, 1
+def _unlink(path: str) -> None:
+    if os.path.lexists(path):
+        os.unlink(path)
+
+
+def keep_replaced(path: str, db: sqlite3.Connection) -> None:
+    """Save the file a connection has open but whose name is gone, so that ``make_usable`` takes its rows over.
+
+    Does nothing when it can no longer be read, or there is no room: then the edits in it are lost with it.
+    """
+    name = f"{path}.rescue-{os.urandom(4).hex()}"
+    part = f"{path}.new-{os.urandom(4).hex()}"
     try:
-        end = int(db.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()[0])
-    except sqlite3.Error:
-        end = 1_000_000  # the rightmost page is the damaged one; there is no telling how far it went
-    while last < end:
+        copy = sqlite3.connect(part)
         try:
-            row = db.execute(
-                f"SELECT {columns} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT 1", (last,)
-            ).fetchone()
-        except sqlite3.OperationalError:
-            return  # no such table
+            db.backup(copy)
+        finally:
+            copy.close()
+        os.rename(part, name)
+    except (sqlite3.Error, OSError):
+        _unlink(part)
+
+
+# ---- reading what is left --------------------------------------------------------------------------------------
+
+_ROW = ("_id", "data", "timestamp", "status")
+_OURS = (
+    "key",
+    "checksum",
+    "generation",
+    "attempts",
+    "due_at",
+    "first_failed_at",
+    "last_error",
+    "finished_at",
+    "note",
+)
+_LETTER = (
+    "id",
+    "job_id",
+    "data",
+    "error_type",
+    "message",
+    "traceback",
+    "attempts",
+    "generation",
+    "enqueued_at",
+    "first_failed_at",
+    "failed_at",
+    "replayed_at",
+)
+
+
+class _Salvage:
+    """Copies what can be read of one file into another, inside the caller's transaction."""
+
+    def __init__(self, new: sqlite3.Connection, now: float) -> None:
+        self.new = new
+        self.now = now
+        self.live = self.ended = self.lost = 0
+
+    def run(self, source: str) -> tuple[int, int, int]:
+        """(waiting jobs, ended jobs and letters, unreadable rows)."""
+        if not os.path.exists(source) or os.path.getsize(source) == 0:
+            return 0, 0, 0
+        old = sqlite3.connect(source, isolation_level=None)
+        old.text_factory = bytes  # text that is not UTF-8 is data too
+        try:
+            letters = _columns(old, "dead_letters")
+            columns = _columns(old, TABLE)
+            for row in self._rows(old, TABLE, "_id", [*_ROW, *(c for c in _OURS if c in columns)]):
+                self._job(row, has_letters=bool(letters))
+            if letters:
+                for row in self._rows(old, "dead_letters", "id", [c for c in _LETTER if c in letters]):
+                    self._letter(row)
+            self._outages(old)
+        finally:
+            old.close()
+        return self.live, self.ended, self.lost
+
+    def _rows(
+        self, db: sqlite3.Connection, table: str, key: str, columns: list[str]
+    ) -> Iterator[dict[str, Any]]:
+        """Every row that can be read, by rising key; a damaged page is stepped over, a key at a time at first."""
+        last, failures = 0, 0
+        try:
+            end = int(db.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            if _code(error) == _ERROR:
+                return  # no such table
+            end = 1_000_000  # the rightmost page is the damaged one; there is no telling how far it went
+        while last < end:
+            try:
+                row = db.execute(
+                    f"SELECT {', '.join(columns)} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT 1",
+                    (last,),
+                ).fetchone()
+            except sqlite3.DatabaseError as error:
+                if _code(error) == _NOTADB:
+                    return  # nothing of it is to be had
+                failures += 1
+                last += 1 if failures <= ONE_BY_ONE else min(2 ** ((failures - ONE_BY_ONE) // 16 + 1), 10_000)
+                continue
+            if failures:
+                self.lost += 1  # one at least
+            failures = 0
+            if row is None or not isinstance(row[0], int) or row[0] <= last:
+                return
+            last = row[0]
+            yield dict(zip(columns, row, strict=True))
+        if failures:
+            self.lost += 1
+
+    def _job(self, row: dict[str, Any], has_letters: bool) -> None:
+        raw, status = row["data"], row["status"]
+        crc = row.get("checksum")
+        sound = crc is None or (isinstance(raw, bytes) and crc == intake.checksum(raw))
+        event = _payload(raw) if sound else None
+        if event is not None and intake.moment(event["enqueued_at"]) in (None, 0.0):
+            event["enqueued_at"] = intake.moment(row["timestamp"]) or self.now
+        if status in (5, 9):
+            self.ended += 1
+            new_id = self._ended(row, event)
+            if status == 9 and not has_letters:
+                why = "it had failed for good before its queue was taken over"
+                stored = intake.encode(event) if event else raw
+                self._insert_letter(job_id=new_id, data=stored, error_type="Failed", message=why)
+        elif event is None:
+            self.lost += 1
+            why = "the row could not be read when its queue was rescued"
+            self._insert_letter(job_id=row["_id"], data=raw, error_type="DamagedRow", message=why)
+        else:
+            self.live += 1
+            row_id, generation = intake.insert(self.new, event, self.now, late=True)
+            if generation == 1:
+                self.new.execute(
+                    f"UPDATE {TABLE} SET attempts = ?, first_failed_at = ?, last_error = ? WHERE _id = ?",
+                    (
+                        _whole(row.get("attempts")),
+                        intake.moment(row.get("first_failed_at")),
+                        _text(row.get("last_error")),
+                        row_id,
+                    ),
+                )
+
+    def _ended(self, row: dict[str, Any], event: dict[str, Any] | None) -> int:
+        raw = row["data"]
+        text = intake.encode(event) if event else raw
+        ended_at = intake.moment(row.get("finished_at"))
+        new = self.new.execute(
+            f"INSERT INTO {TABLE} (data, timestamp, status, key, checksum, finished_at, note)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING _id",
+            (
+                text,
+                intake.moment(row["timestamp"]),
+                row["status"],
+                intake.key_of(event),
+                intake.checksum(text) if isinstance(text, str) else None,
+                self.now if ended_at is None else ended_at,
+                _text(row.get("note")) or "rescued",
+            ),
+        ).fetchone()
+        return int(new[0])
+
+    def _letter(self, row: dict[str, Any]) -> None:
+        self.ended += 1
+        failed_at = intake.moment(row.get("failed_at"))
+        known = self.new.execute(
+            "SELECT 1 FROM dead_letters WHERE failed_at = ? AND data IS ?", (failed_at, _stored(row["data"]))
+        )
+        if known.fetchone() is None:  # else it came with a backup of this same queue
+            self._insert_letter(
+                data=row["data"],
+                error_type=_text(row.get("error_type")) or "Unknown",
+                message=_text(row.get("message")),
+                traceback=_text(row.get("traceback")),
+                attempts=_whole(row.get("attempts")),
+                generation=_whole(row.get("generation")),
+                enqueued_at=intake.moment(row.get("enqueued_at")),
+                first_failed_at=intake.moment(row.get("first_failed_at")),
+                failed_at=self.now if failed_at is None else failed_at,
+                replayed_at=intake.moment(row.get("replayed_at")),
+            )
+
+    def _insert_letter(self, **values: Any) -> None:
+        event = _payload(values["data"])
+        values["data"] = _stored(values["data"])
+        values.setdefault("failed_at", self.now)
+        values["key"] = intake.key_of(event)
+        values["scene_id"] = event.get("scene_id") if event else None
+        self.new.execute(
+            f"INSERT INTO dead_letters ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
+            tuple(values.values()),
+        )
+
+    def _outages(self, old: sqlite3.Connection) -> None:
+        """The record of outages and the counts, when they can be had; they are history, no edit hangs on them."""
+        try:
+            rows = old.execute(
+                "SELECT server, cause, started_at, ended_at, waiting FROM outages ORDER BY id"
+            ).fetchall()
+            counts = old.execute("SELECT value, name FROM tally WHERE name <> 'kept'").fetchall()
         except sqlite3.DatabaseError:
-            last += stride
-            stride = min(stride * 2, 10_000)
-            continue
-        if row is None:
             return
-        last, stride = row[0], 1
-        yield row
+        for server, cause, started_at, ended_at, waiting in rows:
+            begun = intake.moment(started_at)
+            if begun is not None:
+                self.new.execute(
+                    "INSERT INTO outages (server, cause, started_at, ended_at, waiting) SELECT ?1, ?2, ?3, ?4, ?5"
+                    " WHERE NOT EXISTS (SELECT 1 FROM outages WHERE server = ?1 AND started_at = ?3)",
+                    (_text(server), _text(cause), begun, intake.moment(ended_at), _whole(waiting)),
+                )
+        for value, name in counts:
+            self.new.execute(
+                "UPDATE tally SET value = value + ? WHERE name = ?", (_whole(value), _text(name))
+            )
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    try:
+        return [row[1].decode("utf-8", "replace") for row in db.execute(f"PRAGMA table_info({table})")]
+    except sqlite3.DatabaseError:
+        return []
 
 
 def _payload(raw: object) -> dict[str, Any] | None:
@@ -209,29 +464,34 @@ def _payload(raw: object) -> dict[str, Any] | None:
         value = _unpickle(raw)
     if not isinstance(value, dict):
         return None
+    value = {str(name): part for name, part in value.items()}
     scene_id = value.get("scene_id")
-    if isinstance(scene_id, str) and scene_id.isdigit():
-        scene_id = int(scene_id)
-    if not isinstance(scene_id, int) or isinstance(scene_id, bool) or scene_id < 1:
+    if isinstance(scene_id, str) and scene_id.isascii() and scene_id.isdigit():
+        value["scene_id"] = int(scene_id)
+    if intake.key_of(value) is None:
         return None
+    if not isinstance(value.get("update_type", "sync"), str):
+        del value["update_type"]
+    if not isinstance(value.get("event", ""), str):
+        del value["event"]
+    value["fields"] = _strings(value.get("fields"))
+    event = intake.completed(value, 0.0)
+    if not isinstance(event["data"], dict):
+        event["data"] = {}
     try:
-        data = json.loads(intake.encode(value.get("data") or {}))
+        return dict(json.loads(intake.encode(event)))
     except (TypeError, ValueError, RecursionError):
-        data = {}
-    fields = value.get("fields")
-    event = intake.new_event(
-        scene_id,
-        "sync",
-        [str(f) for f in fields] if isinstance(fields, list) else [],
-        data if isinstance(data, dict) else {},
+        # A pickle may hold what JSON cannot; the scene is what matters.
+        plain = {name: value[name] for name in ("scene_id", "entity", "id") if name in value}
+        return intake.completed(plain, 0.0)
+
+
+def _strings(value: object) -> list[str]:
+    return (
+        [str(part) for part in value]
+        if isinstance(value, Iterable) and isinstance(value, (list, tuple))
+        else []
     )
-    if value.get("update_type") in intake.KINDS:
-        event["update_type"] = value["update_type"]
-    if isinstance(value.get("enqueued_at"), (int, float)):
-        event["enqueued_at"] = float(value["enqueued_at"])
-    if isinstance(value.get("event"), str):
-        event["event"] = value["event"]
-    return event
 
 
 class _PlainValues(pickle.Unpickler):
@@ -240,62 +500,45 @@ class _PlainValues(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
+    def persistent_load(self, pid: Any) -> Any:
+        raise pickle.UnpicklingError("it names something outside itself")
+
 
 def _unpickle(raw: bytes) -> object:
+    if (
+        raw[:1] != b"\x80"
+    ):  # protocols 0 and 1 have no mark; persist-queue writes the newest, and text is no pickle
+        return None
     try:
         return _PlainValues(io.BytesIO(raw)).load()
     except (
         pickle.UnpicklingError,
         EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
+        ValueError,  # UnicodeDecodeError is one
+        LookupError,
         TypeError,
         AttributeError,
         MemoryError,
+        RecursionError,
+        OverflowError,
+        ImportError,
     ):
         return None
-    except (RecursionError, OverflowError, UnicodeDecodeError, ImportError):
-        return None
 
 
-def _keep_ended(
-    new: sqlite3.Connection, raw: Any, event: Any, timestamp: Any, status: int, now: float
-) -> None:
-    row = new.execute(
-        f"INSERT INTO {TABLE} (data, timestamp, status, key, finished_at, note) VALUES (?, ?, ?, ?, ?, 'rescued')"
-        " RETURNING _id",
-        (
-            intake.encode(event) if event else _text(raw),
-            timestamp,
-            status,
-            intake.key_of(event["scene_id"]) if event else None,
-            now,
-        ),
-    ).fetchone()
-    if status == 9:
-        stored = intake.encode(event) if event else raw
-        _letter(new, row[0], stored, "Failed", "it had failed for good before its queue was taken over", now)
-
-
-def _letter(
-    new: sqlite3.Connection, row_id: int | None, raw: Any, error_type: str, message: str, now: float
-) -> None:
-    event = _payload(raw)
-    new.execute(
-        "INSERT INTO dead_letters (job_id, key, scene_id, data, error_type, message, failed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            row_id,
-            intake.key_of(event["scene_id"]) if event else None,
-            event["scene_id"] if event else None,
-            _text(raw) if event else raw,
-            error_type,
-            message,
-            now,
-        ),
-    )
+def _stored(raw: Any) -> Any:
+    """Bytes that are text as text, so that the sqlite3 shell shows them; all else as it is."""
+    if isinstance(raw, bytes):
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return raw
+    return raw
 
 
 def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)
+    return raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw or "")
+
+
+def _whole(raw: Any) -> int:
+    return raw if isinstance(raw, int) and 0 <= raw < 2**31 else 0

@@ -37,7 +37,10 @@ from plexsync.locks import FileLock
 log = logging.getLogger(__name__)
 
 LEASE_S = 60.0
+DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
 DEATHS_MAX = 3  # workers a job may take with it before it is buried as what kills them
+LOG_BYTES = 4_000_000  # the write-ahead log is cut to this once it has been copied back
+LOG_PAGES_ODD = 5_000  # five times what a log has when nobody stands in the way of copying it back
 PRUNE_ROWS = 500  # finished rows deleted at once: some milliseconds in which no hook can write
 SPOOL_KEPT_S = 30 * 86400.0  # how long the ids of merged spool files are remembered
 HALF_WRITTEN_S = 60.0  # a spool file without its final name that is older than this has lost its writer
@@ -127,7 +130,12 @@ class LeasedAckQueue(SQLiteAckQueue):
         return self._count()
 
     def put(self, item: Any) -> int:
-        """Queue a job dict as ``sync_queue.enqueue`` makes it, or any other JSON value as a row of its own."""
+        """Queue a job dict as ``sync_queue.enqueue`` makes it, or any other JSON value as a row of its own.
+
+        Raises ValueError for None, which ``get`` could not tell from an empty queue.
+        """
+        if item is None:
+            raise ValueError("None cannot be queued")
         row_id = self._store.put_payload(item)
         self.put_event.set()
         return row_id
@@ -171,6 +179,31 @@ class LeasedAckQueue(SQLiteAckQueue):
             return None
         return done
 
+    def update(  # type: ignore[override]  # as SQLiteAckQueue, which differs from its own base
+        self, item: Any, id: int | None = None
+    ) -> int | None:
+        """Change what a waiting or claimed row holds; None, and nothing changed, when there is no such row."""
+        if isinstance(item, dict) and "pqid" in item:
+            id, item = item["pqid"] if id is None else id, item.get("data")
+        if id is None:
+            raise ValueError("Provide an id or raw item")
+        return id if self._store.rewrite(id, item) else None
+
+    def queue(self) -> list[dict[str, Any]]:
+        """Every row; a damaged one with its raw text as data."""
+        return self._store.rows()
+
+    def resume_unack_tasks(self) -> None:
+        """Give back what the dead hold; never what a living owner does."""
+        self._store.recover()
+
+    def clear_acked_data(
+        self, max_delete: int = 1000, keep_latest: int = 1000, clear_ack_failed: bool = False
+    ) -> None:
+        """Delete the oldest finished rows beyond ``keep_latest``; what failed goes with its dead letter only."""
+        while max_delete > 0 and (gone := self._store.prune(keep_latest)):
+            max_delete -= gone
+
     def close(self) -> None:
         """The connection belongs to the store, which closes it."""
 
@@ -196,42 +229,61 @@ class Store:
         self._owner_lock: FileLock | None = None
         self._mutex = threading.RLock()
         self._busy_ms = int(busy_s * 1000)
+        self._depth = 0  # of nested transactions
         self._last_now = self.clock.now()
+        self._unreadable: set[str] = set()  # spool files complained of already
         self.troubles: list[str] = []
-        self.db = self._open()
-        self.queue = LeasedAckQueue(self)
+        self._identity = (0, 0)
+        self._open()
 
     # ---- opening and closing ----
 
-    def _open(self) -> sqlite3.Connection:
-        self.troubles += rescue.make_usable(self.path, self.clock.now())
-        for trouble in self.troubles:
-            log.error("%s", trouble)
-        db = intake.connect(self.path, self._busy_ms)
-        self._identity = _identity(self.path)
-        with self._mutex:
-            db.execute("BEGIN IMMEDIATE")
-            # Times decided in what is now the future: the clock was set back while nobody looked.
-            now = self.clock.now()
-            db.execute(
-                f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND decided_at > ?1",
-                (now,),
-            )
-            db.execute("COMMIT")
+    def _open(self) -> None:
+        db = self._connect()
+        if db is None:
+            troubles = rescue.make_usable(self.path, self.clock.now())
+            for trouble in troubles:
+                log.error("%s", trouble)
+            self.troubles += troubles
+            self._identity = intake.identity(self.path)
+            db = intake.connect(self.path, self._busy_ms)
+        self.db = db
+        self.queue = LeasedAckQueue(self)
+        db.text_factory = intake.as_text  # persist-queue has set its own
+        db.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
+        self._release_from_the_future()
+
+    def _connect(self) -> sqlite3.Connection | None:
+        """The file as it is when all looks well at first sight, else None."""
+        self._identity = intake.identity(self.path)
+        if not rescue.is_in_order(self.path):
+            return None
+        try:
+            db = intake.connect(self.path, self._busy_ms)
+        except (sqlite3.DatabaseError, FileNotFoundError):
+            return None
+        try:
+            rescue.look_through(db)
+        except sqlite3.DatabaseError:
+            db.close()
+            return None
         return db
 
     def reopen_if_replaced(self) -> bool:
-        """Open the file anew when another one lies in its place (deleted, restored from a backup); True if so."""
-        if _identity(self.path) == self._identity:
-            return False
+        """Open the file anew when another one lies in its place (deleted, restored from a backup); True if so.
+
+        What waited in the old one, which only this process can still read, is taken over.
+        """
         with self._mutex:
+            if self._depth or intake.identity(self.path) == self._identity:
+                return False
             log.error(
                 "the queue file %s was replaced or deleted while in use; opening what is there now", self.path
             )
+            rescue.keep_replaced(self.path, self.db)
             self.db.close()
             self.held.clear()
-            self.db = self._open()
-            self.queue = LeasedAckQueue(self)
+            self._open()
         return True
 
     def close(self) -> None:
@@ -255,16 +307,44 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction; rolled back when anything in it fails."""
+        """One write transaction; rolled back when anything in it fails, part of the outer one inside another.
+
+        Raises sqlite3.Error. After one, what was done may be there or not, and may be done again.
+        """
         with self._mutex:
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
+            if self._depth:
                 yield self.db
-                self.db.execute("COMMIT")
-            except BaseException:
-                if self.db.in_transaction:
-                    self.db.execute("ROLLBACK")
-                raise
+                return
+            self.reopen_if_replaced()
+            with self._noticing_damage():
+                self.db.execute("BEGIN IMMEDIATE")
+                self._depth += 1
+                try:
+                    yield self.db
+                    self.db.execute("COMMIT")
+                except BaseException:
+                    if self.db.in_transaction:
+                        self.db.execute("ROLLBACK")
+                    raise
+                finally:
+                    self._depth -= 1
+            if intake.identity(self.path) != self._identity:
+                raise sqlite3.OperationalError(f"the queue file {self.path} was replaced at this very moment")
+
+    def _read(self, sql: str, values: tuple[object, ...] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query, at one instant, whatever other threads of ours are doing."""
+        with self._mutex, self._noticing_damage():
+            return self.db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _noticing_damage(self) -> Iterator[None]:
+        """Damage that shows while the queue is in use has the whole file looked through when it is opened next."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if rescue.is_damage(error):
+                rescue.suspect(self.path)
+            raise
 
     # ---- putting ----
 
@@ -274,27 +354,29 @@ class Store:
         update_type: str = "sync",
         fields: Iterable[str] = (),
         data: dict[str, object] | None = None,
+        entity: str = "scene",
     ) -> tuple[int, int]:
-        """Queue a look at one scene: (row id, generation). Generation above 1: it joined a row that waits already."""
-        event = intake.new_event(scene_id, update_type, sorted(fields), data, self.clock.now())
+        """Queue a look at one scene: (row id, generation). Generation above 1: it joined a row that waits already.
+
+        With another ``entity`` the id is that entity's, and the look is at all its scenes.
+        """
+        event = intake.new_event(scene_id, update_type, sorted(fields), data, self.clock.now(), entity)
         with self.transaction() as db:
             return intake.insert(db, event, self.clock.now())
 
     def put_many(self, scene_ids: Iterable[int], update_type: str = "sync") -> int:
         """Queue many scenes in one transaction; how many were not waiting already."""
         now = self.clock.now()
+        events = [intake.new_event(scene_id, update_type, [], now=now) for scene_id in scene_ids]
         with self.transaction() as db:
-            rows = [
-                intake.insert(db, intake.new_event(scene_id, update_type, [], now=now), now)
-                for scene_id in scene_ids
-            ]
+            rows = [intake.insert(db, event, now) for event in events]
         return sum(generation == 1 for _, generation in rows)
 
     def put_payload(self, payload: object) -> int:
         """Queue whatever JSON holds; a job dict that names its scene joins the scene's waiting row."""
         now = self.clock.now()
-        if isinstance(payload, dict) and _is_id(payload.get("scene_id")):
-            event = {**intake.new_event(0, "sync", [], now=now), **payload}
+        if isinstance(payload, dict) and intake.key_of(payload) is not None:
+            event = intake.completed(payload, now)
             with self.transaction() as db:
                 return intake.insert(db, event, now)[0]
         text = intake.encode(payload)
@@ -329,35 +411,42 @@ class Store:
         """Claim as ``claim`` does, or one waiting row by its id: the job, its whole payload, and when it was put."""
         self._take_owner_lock()
         self._notice_clock()
-        token = os.urandom(8).hex()
         now = self.clock.now()
+        which = "_id = :row" if row_id is not None else "due_at <= :now"
+        free = (
+            f"SELECT _id FROM {TABLE} AS waiting WHERE status < 2 AND {which} AND NOT EXISTS"
+            f" (SELECT 1 FROM {TABLE} AS busy WHERE busy.status = 2 AND busy.key = waiting.key)"
+            " ORDER BY due_at, _id LIMIT 1"
+        )
         while True:
-            which = "_id = :row" if row_id is not None else "due_at <= :now"
+            token = self._new_token()
+            values: dict[str, object] = {
+                "row": row_id,
+                "now": now,
+                "owner": self.owner,
+                "token": token,
+                "boot": self.clock.boot,
+                "until": self.clock.monotonic() + lease_s,
+            }
             with self._mutex:
-                row = self.db.execute(
-                    f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = :owner, token = :token,"
-                    " lease_boot = :boot, lease_until = :until"
-                    f" WHERE _id = (SELECT _id FROM {TABLE} AS waiting WHERE status < 2 AND {which} AND NOT EXISTS"
-                    f" (SELECT 1 FROM {TABLE} AS busy WHERE busy.status = 2 AND busy.key = waiting.key)"
-                    " ORDER BY due_at, _id LIMIT 1)"
-                    f" RETURNING {_ROW}",
-                    {
-                        "row": row_id,
-                        "now": now,
-                        "owner": self.owner,
-                        "token": token,
-                        "boot": self.clock.boot,
-                        "until": self.clock.monotonic() + lease_s,
-                    },
-                ).fetchone()
-            if row is None:
-                return None
-            job, payload, damage = _read_row(row, token)
-            self.held[job.id] = job
-            if damage is None:
-                return job, payload, float(row[2] or 0.0)
+                # A look first: it locks nobody out, and usually there is nothing.
+                if not self._read(free, values):
+                    return None
+                with self.transaction() as db:
+                    row = db.execute(
+                        f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = :owner, token = :token,"
+                        f" lease_boot = :boot, lease_until = :until WHERE _id = ({free}) RETURNING {_ROW}",
+                        values,
+                    ).fetchone()
+                    if row is None:
+                        return None
+                    job, payload, damage = _read_row(row, token)
+                    if damage is not None:
+                        self._bury(db, job.id, token, DAMAGED, damage, "")
+                if damage is None:
+                    self.held[job.id] = job
+                    return job, payload, job.enqueued_at
             log.error("row %s of the queue is damaged (%s); it is a dead letter now", job.id, damage)
-            self.bury(job, "DamagedRow", damage)
 
     def claim_batch(self, limit: int, lease_s: float = LEASE_S) -> list[tuple[Job, object]]:
         """Claim jobs in the order they were put: up to ``limit`` parallel ones together, or one sequential job alone.
@@ -375,8 +464,8 @@ class Store:
                 return []
             busy_keys = {key for _, key in busy if key is not None}
             waiting = db.execute(
-                f"SELECT {_ROW} FROM {TABLE} WHERE status < 2 AND (due_at <= ?1 OR instr(data, 'parallel'))"
-                " ORDER BY _id",
+                f"SELECT {_ROW} FROM {TABLE} INDEXED BY plexsync_due"
+                " WHERE status < 2 AND (due_at <= ?1 OR instr(data, 'parallel')) ORDER BY _id",
                 (now,),
             )
             rows: list[tuple[Any, ...]] = []
@@ -390,7 +479,7 @@ class Store:
                 if len(rows) >= limit:
                     break
             for row in rows:
-                token = os.urandom(8).hex()
+                token = self._new_token()
                 db.execute(
                     f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = ?, token = ?, lease_boot = ?,"
                     " lease_until = ? WHERE _id = ?",
@@ -402,7 +491,7 @@ class Store:
                 if damage is None:
                     claimed.append((job, payload))
                 else:
-                    self._bury(db, job.id, token, "DamagedRow", damage, "")
+                    self._bury(db, job.id, token, DAMAGED, damage, "")
                     self.held.pop(job.id)
         return claimed
 
@@ -507,7 +596,8 @@ class Store:
         letter = db.execute(
             "INSERT INTO dead_letters (job_id, key, scene_id, data, error_type, message, traceback, attempts,"
             " generation, enqueued_at, first_failed_at, failed_at)"
-            " SELECT _id, key, CAST(substr(key, 7) AS INTEGER), data, ?, ?, ?, attempts, generation, timestamp,"
+            " SELECT _id, key, CASE WHEN key LIKE 'scene:%' THEN CAST(substr(key, 7) AS INTEGER) END, data,"
+            " ?, ?, ?, attempts, generation, timestamp,"
             f" coalesce(first_failed_at, ?), ? FROM {TABLE} WHERE _id = ? AND status = 2 AND token = ? RETURNING id",
             (error_type, message, traceback, now, now, row_id, token),
         ).fetchone()
@@ -520,7 +610,37 @@ class Store:
         )
         return int(letter[0])
 
+    # ---- persist-queue's own ways to change and list rows ----
+
+    def rewrite(self, row_id: int, payload: object) -> bool:
+        """Give a waiting or claimed row another payload about the same thing; False when there is no such row.
+
+        Raises ValueError for a payload about something else.
+        """
+        text = intake.encode(payload)
+        with self.transaction() as db:
+            row = db.execute(f"SELECT key FROM {TABLE} WHERE _id = ? AND status <= 2", (row_id,)).fetchone()
+            if row is None:
+                return False
+            if row[0] is not None and row[0] != intake.key_of(payload):
+                raise ValueError(f"row {row_id} is about {row[0]}")
+            db.execute(
+                f"UPDATE {TABLE} SET data = ?, checksum = ? WHERE _id = ?",
+                (text, intake.checksum(text), row_id),
+            )
+        return True
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row as persist-queue lists them: id, data, timestamp, status."""
+        found = []
+        for row_id, raw, timestamp, status in self._read(f"SELECT _id, data, timestamp, status FROM {TABLE}"):
+            found.append({"id": row_id, "data": _as_json(raw), "timestamp": timestamp, "status": status})
+        return found
+
     # ---- recovery ----
+
+    def _new_token(self) -> str:
+        return os.urandom(8).hex()
 
     def _take_owner_lock(self) -> None:
         """From the first claim on, a lock that is free exactly when this process is gone says whether we live."""
@@ -528,7 +648,9 @@ class Store:
             folder = os.path.join(self.data_dir, "owners")
             os.makedirs(folder, mode=0o700, exist_ok=True)
             lock = FileLock(os.path.join(folder, self.owner + ".lock"))
-            lock.take()
+            # Somebody who looks for the dead may meet the file before it is locked, take it for litter and delete it.
+            while not (lock.take() and intake.identity(lock.path) == _identity_of(lock.fd)):
+                lock.release()
             self._owner_lock = lock
 
     def recover(self) -> int:
@@ -538,12 +660,17 @@ class Store:
         earlier boot of the machine. What a living owner holds is never touched before its lease is over.
         """
         moved = 0
-        held = self.db.execute(
-            f"SELECT _id, owner, token, lease_boot, lease_until FROM {TABLE} WHERE status = 2"
-        ).fetchall()
+        self._release_from_the_future()
+        with self._mutex:
+            leases = self._read(
+                f"SELECT _id, owner, token, lease_boot, lease_until FROM {TABLE} WHERE status = 2"
+            )
+            ours = {job.id: job.token for job in self.held.values()}
         dead: dict[str, bool] = {}
-        for row_id, owner, token, boot, until in held:
+        for row_id, owner, token, boot, until in leases:
             if owner == self.owner:
+                if ours.get(row_id) != token:  # our claim whose commit seemed to fail
+                    moved += self._take_back(row_id, token)
                 continue
             expired = boot != self.clock.boot or until is None or until < self.clock.monotonic()
             if not expired:
@@ -565,7 +692,7 @@ class Store:
                 return 0  # somebody was faster
             deaths, key = int(row[0]) + 1, row[1]
             if token is None:  # claimed by plain persist-queue, which knows no leases
-                token = os.urandom(8).hex()
+                token = self._new_token()
                 db.execute(f"UPDATE {TABLE} SET token = ? WHERE _id = ?", (token, row_id))
             newer = db.execute(f"SELECT 1 FROM {TABLE} WHERE status < 2 AND key = ?", (key,)).fetchone()
             if newer is not None:
@@ -609,7 +736,7 @@ class Store:
         folder = os.path.join(self.data_dir, "owners")
         if not os.path.isdir(folder):
             return
-        for name in os.listdir(folder):
+        for name in sorted(os.listdir(folder)):
             owner = name.removesuffix(".lock")
             if owner != self.owner and self._is_dead(owner):
                 _unlink(os.path.join(folder, name))
@@ -618,12 +745,16 @@ class Store:
         """When the wall clock went back, what was to wait until a time now far away is due at once."""
         now = self.clock.now()
         if now < self._last_now:
-            with self.transaction() as db:
-                db.execute(
-                    f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND decided_at > ?1",
-                    (now,),
-                )
+            self._release_from_the_future()
         self._last_now = now
+
+    def _release_from_the_future(self) -> None:
+        """What was decided at a time that is yet to come was decided by a clock that has been set back since."""
+        now = self.clock.now()
+        which = "status < 2 AND due_at > ?1 AND decided_at > ?1"
+        if self._read(f"SELECT 1 FROM {TABLE} WHERE {which} LIMIT 1", (now,)):
+            with self.transaction() as db:
+                db.execute(f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE {which}", (now,))
 
     def release_due(self, reason_like: str | None = None) -> int:
         """Make postponed rows due now, all or those whose last error contains a text; how many."""
@@ -655,44 +786,67 @@ class Store:
         for name in self.spool_files():
             path = os.path.join(folder, name)
             try:
-                with open(path, "rb") as file:
-                    raw = file.read()
-            except FileNotFoundError:
-                continue  # another merger had it
-            event = intake.unspool(raw)
-            if event is None:
-                self._set_aside(path, "is not an event PlexSync wrote, or was cut short")
-                continue
-            with self.transaction() as db:
-                fresh = db.execute(
-                    "INSERT OR IGNORE INTO spooled VALUES (?, ?)", (event["event"], self.clock.now())
-                ).rowcount
-                if fresh and not self._is_queued(db, event):
-                    intake.insert(db, event, self.clock.now())
-                    came += 1
-            _unlink(path)
+                event = self._spooled_event(path)
+                if event is not None:
+                    came += self._merge(event)
+                    _unlink(path)
+                else:
+                    self._set_aside(path, "is not an event PlexSync wrote, or was cut short")
+            except OSError as error:
+                # Of one file only: the others and the queue go on.
+                if path not in self._unreadable:
+                    log.error("spool file %s cannot be taken in: %s", path, error)
+                    self._unreadable.add(path)
         self._set_half_written_aside(folder)
         return came
+
+    def _spooled_event(self, path: str) -> dict[str, object] | None:
+        try:
+            with open(path, "rb") as file:
+                return intake.unspool(file.read())
+        except IsADirectoryError:
+            return None
+
+    def _merge(self, event: dict[str, object]) -> int:
+        """1 when the event came in, 0 when it is in already."""
+        if self._read("SELECT 1 FROM spooled WHERE event = ?", (event["event"],)):
+            return 0
+        now = self.clock.now()
+        with self.transaction() as db:
+            fresh = db.execute("INSERT OR IGNORE INTO spooled VALUES (?, ?)", (event["event"], now)).rowcount
+            if not fresh or self._is_queued(db, event):
+                return 0
+            intake.insert(db, event, now, late=True)
+        return 1
 
     def _is_queued(self, db: sqlite3.Connection, event: Mapping[str, object]) -> bool:
         """Whether the hook's own INSERT, whose commit seemed to fail, is there after all."""
         row = db.execute(
-            f"SELECT data FROM {TABLE} WHERE status < 2 AND key = ?", (intake.key_of(event["scene_id"]),)
+            f"SELECT data FROM {TABLE} WHERE status < 2 AND key = ?", (intake.key_of(event),)
         ).fetchone()
         return row is not None and f'"event":"{event["event"]}"' in str(row[0])
 
     def _set_half_written_aside(self, folder: str) -> None:
+        """What its writer did not finish. A whole event among it is taken in: better an edit that nobody answered for
+        than one edit too few."""
         if not os.path.isdir(folder):
             return
-        for name in os.listdir(folder):
+        for name in sorted(os.listdir(folder)):
             path = os.path.join(folder, name)
             try:
-                stale = not name.endswith(".json") and os.path.isfile(path)
-                stale = stale and self.clock.now() - os.path.getmtime(path) > HALF_WRITTEN_S
-            except FileNotFoundError:
-                continue
-            if stale:
-                self._set_aside(path, "was never finished by its writer")
+                if name.endswith(".json") or not os.path.isfile(path):
+                    continue
+                if self.clock.now() - os.path.getmtime(path) > HALF_WRITTEN_S:
+                    event = self._spooled_event(path) if name.endswith(".part") else None
+                    if event is not None:
+                        self._merge(event)
+                        _unlink(path)
+                    else:
+                        self._set_aside(path, "was never finished by its writer")
+            except OSError as error:
+                if path not in self._unreadable:
+                    log.error("spool file %s cannot be looked at: %s", path, error)
+                    self._unreadable.add(path)
 
     def _set_aside(self, path: str, why: str) -> None:
         aside = os.path.join(os.path.dirname(path), "aside")
@@ -714,7 +868,7 @@ class Store:
                 "INSERT INTO dead_letters (key, scene_id, data, error_type, message, traceback, attempts, failed_at,"
                 " first_failed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) RETURNING id",
                 (
-                    intake.key_of(scene_id) if _is_id(scene_id) else None,
+                    intake.key_of(payload),
                     scene_id if _is_id(scene_id) else None,
                     intake.encode(payload),
                     error_type,
@@ -730,7 +884,7 @@ class Store:
         self, limit: int = 100, error_type: str | None = None, replayed: bool = False
     ) -> list[DeadLetter]:
         """The newest first; those already replayed only when asked for."""
-        rows = self.db.execute(
+        rows = self._read(
             f"SELECT {_LETTER} FROM dead_letters WHERE (?1 IS NULL OR error_type = ?1)"
             " AND (?2 OR replayed_at IS NULL) ORDER BY failed_at DESC, id DESC LIMIT ?3",
             (error_type, replayed, limit),
@@ -738,11 +892,11 @@ class Store:
         return [_letter(row) for row in rows]
 
     def dead_letter(self, letter_id: int) -> DeadLetter | None:
-        row = self.db.execute(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (letter_id,)).fetchone()
-        return None if row is None else _letter(row)
+        rows = self._read(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (letter_id,))
+        return _letter(rows[0]) if rows else None
 
     def dead_by_type(self) -> dict[str, int]:
-        rows = self.db.execute(
+        rows = self._read(
             "SELECT error_type, count(*) FROM dead_letters WHERE replayed_at IS NULL GROUP BY error_type "
             " ORDER BY 2 DESC, 1"
         )
@@ -751,8 +905,8 @@ class Store:
     def replay(self, ids: Iterable[int] | None = None, error_type: str | None = None) -> int:
         """Queue dead letters again, in one transaction: those of ``ids``, of one error type, or all; how many.
 
-        A letter is replayed once and stays as history. Since a job is only a note to look at a scene, an old letter
-        can never put older data over newer. A letter whose payload is damaged or names no scene stays where it is.
+        A letter is replayed once and stays as history. Where an edit of the same scene waits already, that one is
+        newer, and what it says stays. A letter whose payload is damaged or names no scene stays where it is.
         """
         wanted = None if ids is None else set(ids)
         now = self.clock.now()
@@ -766,11 +920,13 @@ class Store:
                 payload = letter.payload
                 if wanted is not None and letter.id not in wanted:
                     continue
-                if not isinstance(payload, dict) or not _is_id(payload.get("scene_id")):
+                if letter.error_type == DAMAGED and letter.scene_id is not None:
+                    payload = {"scene_id": letter.scene_id}  # all of it that can be trusted
+                if not isinstance(payload, dict) or intake.key_of(payload) is None:
                     log.warning("dead letter %s cannot be replayed: its payload names no scene", letter.id)
                     continue
-                event = {**intake.new_event(0, "sync", [], now=now), **payload}
-                row_id, _ = intake.insert(db, event, now)
+                event = intake.completed(payload, now)
+                row_id, _ = intake.insert(db, event, now, late=True)
                 db.execute(
                     "UPDATE dead_letters SET replayed_at = ?, replayed_as = ? WHERE id = ?",
                     (now, row_id, letter.id),
@@ -791,19 +947,26 @@ class Store:
         return self._drop_letters("replayed_at IS NULL", ())
 
     def _drop_letters(self, which: str, values: tuple[object, ...]) -> int:
-        with self.transaction() as db:
-            db.execute(
-                f"DELETE FROM {TABLE} WHERE status = 9 AND _id IN (SELECT job_id FROM dead_letters WHERE {which})",
-                values,
-            )
-            return db.execute(f"DELETE FROM dead_letters WHERE {which}", values).rowcount
+        """Letter and row together, some at a time: no hook is to wait for thousands."""
+        dropped = 0
+        while True:
+            with self.transaction() as db:
+                gone = db.execute(
+                    "DELETE FROM dead_letters WHERE id IN"
+                    f" (SELECT id FROM dead_letters WHERE {which} LIMIT {PRUNE_ROWS}) RETURNING job_id",
+                    values,
+                ).fetchall()
+                db.executemany(f"DELETE FROM {TABLE} WHERE _id = ? AND status = 9", gone)
+            dropped += len(gone)
+            if len(gone) < PRUNE_ROWS:
+                return dropped
 
     # ---- looking, clearing, keeping small ----
 
     def counts(self) -> Counts:
         """How many jobs are where, at one instant."""
         now = self.clock.now()
-        row = self.db.execute(
+        row = self._read(
             f"SELECT (SELECT count(*) FROM {TABLE} WHERE status < 2),"
             f" (SELECT count(*) FROM {TABLE} WHERE status < 2 AND due_at > ?1),"
             f" (SELECT min(due_at) FROM {TABLE} WHERE status < 2),"
@@ -813,7 +976,7 @@ class Store:
             " (SELECT value FROM tally WHERE name = 'finished'),"
             " (SELECT count(*) FROM dead_letters WHERE replayed_at IS NULL)",
             (now,),
-        ).fetchone()
+        )[0]
         spooled = len(self.spool_files())
         return Counts(
             pending=row[0] + spooled,
@@ -829,29 +992,27 @@ class Store:
 
     def data_version(self) -> int:
         """A number that differs from the last one when another connection has written; costs microseconds."""
-        return int(self.db.execute("PRAGMA data_version").fetchone()[0])
+        return int(self._read("PRAGMA data_version")[0][0])
 
     def waiting(self, limit: int = 100) -> list[Job]:
         """The first waiting jobs in the order in which they become due."""
-        rows = self.db.execute(
-            f"SELECT {_ROW} FROM {TABLE} WHERE status < 2 ORDER BY due_at, _id LIMIT ?",
-            (limit,),
-        ).fetchall()
+        rows = self._read(
+            f"SELECT {_ROW} FROM {TABLE} WHERE status < 2 ORDER BY due_at, _id LIMIT ?", (limit,)
+        )
         return [_read_row(row, "")[0] for row in rows]
 
     def clear_waiting(self) -> int:
-        """Forget every waiting job, spooled ones too; how many. What a worker holds goes on."""
+        """Forget every waiting job, spooled ones too; how many. What a worker holds goes on, dead letters stay."""
         self.merge_spool()
         with self.transaction() as db:
             return db.execute(f"DELETE FROM {TABLE} WHERE status < 2").rowcount
 
     def prune(self, keep: int) -> int:
         """Delete the oldest finished rows beyond ``keep``, at most PRUNE_ROWS at a time; how many."""
-        over = int(self.db.execute("SELECT value FROM tally WHERE name = 'kept'").fetchone()[0]) - keep
+        over = int(self._read("SELECT value FROM tally WHERE name = 'kept'")[0][0]) - keep
         if over <= 0:
             return 0
         with self.transaction() as db:
-            db.execute("DELETE FROM spooled WHERE merged_at < ?", (self.clock.now() - SPOOL_KEPT_S,))
             return db.execute(
                 f"DELETE FROM {TABLE} WHERE _id IN"
                 f" (SELECT _id FROM {TABLE} WHERE status = 5 ORDER BY finished_at LIMIT ?)",
@@ -859,15 +1020,36 @@ class Store:
             ).rowcount
 
     def tidy(self) -> None:
-        """Copy the write-ahead log back and cut it to nothing, so that it cannot grow for ever; for an idle moment."""
+        """Copy the write-ahead log back and cut it to nothing, so that it cannot grow for ever; for an idle moment.
+
+        While somebody reads at the same time this does nothing: to wait for a reader is to lock hooks out.
+        """
+        forget = self.clock.now() - SPOOL_KEPT_S
+        if self._read("SELECT 1 FROM spooled WHERE merged_at < ? LIMIT 1", (forget,)):
+            with self.transaction() as db:
+                db.execute("DELETE FROM spooled WHERE merged_at < ?", (forget,))
         with self._mutex:
-            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.db.execute("PRAGMA busy_timeout=0")
+            try:
+                busy, pages, _ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self.db.execute(f"PRAGMA busy_timeout={self._busy_ms}")
+        if busy and pages > LOG_PAGES_ODD:
+            log.warning(
+                "the queue's write-ahead log has grown to %s pages, because another program keeps reading %s",
+                pages,
+                self.path,
+            )
 
     # ---- what the worker remembers between its lives ----
 
     def load_breaker(self, server: str) -> dict[str, Any] | None:
-        row = self.db.execute("SELECT state FROM breakers WHERE server = ?", (server,)).fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+        rows = self._read("SELECT state FROM breakers WHERE server = ?", (server,))
+        try:
+            state = json.loads(rows[0][0]) if rows else None
+        except ValueError:
+            return None  # damaged: asking the server once more costs little
+        return state if isinstance(state, dict) else None
 
     def save_breaker(self, server: str, state: Mapping[str, Any]) -> None:
         with self.transaction() as db:
@@ -877,14 +1059,18 @@ class Store:
             )
 
     def load_state(self, name: str) -> str | None:
-        row = self.db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._read("SELECT value FROM state WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
 
     def save_state(self, name: str, value: str) -> None:
         with self.transaction() as db:
             db.execute(
                 "INSERT INTO state VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value)
             )
+
+    def drop_state(self, name: str) -> None:
+        with self.transaction() as db:
+            db.execute("DELETE FROM state WHERE name = ?", (name,))
 
     def open_outage(self, server: str, cause: str) -> None:
         """One record an outage: begun once, however many failures it has."""
@@ -905,7 +1091,7 @@ class Store:
 
     def outages(self, limit: int = 1000) -> list[dict[str, Any]]:
         """The newest first: server, cause, started_at, ended_at (None while it lasts), waiting (jobs at its end)."""
-        rows = self.db.execute(
+        rows = self._read(
             "SELECT server, cause, started_at, ended_at, waiting FROM outages ORDER BY id DESC LIMIT ?",
             (limit,),
         )
@@ -924,14 +1110,17 @@ _LETTER = (
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    raw = row[-1]
+    values: list[Any] = [*row[:-1], _as_json(row[-1])]
+    return DeadLetter(*values)
+
+
+def _as_json(raw: object) -> object:
+    """A payload, or its raw text when it is not readable."""
     text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
     try:
-        payload: object = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        payload = text
-    values: list[Any] = [*row[:-1], payload]
-    return DeadLetter(*values)
+        return json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return text
 
 
 def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None]:
@@ -946,22 +1135,25 @@ def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None
     except (TypeError, ValueError, RecursionError, AttributeError) as error:
         damage = damage or f"its data is not JSON: {error}"
     said = payload if isinstance(payload, dict) else {}
-    scene_id: Any = said.get("scene_id")
     fields = said.get("fields")
-    if damage is None and key is not None and key != intake.key_of(scene_id):
+    if damage is None and key is not None and key != intake.key_of(payload):
         damage = f"its key {key} does not fit its data"
+    entity, _, digits = (intake.key_of(payload) or "scene:0").partition(":")
+    number = int(digits)
     job = Job(
         id=row_id,
-        scene_id=scene_id if _is_id(scene_id) else 0,
+        scene_id=number if entity == "scene" else 0,
+        entity=entity,
+        entity_id=0 if entity == "scene" else number,
         update_type=str(said.get("update_type", "sync")),
         fields=tuple(map(str, fields)) if isinstance(fields, list) else (),
-        generation=generation,
-        attempts=attempts,
+        generation=generation if isinstance(generation, int) else 1,
+        attempts=attempts if isinstance(attempts, int) else 1,
         token=token,
-        enqueued_at=float(timestamp or 0.0),
-        due_at=due_at,
-        first_failed_at=first_failed_at,
-        last_error=last_error,
+        enqueued_at=intake.moment(timestamp) or 0.0,
+        due_at=intake.moment(due_at) or 0.0,
+        first_failed_at=intake.moment(first_failed_at),
+        last_error=str(last_error),
     )
     return job, payload, damage
 
@@ -985,13 +1177,9 @@ def _changed(job: Job, cursor: sqlite3.Cursor) -> None:
         raise StaleLease(f"job {job.id} is no longer ours")
 
 
-def _identity(path: str) -> tuple[int, int]:
-    """Which file lies at this path now."""
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return (0, 0)
-    return (stat.st_dev, stat.st_ino)
+def _identity_of(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return (found.st_dev, found.st_ino)
 
 
 def _unlink(path: str) -> None:

@@ -1,8 +1,9 @@
 """A job is a note that one scene deserves a look, and a table of what may happen to it.
 
 The note holds no copy of the scene: whoever works on it reads the scene as it is then. So a note may come twice,
-late, or merged with another of the same scene, and the result is the same. The table below is the whole life of a
-note; ``store.Store`` and ``memory_store.MemoryStore`` move notes only along it, and ``move()`` refuses the rest.
+late, or merged with another of the same scene, and the result is the same. Some notes are about a performer, a
+studio, a tag or a group, and mean all its scenes. The table below is the whole life of a note; ``store.Store`` and
+``memory_store.MemoryStore`` move notes only along it, and ``move()`` refuses the rest.
 
     put ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish──▶ DONE
                ▲                  │   │
@@ -63,7 +64,7 @@ class Job:
     """One note as a worker holds it."""
 
     id: int
-    scene_id: int
+    scene_id: int  # 0 when the note is about another entity
     update_type: str  # create, update, destroy or sync (asked for by a task or a person)
     fields: tuple[str, ...] = ()  # Stash's names of what was edited, merged over all edits; () is "unknown"
     generation: int = 1  # edits this note stands for
@@ -73,3 +74,10 @@ class Job:
     due_at: float = 0.0  # wall seconds before which nobody claims it
     first_failed_at: float | None = None
     last_error: str = ""
+    entity: str = "scene"  # or performer, studio, tag, group: a look at all its scenes
+    entity_id: int = 0
+
+    @property
+    def about(self) -> str:
+        """ "scene 12", "performer 5", for a log line."""
+        return f"{self.entity} {self.scene_id or self.entity_id}"
