@@ -84,6 +84,9 @@ class Switches:
     list_tags: bool = (
         True  # lists cut Genre, Director, Writer, Country to 2 and Role to 3; False: all of them
     )
+    list_collections: bool = (
+        False  # lists show the Collection tags of items (some recordings) or do not (others)
+    )
     moved_file: str = "new_key"  # a file found under another path is a "new_key" or "same_key"
     rescan_ids: str = (
         "new"  # a file that vanished, was emptied from trash and is back: "new" id or the "same"
@@ -144,14 +147,6 @@ class Tagging:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    id: int
-    type: int  # 1 video, 2 audio, 3 subtitle
-    codec: str
-    language: str = ""  # "eng"; empty: unknown
-
-
-@dataclass(frozen=True, slots=True)
 class Media:
     """One version of an item: one file. `analyzed` False: the scanner saw it, nobody looked inside yet."""
 
@@ -168,7 +163,8 @@ class Media:
     audio_codec: str = "aac"
     channels: int = 2
     frame_rate: str = "24p"
-    streams: tuple[Stream, ...] = ()
+    languages: tuple[str, ...] = ()  # an audio stream each, codes of three letters
+    subtitles: tuple[str, ...] = ()
     analyzed: bool = True
 
 
@@ -777,6 +773,8 @@ class Library:
             audio_codec=given.get("audio_codec", "aac"),
             channels=int(given.get("audio_channels", 2)),
             frame_rate=given.get("frame_rate", "24p"),
+            languages=tuple(given.get("languages", ())),
+            subtitles=tuple(given.get("subtitles", ())),
             analyzed=analyzed,
         )
 
@@ -930,6 +928,11 @@ class Library:
     def _forget_rendered(self, tag: int) -> None:
         for key in self.tagged.get(tag, {}):
             self.items[key].xml = {}
+
+    def forget_rendered(self) -> None:
+        """Has every summary rendered anew, as is needed when a switch about them was thrown."""
+        for item in self.items.values():
+            item.xml = {}
 
     # Collections.
 
@@ -1308,6 +1311,8 @@ _ITEM_KEYS = {
     "audio_codec",
     "audio_channels",
     "frame_rate",
+    "languages",
+    "subtitles",
     "guid",
     "guids",
     "locked",

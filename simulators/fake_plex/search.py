@@ -58,8 +58,8 @@ EXACT: dict[str, Callable[[Any], Any]] = {
     "guid": lambda i: i.guid,
     "contentRating": lambda i: i.fields.get("contentRating"),
     "resolution": lambda i: resolution(i.media[0].height) if i.media else None,
-    "audioLanguage": lambda i: next((s.language for m in i.media for s in m.streams if s.type == 2), None),
-    "subtitleLanguage": lambda i: next((s.language for m in i.media for s in m.streams if s.type == 3), None),
+    "audioLanguage": lambda i: next((code for m in i.media for code in m.languages), None),
+    "subtitleLanguage": lambda i: next((code for m in i.media for code in m.subtitles), None),
 }
 # Studio is a string to the operators, but a filter choice as well: plain = of a served choice is exact on
 # both readings.

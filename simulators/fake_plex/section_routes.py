@@ -35,8 +35,6 @@ def section_all(call: Call) -> El:
     about = wire.list_attributes(section)
     number = COLLECTION if call.get("type") == str(COLLECTION) else 1
     if call.flag("includeMeta"):
-        # Asked for Meta, the recordings name the list and how it is sorted instead.
-        del about["content"]
         about |= {"sortAsc": True, "viewMode": "131122"}
     made = summaries(call, about, selected(call, section, call.params))
     if call.flag("includeMeta"):
@@ -70,7 +68,6 @@ def section_collections(call: Call) -> El:
     section = call.section()
     about = wire.list_attributes(section)
     if call.flag("includeMeta"):
-        del about["content"]
         about |= {"sortAsc": True, "title2": "All Movies", "viewMode": "131122"}
     rows = selected(call, section, [*call.params, ("type", str(COLLECTION))])
     made = summaries(call, about, rows)
@@ -155,7 +152,7 @@ def _secondary(section: Section, title2: str | None) -> dict[str, Any]:
     }
 
 
-for _name in (*search.TAG_FIELDS, *(key for key, _, _ in wire.FILTERS), "duplicate"):
+for _name in {*search.TAG_FIELDS, *(key for key, _, _ in wire.FILTERS)}:
     route("GET", f"/library/sections/*/({_name})")(choices)
 
 
@@ -189,7 +186,12 @@ def section_details(call: Call) -> El:
         ("firstCharacter", "By First Letter"),
         ("folder", "By Folder"),
     ]
-    children = [El("Directory", {"key": key, "title": title}) for key, title in rows]
+    children = [
+        El("Directory", {"key": key, "title": title, "secondary": True if title.startswith("By ") else None})
+        for key, title in rows
+    ]
+    search_row = {"key": "search?type=1", "prompt": "Search Movies", "search": True, "title": "Search..."}
+    children.append(El("Directory", search_row))
     about = {
         "allowSync": False,
         **wire.section_images(section),

@@ -313,6 +313,8 @@ def _search_hub(call: Call, title: str, kind: str, query: str, limit: int) -> El
         ]
         total = len(items)
         found = [wire.in_section(library, item) for item in items[:limit]]
+        for row in found:
+            row.attributes["score"] = "0.92000"
     else:
         rows = [
             wire.tag_attributes(library, tag, section)
@@ -346,8 +348,12 @@ def library_search(call: Call) -> El:
         for item in library.movies(s)
         if query in item.title.casefold()
     ]
-    rows = [El("SearchResult", {"score": 0.92}, [wire.in_section(library, item)]) for item in items[:limit]]
-    return container({}, rows)
+    found = [wire.in_section(library, item) for item in items]
+    for section in library.sections.values():
+        for kind in search.TAG_FIELDS:
+            tags = [tag for tag, _ in library.tag_counts(section, kind) if query in tag.name.casefold()]
+            found += [El("Directory", wire.tag_attributes(library, tag, section)) for tag in tags]
+    return container({}, [El("SearchResult", {"score": 0.92}, [row]) for row in found[:limit]])
 
 
 # Hubs of a section: title, identifier, the listing behind it.
@@ -568,6 +574,8 @@ def timeline(call: Call) -> El:
             "device": call.headers.get("X-Plex-Device-Name", ""),
             "product": call.headers.get("X-Plex-Product", ""),
             "platform": call.headers.get("X-Plex-Platform", ""),
+            "platform_version": call.headers.get("X-Plex-Platform-Version", ""),
+            "version": call.headers.get("X-Plex-Version", ""),
             "client": client,
         }
     session = str(library.playing.get(client, {}).get("session", ""))
@@ -601,7 +609,15 @@ def sessions(call: Call) -> El:
                     "address": "127.0.0.1",
                     "device": playing["device"],
                     "machineIdentifier": playing["client"],
+                    "deviceClass": "pc",
+                    "model": "hosted",
                     "platform": playing["platform"],
+                    "platformVersion": playing["platform_version"],
+                    "profile": "Generic",
+                    "protocolVersion": "1",
+                    "remotePublicAddress": "127.0.0.1",
+                    "vendor": "",
+                    "version": playing["version"],
                     "product": playing["product"],
                     "state": playing["state"],
                     "title": playing["device"],

@@ -415,6 +415,7 @@ class FakePlex(Service):
                     self.library.switches = self.library.switches.changed(body)
                 except ValueError as problem:
                     raise ControlError(str(problem)) from problem
+                self.library.forget_rendered()
                 return asdict(self.library.switches)
         return NOT_MINE
 

@@ -94,7 +94,7 @@ class El:
             name = JSON_NAMES.get(child.name, child.name)
             if child.name == "Directory" and "ratingKey" in child.attributes:
                 name = "Metadata"
-            if child.name in SINGLE:
+            if child.name in SINGLE or self.name == "SearchResult":
                 found[name] = child.json()
             else:
                 found.setdefault(name, []).append(child.json())
@@ -227,8 +227,13 @@ def item_element(
     }
     if section.personal:
         attributes |= {"createdAtAccuracy": "epoch", "createdAtTZOffset": "0"}
+    else:
+        attributes["audienceRatingImage"] = _AUDIENCE if "audienceRating" in item.fields else None
+        attributes["ratingImage"] = _CRITICS if "rating" in item.fields else None
     children = [media_element(library, media, full, check_files, section) for media in item.media]
     children += _images(item)
+    if item.settled and item.media:
+        children.append(_colours(item.key))
     children += _tags(library, item, full, guids)
     if full:
         children += [El("Field", {"locked": True, "name": name}) for name in sorted(item.locks)]
@@ -269,6 +274,8 @@ def tag_attributes(library: Library, tag: Tag, section: Section | None = None) -
             "score": "0.92000",
         }
     about |= {"type": "tag", "id": tag.id, "filter": f"{tag.kind}={tag.id}", "tag": tag.name}
+    if tag.kind in PEOPLE and section is not None and not section.personal:
+        about["tagKey"] = f"5d77{tag.id:020x}"
     return {**about, "tagType": TAG_KINDS[tag.kind][1], "thumb": tag.thumb or None, "count": len(keys)}
 
 
@@ -296,6 +303,17 @@ def _images(item: Item) -> list[El]:
     return [El("Image", {"alt": item.title, "type": kind, "url": path}) for kind, path in found if path]
 
 
+def _colours(number: int) -> El:
+    """The colours a client blurs behind the item, which Plex takes from its picture; here from its number."""
+    corners = ("topLeft", "topRight", "bottomRight", "bottomLeft")
+    return El(
+        "UltraBlurColors",
+        {name: f"{number * 2654435761 + n * 40503 & 0x3F3F3F:06x}" for n, name in enumerate(corners)},
+    )
+
+
+_AUDIENCE, _CRITICS = "rottentomatoes://image.rating.upright", "rottentomatoes://image.rating.ripe"
+
 # Order of the kinds in a full item; Guid and Rating stand between Country and Collection.
 _BEFORE_GUID = ("genre", "country")
 _AFTER_RATING = ("collection", "director", "writer", "actor", "producer", "similar", "label", "mood", "style")
@@ -312,12 +330,12 @@ def _tags(library: Library, item: Item, full: bool, guids: bool) -> list[El]:
     if full:
         for name, kind in (("rating", "critic"), ("audienceRating", "audience")):
             if name in item.fields and not library.sections[item.section].personal:
-                image = "themoviedb://image.rating"
+                image = _CRITICS if kind == "critic" else _AUDIENCE
                 children.append(
                     El("Rating", {"image": image, "value": number(item.fields[name]), "type": kind})
                 )
     for kind in _AFTER_RATING:
-        if full or kind in _CUT:
+        if full or kind in _CUT or (kind == "collection" and library.switches.list_collections):
             children += _kind(library, item, kind, full)
     return children
 
@@ -325,8 +343,8 @@ def _tags(library: Library, item: Item, full: bool, guids: bool) -> list[El]:
 def _kind(library: Library, item: Item, kind: str, full: bool) -> list[El]:
     taggings = item.tags.get(kind, ())
     name = TAG_KINDS[kind][0]
-    if not full and library.switches.list_tags:
-        taggings = taggings[: _CUT.get(kind, 0)]
+    if not full and library.switches.list_tags and kind in _CUT:
+        taggings = taggings[: _CUT[kind]]
     children = []
     for tagging in taggings:
         tag = library.tags[tagging.tag]
@@ -335,6 +353,8 @@ def _kind(library: Library, item: Item, kind: str, full: bool) -> list[El]:
             continue
         attributes: dict[str, Any] = {"id": tag.id, "filter": f"{kind}={tag.id}", "tag": tag.name}
         if kind in PEOPLE:
+            if not library.sections[item.section].personal:
+                attributes["tagKey"] = f"5d77{tag.id:020x}"
             attributes["role"] = tagging.text or None
             attributes["thumb"] = tag.thumb or None
         children.append(El(name, attributes))
@@ -367,26 +387,40 @@ def media_element(library: Library, media: Media, full: bool, check_files: bool,
             "container": media.container,
             "videoFrameRate": media.frame_rate,
             "videoProfile": "high",
+            "hasVoiceActivity": False,
         }
         part["duration"] = media.duration_ms or None
     part |= {"file": media.file, "size": media.size or None, "container": media.container}
     if media.analyzed:
         part["videoProfile"] = "high"
+        if media.audio_codec == "aac":
+            about["audioProfile"] = part["audioProfile"] = "lc"
+        if media.container in ("mp4", "m4v"):
+            about |= {"optimizedForStreaming": 1, "has64bitOffsets": False}
+            part |= {"optimizedForStreaming": True, "has64bitOffsets": False}
     streams = _streams(media) if full and media.analyzed else []
     return El("Media", about, [El("Part", part, streams)])
 
 
 def _streams(media: Media) -> list[El]:
-    """One video and one audio stream, and what the library file adds."""
+    """One video stream, and an audio or subtitle stream for each language the library file names."""
     name = {"4k": "4K", "sd": "SD"}.get(resolution(media.height), f"{resolution(media.height)}p")
     video = {
-        "id": media.id * 10 + 1,
+        "id": media.id * 100,
         "streamType": 1,
         "default": True,
         "codec": media.video_codec,
         "index": 0,
         "bitrate": media.bitrate,
+        **_language(media.languages[0] if media.languages else ""),
         "bitDepth": 8,
+        "chromaLocation": "left",
+        "chromaSubsampling": "4:2:0",
+        "colorPrimaries": "bt709",
+        "colorRange": "tv",
+        "colorSpace": "bt709",
+        "colorTrc": "bt709",
+        "scanType": "progressive",
         "codedHeight": media.height,
         "codedWidth": media.width,
         "frameRate": 24.0,
@@ -398,23 +432,60 @@ def _streams(media: Media) -> list[El]:
         "displayTitle": name,
         "extendedDisplayTitle": f"{name} ({media.video_codec.upper()})",
     }
+    rows = [El("Stream", video)]
     layout = {1: "mono", 2: "stereo"}.get(media.channels, f"{media.channels - 1}.1")
     sound = f"{media.audio_codec.upper()} {layout.title()}"
-    audio = {
-        "id": media.id * 10 + 2,
-        "streamType": 2,
-        "selected": True,
-        "default": True,
-        "codec": media.audio_codec,
-        "index": 1,
-        "channels": media.channels,
-        "bitrate": 128 * media.channels,
-        "audioChannelLayout": layout,
-        "samplingRate": 48000,
-        "displayTitle": f"Unknown ({sound})",
-        "extendedDisplayTitle": f"Unknown ({sound})",
-    }
-    return [El("Stream", video), El("Stream", audio)]
+    for language in media.languages or ("",):
+        first, name = len(rows) == 1, LANGUAGES.get(language, ("", "Unknown"))[1]
+        audio = {
+            "id": media.id * 100 + len(rows),
+            "streamType": 2,
+            "selected": True if first else None,
+            "default": True if first else None,
+            "codec": media.audio_codec,
+            "index": len(rows),
+            "channels": media.channels,
+            "bitrate": 128 * media.channels,
+            **_language(language),
+            "audioChannelLayout": layout,
+            "profile": "lc" if media.audio_codec == "aac" else None,
+            "samplingRate": 48000,
+            "title": name,
+            "displayTitle": f"{name} ({sound})",
+            "extendedDisplayTitle": f"{name} ({sound})",
+        }
+        rows.append(El("Stream", audio))
+    for language in media.subtitles:
+        name = LANGUAGES.get(language, ("", "Unknown"))[1]
+        text = {
+            "id": media.id * 100 + len(rows),
+            "streamType": 3,
+            "codec": "srt",
+            "index": len(rows),
+            "bitrate": 0,
+            **_language(language),
+            "title": "Full",
+            "displayTitle": name,
+            "extendedDisplayTitle": f"{name} (SRT)",
+        }
+        rows.append(El("Stream", text))
+    return rows
+
+
+# Code of three letters -> (of two letters, name); others are shown as unknown.
+LANGUAGES = {
+    "eng": ("en", "English"),
+    "fra": ("fr", "French"),
+    "deu": ("de", "German"),
+    "spa": ("es", "Spanish"),
+    "ita": ("it", "Italian"),
+    "jpn": ("ja", "Japanese"),
+}
+
+
+def _language(code: str) -> dict[str, Any]:
+    short, name = LANGUAGES.get(code, ("", ""))
+    return {"language": name, "languageTag": short, "languageCode": code} if short else {}
 
 
 def collection_element(library: Library, item: Collection, full: bool = False, prefs: bool = False) -> El:
@@ -619,6 +690,7 @@ FILTERS = (
     ("subtitleLanguage", "string", "Subtitle Language"),
     ("editionTitle", "string", "Edition"),
     ("label", "string", "Labels"),
+    ("duplicate", "boolean", "Duplicates"),
 )
 _SORTS = (
     ("titleSort", "asc", "Title"),
@@ -706,13 +778,15 @@ def sort_elements(section: Section, name: str = "Sort", number: int = 1, active:
 
 def filter_elements(section: Section, name: str = "Filter") -> list[El]:
     base = f"/library/sections/{section.key}"
-    return [
+    rows = [
         El(
             name,
             {"filter": key, "filterType": kind, "key": f"{base}/{key}", "title": title, "type": "filter"},
         )
         for key, kind, title in FILTERS
     ]
+    rows[-1].attributes["advanced"] = True
+    return rows
 
 
 def type_element(section: Section, number: int, active: bool = True) -> El:

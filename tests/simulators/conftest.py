@@ -39,6 +39,8 @@ MOVIES = [
         "guids": ["imdb://tt0000001", "tmdb://1"],
         "locked": ["thumb"],
         "view_count": 1,
+        "languages": ["fra", "eng"],
+        "subtitles": ["fra"],
     },
     {
         "title": "Éclair",
