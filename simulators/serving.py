@@ -119,6 +119,12 @@ class Service:
     async def start(self, address: Address) -> None:
         """Called when the port is bound and before the first request."""
 
+    async def finish(self) -> None:
+        """Called when no connection is accepted any more and before those that are open are reset.
+
+        A service that waits for its open requests waits here.
+        """
+
     async def stop(self) -> None:
         """Called when the listeners are closed."""
 
@@ -310,6 +316,9 @@ class Server:
         for timer in self.closed_by.values():
             if timer is not None:
                 timer.cancel()
+        if self._listener is not None:
+            self._listener.close()
+        await self.service.finish()
         await self._close()
         if self._control_listener is not None:
             self._control_listener.close()

@@ -45,6 +45,7 @@ def run(argv: list[str]) -> int:
             args.python_path,
             args.advertise,
         )
+        instance.switches.shutdown_waits = True
     except (BadLibrary, ValueError) as problem:
         print(f"fake_stash: {problem}", file=sys.stderr)
         return 2

@@ -6,6 +6,7 @@ failed (and its nearest nullable parent where it may not be null), the path of e
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLEnumType,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
@@ -34,6 +36,7 @@ from graphql import (
     build_schema,
     execute_sync,
     parse,
+    type_from_ast,
     validate,
 )
 from graphql.execution.values import get_argument_values, get_directive_values, get_variable_values
@@ -41,6 +44,7 @@ from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from .gojson import dumps, graphql_float, sorted_map
 
+_WHOLE = re.compile(r"[+-]?\d+")
 PARSED_KEPT = 500
 INTROSPECTIONS_KEPT = 50
 
@@ -157,7 +161,8 @@ class Engine:
     `fields[type][field]` is called with (context, object, **arguments) for objects and (context, **arguments) for the
     root types, where it may be a coroutine; a field without one is the object's attribute or key of that name.
     `expected` are the exceptions that are answers to the client. `type_of` names an object's type where the schema
-    leaves it open. `shared` are the types whose text may be reused within one answer.
+    leaves it open. `shared` are the types whose text may be reused within one answer. `before` is called with the
+    context and the name of each root field, and may refuse it with one of `expected`.
     """
 
     def __init__(
@@ -167,6 +172,7 @@ class Engine:
         expected: tuple[type[Exception], ...],
         type_of: Callable[[Any], str],
         shared: Iterable[str],
+        before: Callable[[Any, str], None],
     ) -> None:
         self.schema: GraphQLSchema = build_schema(schema_file.read_text(encoding="utf-8"))
         for name, parser in _PARSERS.items():
@@ -177,6 +183,7 @@ class Engine:
         self.expected = expected
         self.type_of = type_of
         self.shared = frozenset(shared)
+        self.before = before
         self._parsed: dict[str, DocumentNode | Refusal] = {}
         self._introspections: dict[tuple[str, str, str], str] = {}
 
@@ -223,6 +230,16 @@ class Engine:
             raise Refusal([_problem(error, "GRAPHQL_VALIDATION_FAILED") for error in coerced])
         return Prepared(text, document, operation, coerced)
 
+    def _loosened(self, definitions: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables with numbers as text where text is wanted, and the reverse: gqlparser lets both pass."""
+        found = dict(variables)
+        for definition in definitions:
+            name = definition.variable.name.value
+            type_ = type_from_ast(self.schema, definition.type)
+            if name in found and type_ is not None:
+                found[name] = _loosen(type_, found[name])
+        return found
+
     async def run(self, prepared: Prepared, context: Any) -> Answer:
         return await _Execution(self, prepared, context, {}).run()
 
@@ -252,6 +269,24 @@ class Engine:
                 self._introspections.clear()
             self._introspections[memo] = dumps((result.data or {}).get(key))
         return self._introspections[memo]
+
+
+def _loosen(type_: Any, value: Any) -> Any:
+    if isinstance(type_, GraphQLNonNull):
+        return _loosen(type_.of_type, value)
+    if isinstance(type_, GraphQLList):
+        return [_loosen(type_.of_type, item) for item in value] if isinstance(value, list) else value
+    if isinstance(type_, GraphQLInputObjectType) and isinstance(value, dict):
+        fields = type_.fields
+        return {key: _loosen(fields[key].type, item) if key in fields else item for key, item in value.items()}
+    if isinstance(value, bool):
+        return value
+    name = getattr(type_, "name", "")
+    if name == "String" and isinstance(value, int | float):
+        return dumps(value)
+    if name == "Int" and isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return value
 
 
 def _plain(variables: Any) -> dict[str, Any]:
@@ -311,6 +346,7 @@ class _Execution:
         return "null"
 
     async def resolve(self, type_: GraphQLObjectType, definition: Any, node: FieldNode) -> Any:
+        self.engine.before(self.context, node.name.value)
         arguments = get_argument_values(definition, node, self.prepared.variables)
         value = self.engine.fields[type_.name][node.name.value](self.context, **arguments)
         return await value if inspect.isawaitable(value) else value

@@ -74,10 +74,13 @@ class PluginHost:
         sessions: Sessions,
         address: Callable[[], Address],
         rng: random.Random,
+        runs: deque[Run],
     ) -> None:
         self.settings = settings
         self.plugins: list[Plugin] = []
-        self.runs: deque[Run] = deque(maxlen=RUNS_KEPT)
+        self.runs = runs
+        self._processes: set[PluginProcess] = set()
+        self._abandoned = False
         self._log = log
         self._sessions = sessions
         self._address = address
@@ -94,8 +97,15 @@ class PluginHost:
     def enabled(self) -> list[Plugin]:
         return [plugin for plugin in self.plugins if plugin.id not in self.settings.disabled]
 
-    def clear_runs(self) -> None:
-        self.runs.clear()
+    def abandon(self) -> None:
+        """The server is going: processes that run lose their pipes, get no signal, and are nobody's from now on."""
+        self._abandoned = True
+        for process in list(self._processes):
+            process.abandon()
+
+    def _kill(self, process: PluginProcess) -> None:
+        if not self._abandoned:
+            process.kill()
 
     def _python(self) -> str | None:
         """The interpreter for `python` and `python3`, or None when there is none."""
@@ -166,6 +176,8 @@ class PluginHost:
             self.runs.remove(run)
             reason = (error.strerror or str(error)).lower()
             raise PluginRefused(f"error running plugin: fork/exec {command[0]}: {reason}") from error
+        self._processes.add(process)
+        process.finished.add_done_callback(lambda _: self._processes.discard(process))
         return process
 
     async def run_hooks(self, context: HookContext, caller: Caller) -> None:
@@ -206,7 +218,7 @@ class PluginHost:
                 try:
                     result = await process.finished
                 except asyncio.CancelledError:
-                    process.kill()
+                    self._kill(process)
                     raise
                 self._report(f"{trigger} [{plugin.name}]", result)
 
@@ -254,7 +266,7 @@ class PluginHost:
         try:
             result = await process.finished
         except asyncio.CancelledError:
-            process.kill()
+            self._kill(process)
             raise
         if result.error is not None:
             self._log.error(f"Plugin returned error: {result.error}")
@@ -275,7 +287,7 @@ class PluginHost:
         try:
             result = await process.finished
         except asyncio.CancelledError:
-            process.kill()
+            self._kill(process)
             raise
         if result.error is not None:
             raise PluginRefused(result.error)

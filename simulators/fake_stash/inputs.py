@@ -3,7 +3,10 @@
 `VALUES` is the table: for each kind of row and each key of its inputs, the attribute it sets and how it is read.
 """
 
+import asyncio
+import base64
 import re
+import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -42,6 +45,28 @@ def picture_bytes(value: str) -> bytes | None:
     try:
         return decode_image(value)
     except ValueError as error:
+        raise CatalogError(f"processing image: {error}") from error
+
+
+PICTURES = ("cover_image", "image", "front_image", "back_image")
+
+
+async def with_pictures(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The input with pictures named by URL fetched. Raises CatalogError when one cannot be had."""
+    found = dict(given)
+    for key in PICTURES:
+        url = found.get(key)
+        if isinstance(url, str) and url.startswith(("http://", "https://")):
+            found[key] = base64.b64encode(await asyncio.to_thread(_fetch, url)).decode()
+    return found
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            data: bytes = answer.read()
+            return data
+    except (OSError, ValueError) as error:
         raise CatalogError(f"processing image: {error}") from error
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from .catalog import Catalog, CatalogError
 from .finding import Finder
-from .firing import Address, HookContext, HostSettings, PluginHost
+from .firing import RUNS_KEPT, Address, HookContext, HostSettings, PluginHost
 from .jobs import JobQueue
 from .library import Loader
 from .logs import Log
+from .process import Run
 from .sessions import Caller, Sessions, make_api_key
 from .settings import Settings
 
@@ -33,14 +34,14 @@ class AccessRefused(Exception):
 class Switches:
     """Behaviours that differ between installations or moments; the control API sets them."""
 
-    database_locked: int = 0  # so many of the next GraphQL operations fail with `database is locked`
-    database_locked_fields: str = ""  # of them only those with this root field; empty: any
+    database_locked: int = 0  # so many of the next root fields fail with `database is locked`
+    database_locked_field: str = ""  # only this one; empty: any
     lose_stderr_tail: bool = False  # the last lines a plugin writes before its exit get lost
     zone_minutes: int | None = None  # the server's offset from UTC from now on; None: as the machine's
     scan_workers: int = 2  # files a scan handles side by side, with their hooks
     scan_file_ms: float = 0.0  # what a scan takes for a file
     cover_delay_ms: float = 0.0  # from a scanned scene's Create hooks to its cover
-    shutdown_waits: bool = True  # a server that stops waits for open requests, as Stash does
+    shutdown_waits: bool = False  # a server that stops waits for open requests, as Stash does
 
 
 def parse_zone(text: str) -> int:
@@ -94,17 +95,12 @@ class Instance:
         if any(given.values()):
             self.settings.set({key: value for key, value in given.items() if value})
         self.log = Log(self.now)
+        self.runs: deque[Run] = deque(maxlen=RUNS_KEPT)
         self.sessions = Sessions(time.time, self.settings.get("max_session_age", 3600))
         self.address = Address("127.0.0.1", 9999)
         self.advertised_host = advertised_host
         self.rng = random.Random(f"stash:{seed}")
-        self.host = PluginHost(
-            HostSettings(self.plugins_path, config_dir),
-            self.log,
-            self.sessions,
-            lambda: self.address,
-            random.Random(f"host:{seed}"),
-        )
+        self.host = self._new_host()
         self.apply_settings()
         self.jobs = JobQueue(self.now)
         self.scan_listeners: list[asyncio.Queue[bool]] = []
@@ -124,6 +120,16 @@ class Instance:
     def now(self) -> datetime:
         """The server's clock, in the server's zone."""
         return datetime.now().astimezone(self.zone())
+
+    def _new_host(self) -> PluginHost:
+        return PluginHost(
+            HostSettings(self.plugins_path, self.config_dir),
+            self.log,
+            self.sessions,
+            lambda: self.address,
+            random.Random(f"host:{self.seed}"),
+            self.runs,
+        )
 
     def apply_settings(self) -> None:
         """Tell the plugin host what the settings say."""
@@ -162,9 +168,10 @@ class Instance:
 
         Jobs and the log are forgotten, ids of jobs start over; plugin processes that run become orphans.
         """
+        self.host.abandon()
         self.jobs.forget()
         self.log = Log(self.now, self.log.level)
-        self.host._log = self.log
+        self.host = self._new_host()
         self.settings.load()
         self.apply_settings()
         self.host.reload()
@@ -181,7 +188,7 @@ class Instance:
         self.switches = Switches(zone_minutes=self.switches.zone_minutes)
         self.apply_settings()
         self.load_library()
-        self.host.clear_runs()
+        self.runs.clear()
         self.host.reload()
 
     # Stale reads.
@@ -237,12 +244,12 @@ class Call:
         """Run the hooks of one event, to their end."""
         await self.instance.host.run_hooks(HookContext(trigger, row_id, given, fields), self.caller)
 
-    def check_lock(self, root_fields: Sequence[str]) -> None:
-        """Raises CatalogError when this operation is one that finds the database locked."""
+    def check_lock(self, field_name: str) -> None:
+        """Raises CatalogError when this root field is one that finds the database locked."""
         switches = self.instance.switches
         if switches.database_locked <= 0:
             return
-        if switches.database_locked_fields and switches.database_locked_fields not in root_fields:
+        if switches.database_locked_field not in ("", field_name):
             return
         switches.database_locked -= 1
         raise CatalogError("database is locked")

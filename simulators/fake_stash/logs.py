@@ -23,7 +23,7 @@ class LogEntry:
 class Log:
     """Cache and fan-out. Safe to call from any thread; listeners are called in the caller's thread."""
 
-    def __init__(self, now: Callable[[], datetime], level: str = "Debug") -> None:
+    def __init__(self, now: Callable[[], datetime], level: str = "Info") -> None:
         self.level = (
             level  # entries below it are neither kept nor sent (Stash: logLevel; Info unless configured)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from .catalog import CatalogError
 from .finding import Page
-from .inputs import bulk_values, described_groups, ids, omit_empty, values_of, whole_id
+from .inputs import bulk_values, described_groups, ids, omit_empty, values_of, whole_id, with_pictures
 from .instance import Call
 
 Given = Mapping[str, Any]
@@ -119,7 +119,7 @@ def lister(kind: str) -> Callable[..., Page]:
 
 def creator(kind: str) -> Callable[..., Any]:
     async def create(call: Call, input: Given) -> Any:
-        row = call.catalog.add(kind, _values(call, kind, input))
+        row = call.catalog.add(kind, _values(call, kind, await with_pictures(input)))
         _relate(call, kind, row, input)
         await fire(call, kind, "Create", row.id, omit_empty(input))
         return call.catalog.rows[kind].get(row.id)
@@ -130,7 +130,7 @@ def creator(kind: str) -> Callable[..., Any]:
 def updater(kind: str) -> Callable[..., Any]:
     async def update(call: Call, input: Given) -> Any:
         row = call.catalog.get(kind, whole_id(input["id"]))
-        call.catalog.update(row, _values(call, kind, input, row))
+        call.catalog.update(row, _values(call, kind, await with_pictures(input), row))
         _relate(call, kind, row, input)
         await fire(call, kind, "Update", row.id, omit_empty(input), list(input))
         return call.catalog.rows[kind].get(row.id)

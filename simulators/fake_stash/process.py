@@ -148,6 +148,8 @@ class PluginProcess:
         self._lose_tail = lose_tail
         self._last_progress = -math.inf
         self._ended = threading.Event()
+        self._abandoned = False
+        self._pipes = threading.Lock()  # held while deciding whether the leave pipe is still there
 
     def start(self) -> None:
         """Raises OSError when the program cannot be started."""
@@ -163,6 +165,7 @@ class PluginProcess:
         )
         self.run.pid = self._popen.pid
         self._wake_read, self._wake_write = os.pipe()
+        self._leave_read, self._leave_write = os.pipe()
         data = self.run.input.encode("utf-8", "replace")
         if len(data) <= 4096:  # a fresh pipe takes this much without waiting for a reader
             self._feed(data)
@@ -175,6 +178,13 @@ class PluginProcess:
     def kill(self) -> None:
         """SIGKILL to the process itself; its children live on, and whoever reads its stdout goes on reading."""
         self._popen.kill()
+
+    def abandon(self) -> None:
+        """Close our ends of its pipes, as they are when the server is gone: its next write there fails."""
+        with self._pipes:
+            if not self._ended.is_set():
+                self._abandoned = True
+                os.write(self._leave_write, b"x")
 
     def _feed(self, data: bytes) -> None:
         pipe = self._popen.stdin
@@ -194,14 +204,24 @@ class PluginProcess:
         pipe = self._popen.stdout
         assert pipe is not None
         chunks = []
-        while chunk := pipe.read(1 << 16):
-            chunks.append(chunk)
-        pipe.close()
+        with selectors.DefaultSelector() as selector, pipe:
+            selector.register(pipe, selectors.EVENT_READ)
+            selector.register(self._leave_read, selectors.EVENT_READ)
+            while not any(key.fd == self._leave_read for key, _ in selector.select()):
+                if not (chunk := pipe.read(1 << 16)):
+                    break
+                chunks.append(chunk)
+        if self._abandoned:
+            os.close(self._wake_write)
         code = self._popen.wait()
         wall_ms = (time.perf_counter() - self._began) * 1000
-        self._ended.set()
-        os.close(self._wake_write)  # end of file on the other end wakes the listener
+        with self._pipes:
+            self._ended.set()
+        if not self._abandoned:
+            os.close(self._wake_write)  # end of file on the other end wakes the listener
         self._listener.join()
+        os.close(self._leave_read)
+        os.close(self._leave_write)
         text = b"".join(chunks).decode("utf-8", "replace")
         result = read_output(text)
         if (reason := end_text(code)) is not None and result.error is None:
@@ -234,6 +254,8 @@ class PluginProcess:
             selector.register(self._wake_read, selectors.EVENT_READ)
             while True:
                 woken = any(key.fd == self._wake_read for key, _ in selector.select())
+                if self._abandoned:
+                    break
                 chunk = pipe.read(1 << 16)
                 if woken and chunk and self._lose_tail is not None:
                     chunk = chunk[: self._lose_tail.randrange(len(chunk))]

@@ -16,7 +16,7 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
-from graphql import FieldNode, FragmentSpreadNode, OperationDefinitionNode
+from graphql import FieldNode, OperationDefinitionNode
 
 from simulators.faults import ControlError
 from simulators.serving import NOT_MINE, Address, Reply, Request, Service
@@ -51,6 +51,7 @@ def make_engine() -> Engine:
         (CatalogError, PluginRefused),
         type_of,
         ("Tag", "Performer", "Studio", "Group", "Folder"),
+        Call.check_lock,
     )
 
 
@@ -96,15 +97,6 @@ def read_graphql(request: Request) -> GraphQLRequest:
     return GraphQLRequest(query or "", variables, name or None)
 
 
-def root_fields(prepared: Prepared) -> list[str]:
-    """Names of the fields asked for at the top, not looking into fragments."""
-    return [
-        node.name.value
-        for node in prepared.operation.selection_set.selections
-        if isinstance(node, FieldNode | FragmentSpreadNode)
-    ]
-
-
 class FakeStash(Service):
     name = "fake_stash"
     cancel_when_gone = True
@@ -122,6 +114,12 @@ class FakeStash(Service):
         self.instance.address = PluginAddress(host, address.port)
         self.instance.host.reload()
         self.instance.log.info(f"stash is listening on {address.host}:{address.port}")
+
+    async def finish(self) -> None:
+        """Waits for open requests where Stash does; whatever plugin runs after that is an orphan."""
+        while self._open and self.instance.switches.shutdown_waits:
+            await asyncio.sleep(0.01)
+        self.instance.host.abandon()
 
     def ready(self) -> dict[str, Any]:
         return {"api_key": self.instance.api_key}
@@ -212,7 +210,11 @@ class FakeStash(Service):
         caller, cookie, refused = self._judge(request)
         if refused is not None:
             return refused
-        reply = await self._route(request, caller)
+        self._open += 1
+        try:
+            reply = await self._route(request, caller)
+        finally:
+            self._open -= 1
         return replace(reply, headers={**cookie, **cors, **reply.headers})
 
     def _judge(self, request: Request) -> tuple[Caller, dict[str, str], Reply | None]:
@@ -230,7 +232,7 @@ class FakeStash(Service):
         elif seen is not None:
             caller = seen
             if seen.user or not instance.needs_login:
-                cookie = {"Set-Cookie": self._set_cookie(replace(seen, visited=()))}
+                cookie = {"Set-Cookie": self._set_cookie(seen)}
         if instance.needs_login and (caller is None or not caller.user) and not self._open_path(request.path):
             return Caller(), {}, self._unauthorized(request)
         return caller or Caller(), cookie, None
@@ -317,11 +319,6 @@ class FakeStash(Service):
 
     async def run(self, prepared: Prepared, call: Call) -> str:
         """The body of the answer."""
-        try:
-            call.check_lock(root_fields(prepared))
-        except CatalogError as error:
-            path = root_fields(prepared)[:1]
-            return reply_body("null", [{"message": str(error), "path": path}])
         if prepared.kind == "mutation":
             self.instance.about_to_change()
         return (await self.engine.run(prepared, call)).body()
@@ -407,11 +404,11 @@ class FakeStash(Service):
                 since = int(params.get("since", "0"))
                 return [
                     run_state(number, run)
-                    for number, run in enumerate(self.instance.host.runs, 1)
+                    for number, run in enumerate(self.instance.runs, 1)
                     if number > since
                 ]
             case ("DELETE", "/runs"):
-                self.instance.host.clear_runs()
+                self.instance.runs.clear()
                 return {"ok": True}
             case ("POST", "/scenes"):
                 return await self._scanned(_object(body, "scenes"))

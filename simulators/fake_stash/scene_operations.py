@@ -21,6 +21,7 @@ from .inputs import (
     scene_update_struct,
     values_of,
     whole_id,
+    with_pictures,
 )
 from .instance import Call
 
@@ -96,7 +97,7 @@ def scene_streams(call: Call, id: Any = None) -> Any:
 
 async def create(call: Call, input: Given) -> Scene | None:
     catalog = call.catalog
-    values = values_of("scene", input, catalog.now())
+    values = values_of("scene", await with_pictures(input), catalog.now())
     for file_id in values.get("file_ids", ()):
         if catalog.users("scene", "file_ids").get(file_id):
             raise CatalogError(f"file with id {file_id} is already assigned to a scene")
@@ -120,14 +121,14 @@ def _apply(call: Call, given: Given) -> Scene:
 
 
 async def update(call: Call, input: Given) -> Scene | None:
-    scene = _apply(call, input)
+    scene = _apply(call, await with_pictures(input))
     await call.fire("Scene.Update.Post", scene.id, scene_update_struct(input), list(input))
     return call.catalog.scenes.get(scene.id)
 
 
 async def update_many(call: Call, input: Sequence[Given]) -> list[Scene | None]:
     """All are stored before the first hook runs; a client that leaves costs the rest their hooks."""
-    scenes = [_apply(call, given) for given in input]
+    scenes = [_apply(call, given) for given in [await with_pictures(given) for given in input]]
     whole = [scene_update_struct(given) for given in input]
     for scene, given in zip(scenes, input, strict=True):
         await call.fire("Scene.Update.Post", scene.id, whole, list(given))
