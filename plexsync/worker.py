@@ -243,6 +243,7 @@ class Worker:
         next_upkeep = next_recovery = 0.0
         busy_at = self.clock.monotonic()
         tidied = False
+        self._forget_lost_probes()
         while not should_stop():
             now = self.clock.monotonic()
             if now >= next_upkeep:
@@ -269,6 +270,13 @@ class Worker:
                 self._tidy()
                 tidied = True
             self.clock.sleep(POLL_S)
+
+    def _forget_lost_probes(self) -> None:
+        """A probe still under way was that of a worker that is no more, or stands still: another is due now."""
+        for server in SERVERS:
+            known = self._breaker(server)
+            if known.state is breakers.State.HALF_OPEN:
+                self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
 
     def _tidy(self) -> None:
         while self.store.prune(self._settings.history_keep):
