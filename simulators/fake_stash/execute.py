@@ -223,9 +223,10 @@ class Engine:
             message = f"operation {operation_name} not found" if operation_name else "no operation provided"
             raise Refusal([{"message": message, "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}])
         operation = operations[0]
-        coerced = get_variable_values(
-            self.schema, operation.variable_definitions or (), dict(variables or {})
-        )
+        definitions = operation.variable_definitions or ()
+        coerced = get_variable_values(self.schema, definitions, dict(variables or {}))
+        if isinstance(coerced, list):
+            coerced = get_variable_values(self.schema, definitions, self._loosened(definitions, variables or {}))
         if isinstance(coerced, list):
             raise Refusal([_problem(error, "GRAPHQL_VALIDATION_FAILED") for error in coerced])
         return Prepared(text, document, operation, coerced)
