@@ -1,0 +1,129 @@
+"""`python -m scenarios`. Exit status 0 when every verdict holds, 1 when one does not, 2 for a wrong call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from scenarios.cases import all_cases
+from scenarios.demo import SCENARIO as DEMO
+from scenarios.runner import Result, play_all
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scenarios", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="every scenario and what it is about")
+    run = commands.add_parser("run", help="play scenarios in real worlds and judge them")
+    run.add_argument("names", nargs="*", metavar="NAME", help="default: all cases")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--html", type=Path, metavar="FILE", help="a report for people")
+    run.add_argument("--junit", type=Path, metavar="FILE")
+    run.add_argument("--json", type=Path, metavar="FILE")
+    run.add_argument("--keep", type=Path, metavar="DIR", help="leave each world's files here")
+    demo = commands.add_parser("demo", help="watch edits arrive in spite of an outage and kills")
+    demo.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _stop)  # a world is taken down on the way out, as for Ctrl-C
+    try:
+        return int(COMMANDS[args.command](args))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _list(args: argparse.Namespace) -> int:
+    cases = all_cases()
+    width = max(map(len, cases))
+    for name, scenario in cases.items():
+        print(
+            f"{name:{width}}  {'real, simulated' if scenario.simulated() else 'real':15}  {scenario.about.strip()}"
+        )
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    cases = {**all_cases(), DEMO.name: DEMO}
+    unknown = [name for name in args.names if name not in cases]
+    if unknown:
+        print(f"no such scenario: {', '.join(unknown)}; see `list`", file=sys.stderr)
+        return 2
+    chosen = [cases[name] for name in args.names] or [case for case in cases.values() if case.in_run]
+    print(f"seed {args.seed}, {len(chosen)} scenarios, two at a time", flush=True)
+    results = play_all(chosen, args.seed, args.keep, _Teller(len(chosen)))
+    for file, make in ((args.html, _html), (args.junit, _junit), (args.json, _json)):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(make(results), encoding="utf-8")
+    passed = sum(result.passed and not result.skipped for result in results)
+    failed = sum(not result.passed for result in results)
+    skipped = sum(bool(result.skipped) for result in results)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed or (skipped and os.environ.get("CI")) else 0
+
+
+class _Teller:
+    """One line a scenario as it ends; what does not hold in full."""
+
+    def __init__(self, of: int) -> None:
+        self.of, self.done, self.mutex = of, 0, threading.Lock()
+
+    def __call__(self, result: Result) -> None:
+        with self.mutex:
+            self.done += 1
+            word = "SKIPPED" if result.skipped else "ok" if result.passed else "FAILED"
+            row = result.as_json()
+            counts = row["counts"]
+            told = result.skipped or (
+                f"{counts['edits']} edits, {counts['kills']} kills, {counts['duplicated']} repeated, "
+                f"{counts['dead']} dead, hook p95 {row['hook_ms']['p95']:.0f} ms, {row['seconds']:.1f} s"
+            )
+            print(f"[{self.done:2}/{self.of}] {word:7} {result.scenario.name:32} {told}", flush=True)
+            for verdict in result.verdicts:
+                if not verdict.holds:
+                    print(f"         {verdict.check}: {verdict.sentence}")
+                    for line in verdict.evidence:
+                        print(f"             {line}")
+            if not result.passed:
+                print(
+                    f"         again: python -m scenarios run {result.scenario.name} --seed {result.history.seed}"
+                )
+
+
+def _json(results: list[Result]) -> str:
+    return json.dumps([result.as_json() for result in results], ensure_ascii=False, indent=1) + "\n"
+
+
+def _junit(results: list[Result]) -> str:
+    from scenarios.report import junit
+
+    return junit(results)
+
+
+def _html(results: list[Result]) -> str:
+    from scenarios.report import html
+
+    return html(results)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from scenarios import demo
+
+    return demo.run(args.seed)
+
+
+COMMANDS: dict[str, Any] = {"list": _list, "run": _run, "demo": _demo}
+
+if __name__ == "__main__":
+    sys.exit(main())
