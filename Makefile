@@ -10,7 +10,7 @@ VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/installed
 
-.PHONY: demo test scenarios bench bundle lint format clean
+.PHONY: demo test scenarios bench bundle lint format settings clean
 
 demo: $(STAMP)
 	$(PY) -m scenarios demo $(ARGS)
@@ -37,6 +37,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+# PlexSync.yml and README.md say what plexsync/core/settings.py says.
+settings: $(STAMP)
+	$(PY) tools/settings.py
 
 clean:
 	rm -rf build dist $(VENV)

@@ -3,6 +3,9 @@
 A task is given its Office and its arguments, says what happens line by line, and returns a JSON object. What goes
 wrong in a way we expect is raised as one of TROUBLES and becomes the answer's ``error``; a queue or a server that
 cannot be used is no defect.
+
+The clients of the two servers take 200 ms to import, so only what talks to a server imports them: a panel that asks
+for the status every few seconds does not wait for them.
 """
 
 from __future__ import annotations
@@ -16,18 +19,20 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plexsync import hook, intake, protocol, rescue
 from plexsync.clock import Clock, SystemClock
-from plexsync.core import breaker, match
+from plexsync.core import breaker
 from plexsync.core.failures import SyncFailure
-from plexsync.core.settings import Settings
 from plexsync.locks import FileLock
-from plexsync.servers import Servers
 from plexsync.store import DeadLetter, Store
-from plexsync.worker import SERVERS, Worker
 
+if TYPE_CHECKING:
+    from plexsync.core.settings import Settings
+    from plexsync.servers import Servers
+
+SERVERS = ("Stash", "Plex")  # as worker.SERVERS, which test_tasks compares
 PAGE = 200  # scenes queued in one transaction: a few milliseconds in which a hook has to wait
 RECENT_HOURS = 24.0
 PURGE_DAYS = 30.0
@@ -75,6 +80,8 @@ class Office:
 
     @cached_property
     def servers(self) -> Servers:
+        from plexsync.servers import Servers
+
         try:
             return Servers(self.data_dir, self.clock, self.store)
         except (sqlite3.Error, OSError, rescue.Refused):  # the servers can be looked at without a queue
@@ -269,6 +276,8 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
     Ends early when a server is down or a setting is wrong: what waits for that is done later by the worker, and
     ``reasons`` says why it waits.
     """
+    from plexsync.worker import Worker
+
     store = office.store
     store.merge_spool()
     before = store.counts()
@@ -504,6 +513,8 @@ def _check_libraries(office: Office) -> str:
 
 
 def _check_paths(office: Office) -> str:
+    from plexsync.core import match
+
     plex, settings = office.servers.plex(), _settings(office)
     missing = ""
     tried = 0

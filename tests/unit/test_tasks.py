@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from plexsync import hook, tasks
+from plexsync import hook, tasks, worker
 from plexsync.clock import ManualClock, SystemClock
 from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, SyncFailure, Unavailable
@@ -339,10 +339,10 @@ def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Pape
                 store.finish(job, "synced")
         lock.release()
 
-    worker = threading.Thread(target=work)
-    worker.start()
+    other = threading.Thread(target=work)
+    other.start()
     answer = press(office, "process_queue")
-    worker.join()
+    other.join()
     office.close()
     assert answer == {"done": 8, "dead": 0, "waiting": 0, "reasons": []}
     assert office.bar == sorted(office.bar) and len(set(office.bar)) >= 3
@@ -620,3 +620,16 @@ def test_every_mode_of_the_table_is_documented_by_its_function() -> None:
 
 def test_hooks_and_tasks_agree_on_the_folder(folder: Path) -> None:
     assert hook.intake.data_folder({"Dir": str(folder)}) == str(data(folder))
+
+
+def test_looking_at_the_queue_needs_no_client_of_a_server(tmp_path: Path) -> None:
+    code = (
+        "import sys; from plexsync import tasks, protocol\n"
+        f"tasks.run(protocol.Task('queue_status', {{}}, {{'Dir': {str(tmp_path)!r}}}))\n"
+        "assert not {'plexapi', 'stashapi', 'requests'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+
+
+def test_tasks_and_worker_know_the_same_servers() -> None:
+    assert tasks.SERVERS == worker.SERVERS
