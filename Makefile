@@ -23,8 +23,7 @@ scenarios: $(STAMP)
 	$(PY) -m scenarios run --junit build/scenarios.xml --html build/scenarios.html --json build/scenarios.json $(ARGS)
 
 bench: $(STAMP)
-	@mkdir -p build
-	$(PY) -m scenarios bench --json build/bench.json $(ARGS)
+	$(PY) tools/bench.py --json build/bench.json $(ARGS)
 
 bundle: $(STAMP)
 	$(PY) tools/bundle.py $(ARGS)
