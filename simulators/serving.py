@@ -408,9 +408,9 @@ class Server:
             return await _until_lost()
         except asyncio.CancelledError:
             if not exchange.outlives_client:
-                request.gone.set()
                 if self.service.cancel_when_gone:
                     answering.cancel()
+                request.gone.set()
             if not exchange.severed:
                 exchange.note("client gone")
             raise

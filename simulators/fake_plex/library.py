@@ -574,11 +574,13 @@ class Library:
     @contextmanager
     def as_of(self, moment: float | None) -> Iterator[None]:
         """Inside the block the items are as they were at `moment`; None: as they are."""
+        if moment is None:
+            yield
+            return
         then: dict[int, Item | None] = {}
-        if moment is not None:
-            for at, key, old in self._past:
-                if at > moment:
-                    then.setdefault(key, old)
+        for at, key, old in self._past:
+            if at > moment:
+                then.setdefault(key, old)
         now = {key: self.items.get(key) for key in then}
         keep, self._remember_s = self._remember_s, 0.0
         try:
