@@ -98,7 +98,8 @@ def event_of(hook: Hook) -> dict[str, object] | None:
     data: dict[str, object] = {}
     if update_type == "destroy" and isinstance(hook.input, dict):
         # The scene is gone: what Stash says here is all there will ever be to know of it.
-        data = {name: hook.input[name] for name in ("path", "checksum", "oshash") if hook.input.get(name)}
+        said = {name: hook.input.get(name) for name in ("path", "checksum", "oshash")}
+        data = {name: value for name, value in said.items() if isinstance(value, str) and value}
     return intake.new_event(hook.scene_id, update_type, fields, data)
 
 
