@@ -1,8 +1,8 @@
 """What to change on a Plex item so that it says what the scene says.
 
-``FIELDS`` has a row for each field we sync. ``plan`` compares row by row and returns ``Edits``: the
-parameters of one PUT to ``/library/sections/<id>/all``, in the form python-plexapi 4.18 sends. Nothing to
-change, no parameters.
+``FIELDS`` has a row for each field we sync. ``plan`` settles row by row (``merge.settle``) and returns
+``Edits``: the parameters of one PUT to ``/library/sections/<id>/all``, in the form python-plexapi 4.18 sends.
+Nothing to change, no parameters.
 
 How Plex takes them (PMS 1.41, python-plexapi's own tests against it):
 
@@ -13,16 +13,14 @@ rewritten by the
 commas.
   Today's servers append, some are said to have replaced: we send all the wanted tags and the removal of the
   others, which ends the same on both.
-- Tags come back in the case of an older tag of the same name, so they are compared without case, and a tag
-that is
-  already there is sent as Plex spells it.
+- Tags come back in the case of an older tag of the same name (a label with a capital first letter), so they
+are
+  compared without case, and a tag that is already there is sent as Plex spells it.
 
 Choices of ours, each a rule of one sentence:
 
-- What is empty in Stash is left alone in Plex unless the field is locked there: the lock tells that somebody,
-most
-  likely we, put the value there on purpose. So an agent's summary survives, and what left Stash leaves Plex.
-  With ``keep_unlocked`` there are no locks to tell it by, and Stash's emptiness wins.
+- What is empty in Stash is cleared in Plex only if we wrote it there (``merge`` tells how we know).
+- Labels and collections are shared with other people: of those we remove only what we added.
 - A partial date is its first day: 2024 is written as 2024-01-01, 2024-05 as 2024-05-01.
 - rating100 is the user's rating out of 10; Plex shows 85 as eight and a half.
 - Texts beyond TEXT_LIMIT and SUMMARY_LIMIT characters end in "…": they travel in the URL.
@@ -31,20 +29,23 @@ most
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import re
-import unicodedata
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from plexsync.core import template
 from plexsync.core.item import Item
+from plexsync.core.match import plex_paths
+from plexsync.core.merge import Rules, Step, Value, folded, settle, without_theirs
 from plexsync.core.scene import Scene, writable
 from plexsync.core.settings import Settings
 
 TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
-
-Value = str | tuple[str, ...]  # of a text field, of a tag field; empty when unset
+_RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,28 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """One field that differs and stays as it is in Plex, and why (Step.KEEP_EDIT or Step.KEEP_LOCK)."""
+
+    field: str
+    plex: Value
+    stash: Value
+    why: Step
+
+
+@dataclass(frozen=True)
 class Edits:
-    """The parameters of one PUT, and the fields they touch. Falsy when there is nothing to write."""
+    """The parameters of one PUT, and the fields they touch. Falsy when there is nothing to write.
+
+    ``written`` is what to remember once Plex has taken them (also when there was nothing to take): per field,
+    the value Plex then has of us. It is what the next ``plan`` is given.
+    """
 
     params: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    written: Mapping[str, Value] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.params)
@@ -74,55 +91,111 @@ class Field:
 
     name: str  # as we call it in logs and settings
     plex: str  # as Plex's edit calls it
-    wants: Callable[[Scene, Settings], Value]
+    # What Stash says it should be, empty when that is unset; None when the settings leave the field alone.
+    wants: Callable[[Scene, Settings], Value | None]
     has: Callable[[Item], Value]
     # A metadata refresh rewrites it unless it is locked. A person's rating is nobody's metadata.
     refreshed: bool = True
+    shared: bool = False  # other people add to this list too
 
 
-def plan(scene: Scene, item: Item, settings: Settings) -> Edits:
+def plan(scene: Scene, item: Item, settings: Settings, written: Mapping[str, object] | None = None) -> Edits:
     """The edits that bring ``item`` level with ``scene``.
 
-    Laws: plan again on an item that took the edits, and nothing is left; every parameter belongs to a field
-    in ``fields``; fields that are level are not touched.
+    ``written`` is what was remembered of this very item (``Edits.written``, perhaps through JSON); None when
+    nothing is. Laws: plan again on an item that took the edits, and nothing is left; every parameter belongs
+    to a field in ``fields``; fields that are level or kept are not touched.
     """
     params: dict[str, str] = {}
     changes: list[Change] = []
+    kept: list[Kept] = []
+    ours: dict[str, Value] = {}
     for row in FIELDS:
         wanted, held = row.wants(scene, settings), row.has(item)
+        if wanted is None:
+            continue
+        last = _remembered(written, row.name, wanted)
+        theirs: tuple[str, ...] = ()
+        if row.shared and isinstance(wanted, tuple) and isinstance(held, tuple):
+            wanted, held, theirs = without_theirs(wanted, held, last if isinstance(last, tuple) else ())
         locked = row.plex in item.locked
-        if not wanted and not (locked or settings.keep_unlocked):
-            continue
-        same = _same(wanted, held)
-        if same and (locked or settings.keep_unlocked or not row.refreshed or not wanted):
-            continue
-        changes.append(Change(row.name, held, wanted))
-        params |= _written(row.plex, wanted, held)
-        params[f"{row.plex}.locked"] = "0" if settings.keep_unlocked else "1"
-    return Edits(params, tuple(change.field for change in changes), tuple(changes))
+        rules = Rules(
+            policy=settings.policy(row.name),
+            respect_locks=settings.respect_locks,
+            clear_unlocked=settings.keep_unlocked,
+            stash_is_newer=_is_newer(scene, item),
+        )
+        step = settle(wanted, held, last, known=written is not None, locked=locked, rules=rules)
+        if step in (Step.KEEP_EDIT, Step.KEEP_LOCK):
+            kept.append(Kept(row.name, held, wanted, step))
+        remembered = wanted if step in (Step.LEVEL, Step.WRITE) else last
+        if remembered:  # of a field that was cleared nothing is ours any more
+            ours[row.name] = remembered
+        bare = row.refreshed and not row.shared and not locked and not settings.keep_unlocked
+        if step is Step.WRITE or (step is Step.LEVEL and wanted and bare):
+            change = Change(
+                row.name, row.has(item), (*theirs, *wanted) if isinstance(wanted, tuple) else wanted
+            )
+            changes.append(change)
+            params |= _parameters(row.plex, change.after, change.before)
+            params[f"{row.plex}.locked"] = "0" if settings.keep_unlocked else "1"
+    return Edits(params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours)
 
 
-def _written(kind: str, wanted: Value, held: Value) -> dict[str, str]:
+def _remembered(written: Mapping[str, object] | None, name: str, wanted: Value) -> Value | None:
+    """What we wrote last, if it is of the kind the field is; JSON has made lists of tuples."""
+    last = (written or {}).get(name)
     if isinstance(wanted, str):
-        return {f"{kind}.value": wanted}
-    there = {_folded(tag): tag for tag in held}
-    kept = {_folded(tag) for tag in wanted}
-    params = {f"{kind}[{i}].tag.tag": there.get(_folded(tag), tag) for i, tag in enumerate(wanted)}
-    surplus = [tag for tag in held if _folded(tag) not in kept]
+        return last if isinstance(last, str) else None
+    return tuple(str(tag) for tag in last) if isinstance(last, (list, tuple)) else None
+
+
+def _is_newer(scene: Scene, item: Item) -> bool:
+    """Was the scene edited after the item? Two clocks are compared, and Plex's moves with every analysis too,
+    so this is a guess; without dates Stash is the newer one."""
+    try:
+        edited = datetime.datetime.fromisoformat(scene.updated_at)
+    except ValueError:
+        return True
+    return edited.tzinfo is None or edited.timestamp() >= item.updated_at
+
+
+def _parameters(kind: str, goal: Value, held: Value) -> dict[str, str]:
+    if isinstance(goal, str):
+        return {f"{kind}.value": goal}
+    there = {folded(tag): tag for tag in held}
+    kept = {folded(tag) for tag in goal}
+    params = {f"{kind}[{i}].tag.tag": there.get(folded(tag), tag) for i, tag in enumerate(goal)}
+    surplus = [tag for tag in held if folded(tag) not in kept]
     if surplus:
         params[f"{kind}[].tag.tag-"] = ",".join(urllib.parse.quote(tag) for tag in surplus)
     return params
 
 
-def _folded(tag: str) -> str:
-    """What two tags share when Plex takes them for one."""
-    return unicodedata.normalize("NFC", tag).casefold()
+def wanted_values(scene: Scene, settings: Settings) -> dict[str, Value]:
+    """Per field, what Stash says it should be; without the fields the settings leave alone."""
+    values = {row.name: row.wants(scene, settings) for row in FIELDS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _same(wanted: Value, held: Value) -> bool:
-    if isinstance(wanted, str) or isinstance(held, str):
-        return wanted == held
-    return {_folded(tag) for tag in wanted} == {_folded(tag) for tag in held}
+def fingerprint(scene: Scene, settings: Settings) -> str:
+    """Equal for two looks at a scene exactly when a ``plan`` for an unchanged item would be equal too.
+
+    Whoever remembers it beside ``Edits.written`` need not ask Plex about a scene that has not changed.
+    """
+    parts = [
+        _RULES_VERSION,
+        wanted_values(scene, settings),
+        plex_paths(scene, settings.path_map),
+        settings.plex_library,
+        settings.keep_unlocked,
+        settings.respect_locks,
+        settings.conflict_policy,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+# --- what Stash says
 
 
 def _cut(text: str, limit: int) -> str:
@@ -132,11 +205,6 @@ def _cut(text: str, limit: int) -> str:
 def _line(text: str) -> str:
     """``text`` on one line: an XML attribute gives a line break or tab back as a space."""
     return _cut(re.sub(r"\s*[\t\n]\s*", " ", writable(text)), TEXT_LIMIT)
-
-
-def title(scene: Scene, settings: Settings) -> str:
-    """The scene's title, or the name of its primary file without extension, as Stash's own pages show it."""
-    return _line(scene.title) or file_stem(scene)
 
 
 def file_stem(scene: Scene) -> str:
@@ -159,46 +227,158 @@ def full_date(date: str | None) -> str:
         return ""
 
 
+def filled(text: str, scene: Scene, settings: Settings) -> str:
+    """A template filled with the scene's parts; the title is the file's name where the scene has none."""
+    stem = file_stem(scene)
+    date = full_date(scene.date)
+    values = {
+        "title": _line(scene.title) or stem,
+        "stem": stem,
+        "studio": _studio(scene, settings),
+        "parent_studio": scene.parent_studio or "",
+        "date": scene.date if date and scene.date else "",
+        "code": scene.code,
+        "director": scene.director,
+        "performers": ", ".join(scene.performers),
+        "tags": ", ".join(_mapped_tags(scene, settings)),
+        "groups": ", ".join(scene.groups),
+        "rating": "" if scene.rating100 is None else str(scene.rating100),
+        "id": str(scene.id),
+    }
+    return _line(template.fill(text, values, datetime.date.fromisoformat(date) if date else None))
+
+
+def title(scene: Scene, settings: Settings) -> str:
+    """The title by its template, else the scene's own, else the name of its file, as Stash's own pages show
+    it."""
+    made = filled(settings.title_template, scene, settings) if settings.title_template else ""
+    return made or _line(scene.title) or file_stem(scene)
+
+
+def _studio(scene: Scene, settings: Settings) -> str:
+    return _line((scene.parent_studio if settings.parent_studio else None) or scene.studio or "")
+
+
 def _rating(value: float | None) -> str:
     """A rating out of 10 as both sides are compared: one decimal, none when it is whole."""
     return "" if value is None else f"{round(value, 1):g}"
 
 
-def _wanted_rating(scene: Scene, settings: Settings) -> str:
-    return _rating(None if scene.rating100 is None else scene.rating100 / 10)
-
-
-def _tags(names: Sequence[str]) -> tuple[str, ...]:
+def _tags(names: Iterable[str]) -> tuple[str, ...]:
     """Each name on one line, and once; Plex has no two tags that differ only in case."""
     found: dict[str, str] = {}
     for name in names:
         tag = _line(name)
         if tag:
-            found.setdefault(_folded(tag), tag)
+            found.setdefault(folded(tag), tag)
     return tuple(found.values())
 
 
+def _mapped_tags(scene: Scene, settings: Settings) -> tuple[str, ...]:
+    names = {folded(pair.stash): pair.plex for pair in settings.tag_map}
+    return _tags(names.get(folded(tag), tag) for tag in scene.tags)
+
+
+def _collections(scene: Scene, settings: Settings) -> tuple[str, ...]:
+    sources: dict[str, Sequence[str]] = {
+        "studio": [scene.studio or ""],
+        "parent_studio": [scene.parent_studio or ""],
+        "groups": scene.groups,
+        "performers": scene.performers,
+        "tags": _mapped_tags(scene, settings),
+        "organized": ["Organized"] if scene.organized else [],
+    }
+    return _tags(name for source in settings.collections_from for name in sources[source])
+
+
+def _unless_left(
+    name: str, wants: Callable[[Scene, Settings], Value]
+) -> Callable[[Scene, Settings], Value | None]:
+    """``wants``, unless the user said to leave the field alone."""
+    return lambda scene, settings: None if settings.leaves(name) else wants(scene, settings)
+
+
+def _by_template(key: str) -> Callable[[Scene, Settings], Value | None]:
+    """The text a template makes; left alone without one."""
+
+    def wants(scene: Scene, settings: Settings) -> Value | None:
+        text: str = getattr(settings, key)
+        return filled(text, scene, settings) if text else None
+
+    return wants
+
+
+def _tags_as(labels: bool) -> Callable[[Scene, Settings], Value | None]:
+    return lambda scene, settings: (
+        None
+        if settings.leaves("tags") or settings.tags_as_labels is not labels
+        else _mapped_tags(scene, settings)
+    )
+
+
 FIELDS: tuple[Field, ...] = (
-    Field("title", "title", title, lambda item: item.title),
+    Field("title", "title", _unless_left("title", title), lambda item: item.title),
     Field(
         "summary",
         "summary",
-        lambda scene, settings: _cut(writable(scene.details), SUMMARY_LIMIT),
+        _unless_left("summary", lambda scene, settings: _cut(writable(scene.details), SUMMARY_LIMIT)),
         lambda item: writable(item.summary),
     ),
-    Field("studio", "studio", lambda scene, settings: _line(scene.studio or ""), lambda item: item.studio),
+    Field("studio", "studio", _unless_left("studio", _studio), lambda item: item.studio),
     Field(
         "date",
         "originallyAvailableAt",
-        lambda scene, settings: full_date(scene.date),
+        _unless_left("date", lambda scene, settings: full_date(scene.date)),
         lambda item: item.originally_available_at or "",
     ),
     Field(
         "performers",
         "actor",
-        lambda scene, settings: _tags(scene.performers),
+        _unless_left("performers", lambda scene, settings: _tags(scene.performers)),
         lambda item: tuple(actor.name for actor in item.actors),
     ),
-    Field("tags", "genre", lambda scene, settings: _tags(scene.tags), lambda item: item.genres),
-    Field("rating", "userRating", _wanted_rating, lambda item: _rating(item.user_rating), refreshed=False),
+    Field("tags", "genre", _tags_as(labels=False), lambda item: item.genres),
+    Field("labels", "label", _tags_as(labels=True), lambda item: item.labels, shared=True),
+    Field(
+        "rating",
+        "userRating",
+        _unless_left(
+            "rating",
+            lambda scene, settings: _rating(None if scene.rating100 is None else scene.rating100 / 10),
+        ),
+        lambda item: _rating(item.user_rating),
+        refreshed=False,
+    ),
+    Field(
+        "sort_title",
+        "titleSort",
+        _by_template("sort_title_template"),
+        lambda item: item.title_sort or item.title,
+    ),
+    Field(
+        "original_title",
+        "originalTitle",
+        _by_template("original_title_template"),
+        lambda item: item.original_title,
+    ),
+    Field("tagline", "tagline", _by_template("tagline_template"), lambda item: item.tagline),
+    Field(
+        "content_rating",
+        "contentRating",
+        lambda scene, settings: _line(settings.content_rating) or None,
+        lambda item: item.content_rating,
+    ),
+    Field(
+        "directors",
+        "director",
+        lambda scene, settings: _tags(scene.director.split(",")) if settings.write_directors else None,
+        lambda item: item.directors,
+    ),
+    Field(
+        "collections",
+        "collection",
+        lambda scene, settings: _collections(scene, settings) if settings.collections_from else None,
+        lambda item: item.collections,
+        shared=True,
+    ),
 )

@@ -13,20 +13,40 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from plexsync.core import template
+from plexsync.core.merge import Policy
 
 Kind = Literal["STRING", "NUMBER", "BOOLEAN"]
 
+# The fields that are synced unless a switch says otherwise, and those that something must be set for.
+USUAL_FIELDS = ("title", "summary", "studio", "date", "performers", "tags", "rating")
+OTHER_FIELDS = (
+    "sort_title",
+    "original_title",
+    "tagline",
+    "content_rating",
+    "directors",
+    "labels",
+    "collections",
+)
+COLLECTION_SOURCES = ("studio", "parent_studio", "groups", "performers", "tags", "organized")
+
 
 @dataclass(frozen=True)
-class PathPair:
-    """One line of the path map: what a path begins with in Stash, and in Plex."""
+class Pair:
+    """What something is called in Stash, and in Plex: the beginning of a path, or a tag."""
 
     stash: str
     plex: str
+
+
+PathPair = Pair  # as the path map calls its lines
 
 
 @dataclass(frozen=True)
@@ -77,6 +97,10 @@ def _row(
     return dataclasses.field(
         default=default, repr=not secret, metadata={**row, "secret": secret, "needed": needed}
     )
+
+
+def _leave(what: str) -> Any:
+    return _row(False, f"Leave {what} alone (off by default)", f"On: {what} in Plex are not touched.")
 
 
 _DAY_S = 86_400
@@ -170,6 +194,106 @@ class Settings:
         unit="jobs",
         most=1_000_000,
     )
+    leave_title: bool = _leave("titles")
+    leave_summary: bool = _leave("summaries")
+    leave_studio: bool = _leave("studios")
+    leave_date: bool = _leave("release dates")
+    leave_performers: bool = _leave("actors")
+    leave_tags: bool = _row(
+        False, "Leave tags alone (off by default)", "On: tags are written neither as genres nor as labels."
+    )
+    leave_rating: bool = _leave("user ratings")
+    title_template: str = _row(
+        "",
+        "Title template",
+        "How a title is made, for example {studio} - {title} ({date:%Y}); parts that are unset vanish with their "
+        "brackets. Empty: the scene's title, or the file's name without extension.",
+    )
+    sort_title_template: str = _row(
+        "",
+        "Sort title template",
+        "How the sort title is made, for example {studio} {date}. Empty: sort titles are left to Plex.",
+    )
+    original_title_template: str = _row(
+        "",
+        "Original title template",
+        "How the original title is made, for example {code}. Empty: it is left alone.",
+    )
+    tagline_template: str = _row(
+        "", "Tagline template", "How the tagline is made, for example {groups}. Empty: it is left alone."
+    )
+    content_rating: str = _row(
+        "", "Content rating", "Written to every scene, for example XXX. Empty: it is left alone."
+    )
+    parent_studio: bool = _row(
+        False,
+        "Use the parent studio (off by default)",
+        "On: a studio that belongs to another is written as that other one.",
+    )
+    write_directors: bool = _row(
+        False,
+        "Write directors (off by default)",
+        "On: the scene's director is written; commas separate several.",
+    )
+    tags_as_labels: bool = _row(
+        False,
+        "Write tags as labels (off by default)",
+        "On: tags become labels instead of genres. Labels of other origin stay.",
+    )
+    tag_map: tuple[Pair, ...] = _row(
+        (),
+        "Tag names",
+        "What tags are called in Plex: pairs like Tag => Genre, separated by semicolons; nothing after the arrow "
+        "leaves the tag out.",
+    )
+    collections_from: tuple[str, ...] = _row(
+        (),
+        "Collections from",
+        "What collections are made of, separated by commas: studio, parent_studio, groups, performers, tags, "
+        "organized. Only collections PlexSync added are ever removed. Empty: none.",
+    )
+    conflict_policy: tuple[tuple[str, Policy], ...] = _row(
+        (),
+        "When Plex was edited too",
+        "Whose value counts when a field was changed in Plex since it was synced: stash, plex or newest, separated "
+        "by commas and per field if wanted: newest, rating=plex. Empty: stash.",
+    )
+    respect_locks: bool = _row(
+        False,
+        "Keep what somebody locked in Plex (off by default)",
+        "On: a field that is locked in Plex and was never written by PlexSync is left alone.",
+    )
+    only_organized: bool = _row(
+        False, "Only organized scenes (off by default)", "On: scenes not marked as organized are skipped."
+    )
+    only_identified: bool = _row(
+        False, "Only identified scenes (off by default)", "On: scenes without a stash-box id are skipped."
+    )
+    skip_bare: bool = _row(
+        False,
+        "Skip scenes without metadata (off by default)",
+        "On: scenes with neither title, details, date, rating, studio, performers nor tags are skipped.",
+    )
+    include_tags: tuple[str, ...] = _row(
+        (), "Only with these tags", "Only scenes with one of these tags, separated by commas. Empty: all."
+    )
+    exclude_tags: tuple[str, ...] = _row(
+        (), "Not with these tags", "No scene with one of these tags, separated by commas."
+    )
+    include_studios: tuple[str, ...] = _row(
+        (),
+        "Only these studios",
+        "Only scenes of these studios or their daughters, separated by commas. Empty: all.",
+    )
+    exclude_studios: tuple[str, ...] = _row(
+        (), "Not these studios", "No scene of these studios or their daughters, separated by commas."
+    )
+    include_paths: tuple[str, ...] = _row(
+        (), "Only these folders", "Only scenes below these folders of Stash, separated by commas. Empty: all."
+    )
+    exclude_paths: tuple[str, ...] = _row(
+        (), "Not these folders", "No scene below these folders of Stash, separated by commas."
+    )
     keep_unlocked: bool = _row(
         False,
         "Leave fields unlocked (off by default)",
@@ -181,6 +305,15 @@ class Settings:
         "Accept any Plex certificate (off by default)",
         "On: talk to an https Plex address without checking its certificate.",
     )
+
+    def leaves(self, field: str) -> bool:
+        """Did the user say not to touch this field?"""
+        return field in USUAL_FIELDS and bool(getattr(self, f"leave_{field}"))
+
+    def policy(self, field: str) -> Policy:
+        """Whose value counts for ``field`` when Plex was edited too."""
+        chosen = dict(self.conflict_policy)
+        return chosen.get(field, chosen.get("", "stash"))
 
 
 def _kind(default: object) -> Kind:
@@ -360,10 +493,13 @@ def _hostlike(host: str) -> bool:
 
 
 def _names(row: Setting, given: object) -> Read:
-    """Names separated by commas or line breaks, or a list of names; the first spelling of each counts."""
-    parts = (
-        list(given) if isinstance(given, (list, tuple)) else _plain(row, given).replace("\n", ",").split(",")
-    )
+    """Names separated by commas (by semicolons where a name holds a comma) or line breaks, or a list of
+    names; the first spelling of each counts."""
+    if isinstance(given, (list, tuple)):
+        parts = list(given)
+    else:
+        text = _plain(row, given)
+        parts = re.split(r"[;\n]" if ";" in text else r"[,\n]", text)
     names: dict[str, str] = {}
     for part in parts:
         name = _plain(row, part)
@@ -373,21 +509,62 @@ def _names(row: Setting, given: object) -> Read:
 
 
 def _pairs(row: Setting, given: object) -> Read:
-    """``/stash => /plex`` pairs separated by semicolons or line breaks; a list of such texts will do."""
+    """``/stash => /plex`` pairs; both sides are needed."""
+    return _read_pairs(row, given, "/stash => /plex", right_needed=True)
+
+
+def _tag_pairs(row: Setting, given: object) -> Read:
+    """``Tag => Genre`` pairs; an empty right side leaves the tag out."""
+    return _read_pairs(row, given, "Tag => Genre", right_needed=False)
+
+
+def _read_pairs(row: Setting, given: object, example: str, *, right_needed: bool) -> Read:
+    """Pairs separated by semicolons or line breaks; a list of such texts will do."""
     lines = [_plain(row, part) for part in (given if isinstance(given, (list, tuple)) else [given])]
-    pairs: list[PathPair] = []
+    pairs: list[Pair] = []
     complaints: list[str] = []
     for line in "\n".join(lines).replace(";", "\n").splitlines():
         if not line.strip():
             continue
         stash, arrow, plex = (part.strip() for part in line.partition("=>"))
-        if not arrow or not stash or not plex or "=>" in plex:
+        if not arrow or not stash or (right_needed and not plex) or "=>" in plex:
             complaints.append(
-                f"has a pair that is not like /stash => /plex and is left out: {_shown(line.strip())}"
+                f"has a pair that is not like {example} and is left out: {_shown(line.strip())}"
             )
             continue
-        pairs.append(PathPair(stash, plex))
+        pairs.append(Pair(stash, plex))
     return tuple(pairs), complaints
+
+
+def _template(row: Setting, given: object) -> Read:
+    text = _plain(row, given)
+    wrong = template.problem(text)
+    if wrong:
+        raise _Wrong(wrong)
+    return text, []
+
+
+def _sources(row: Setting, given: object) -> Read:
+    names, _ = _names(row, given)
+    known = [name.lower() for name in names if name.lower() in COLLECTION_SOURCES]
+    unknown = [name for name in names if name.lower() not in COLLECTION_SOURCES]
+    said = f"knows {', '.join(COLLECTION_SOURCES)}, not {', '.join(map(_shown, unknown))}, which is left out"
+    return tuple(known), [said] if unknown else []
+
+
+def _policies(row: Setting, given: object) -> Read:
+    """``newest, rating=plex``: a policy for all fields, and for single ones."""
+    entries, _ = _names(row, given)
+    policies: dict[str, Policy] = {}
+    complaints: list[str] = []
+    for entry in entries:
+        field, equals, word = (part.strip().lower() for part in entry.rpartition("="))
+        policy = next((known for known in get_args(Policy) if known == word), None)
+        if policy is None or (equals and field not in (*USUAL_FIELDS, *OTHER_FIELDS)):
+            complaints.append(f"knows stash, plex and newest, not {_shown(entry)}, which is left out")
+            continue
+        policies[field] = policy
+    return tuple(policies.items()), complaints
 
 
 _READERS: Mapping[str, Callable[[Setting, object], Read]] = {
@@ -395,6 +572,16 @@ _READERS: Mapping[str, Callable[[Setting, object], Read]] = {
     "plex_token": _token,
     "plex_library": _names,
     "path_map": _pairs,
+    "title_template": _template,
+    "sort_title_template": _template,
+    "original_title_template": _template,
+    "tagline_template": _template,
+    "tag_map": _tag_pairs,
+    "collections_from": _sources,
+    "conflict_policy": _policies,
+    **dict.fromkeys(
+        [f"{rule}_{what}" for rule in ("include", "exclude") for what in ("tags", "studios", "paths")], _names
+    ),
 }
 _BY_KIND: Mapping[Kind, Callable[[Setting, object], Read]] = {
     "STRING": _text,

@@ -423,7 +423,7 @@ def check_usable(settings: Settings, problems: tuple[object, ...]) -> None:
         elif row.kind == "BOOLEAN":
             assert isinstance(value, bool)
         else:
-            assert isinstance(value, str if row.key in ("plex_url", "plex_token") else tuple)
+            assert type(value) is type(getattr(Settings(), row.key))
     assert hash(settings) is not None
     settings.plex_token.encode("ascii")
 

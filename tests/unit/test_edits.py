@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from plexsync.core.edits import FIELDS, SUMMARY_LIMIT, TEXT_LIMIT, Change, Edits, plan
+from plexsync.core.edits import (
+    FIELDS,
+    SUMMARY_LIMIT,
+    TEXT_LIMIT,
+    Change,
+    Edits,
+    Kept,
+    fingerprint,
+    plan,
+    wanted_values,
+)
 from plexsync.core.item import Actor, Item
+from plexsync.core.merge import Policy, Step
 from plexsync.core.scene import Scene, SceneFile
-from plexsync.core.settings import Settings
+from plexsync.core.settings import OTHER_FIELDS, USUAL_FIELDS, Pair, Settings
 
 SETTINGS = Settings()
 LOCKS = frozenset(row.plex for row in FIELDS)
@@ -40,8 +52,10 @@ LEVEL = Item(
 
 
 def test_nothing_differs() -> None:
-    assert plan(SCENE, LEVEL, SETTINGS) == Edits()
-    assert not plan(SCENE, LEVEL, SETTINGS)
+    edits = plan(SCENE, LEVEL, SETTINGS)
+    assert not edits
+    assert (edits.params, edits.fields, edits.changes, edits.kept) == ({}, (), (), ())
+    assert not Edits()
 
 
 def test_everything_differs() -> None:
@@ -208,3 +222,224 @@ def test_names_that_differ_only_in_case_are_one() -> None:
     assert edits.params["actor[0].tag.tag"] == "Cy"
     assert edits.params["actor[1].tag.tag"] == "Ann"
     assert "actor[2].tag.tag" not in edits.params
+
+
+# --- three sides
+
+
+def written(scene: Scene = SCENE, settings: Settings = SETTINGS) -> dict[str, object]:
+    """What is remembered after a sync, as it comes back from JSON."""
+    remembered = plan(scene, LEVEL, settings).written
+    loaded: dict[str, object] = json.loads(json.dumps(dict(remembered)))
+    return loaded
+
+
+def test_what_was_written_is_remembered_and_what_is_unset_is_not() -> None:
+    assert plan(SCENE, Item(7, 1), SETTINGS).written == {
+        "title": "A title",
+        "summary": "What happens.",
+        "studio": "Studio",
+        "date": "2024-05-17",
+        "performers": ("Ann", "Bob"),
+        "tags": ("Drama", "Short"),
+        "rating": "8.5",
+    }
+    assert plan(Scene(1, title="A title"), LEVEL, SETTINGS).written == {"title": "A title"}
+
+
+def test_with_memory_what_we_never_wrote_is_not_cleared_though_it_is_locked() -> None:
+    assert not plan(Scene(1, title="A title"), LEVEL, SETTINGS, {"title": "A title"})
+    assert plan(Scene(1, title="A title"), LEVEL, SETTINGS, written()).fields == (
+        "summary",
+        "studio",
+        "date",
+        "performers",
+        "tags",
+        "rating",
+    )
+
+
+@pytest.mark.parametrize(("policy", "fields"), [("stash", ("title",)), ("plex", ()), ("newest", ())])
+def test_an_edit_made_in_plex_since(policy: Policy, fields: tuple[str, ...]) -> None:
+    settings = Settings(conflict_policy=(("", policy),))
+    edits = plan(SCENE, replace(LEVEL, title="By hand"), settings, written())
+    assert edits.fields == fields
+    if not fields:
+        assert edits.kept == (Kept("title", "By hand", "A title", Step.KEEP_EDIT),)
+        assert edits.written["title"] == "A title"
+
+
+@pytest.mark.parametrize(
+    ("policy", "edited", "fields"),
+    [
+        ("stash", 2, ("title",)),
+        ("plex", 1, ()),
+        ("newest", 1, ("title",)),
+        ("newest", 2, ()),
+    ],
+)
+def test_edits_on_both_sides(policy: Policy, edited: int, fields: tuple[str, ...]) -> None:
+    settings = Settings(conflict_policy=(("", policy),))
+    scene = replace(SCENE, title="New in Stash", updated_at="1970-01-01T02:00:01+02:00")
+    edits = plan(scene, replace(LEVEL, title="By hand", updated_at=edited), settings, written())
+    assert edits.fields == fields
+
+
+def test_a_policy_for_one_field_only() -> None:
+    settings = Settings(conflict_policy=(("rating", "plex"),))
+    item = replace(LEVEL, title="By hand", user_rating=2.0)
+    assert plan(SCENE, item, settings, written()).fields == ("title",)
+
+
+def test_locks_of_other_people_are_respected_if_wanted() -> None:
+    item = Item(7, 1, title="By hand", locked=frozenset({"title"}), files=LEVEL.files)
+    scene = Scene(1, title="A title", details="What happens.")
+    respectful = Settings(respect_locks=True)
+    for memory in (None, {}):
+        assert plan(scene, item, SETTINGS, memory).fields == ("title", "summary")
+        edits = plan(scene, item, respectful, memory)
+        assert edits.fields == ("summary",)
+        assert edits.kept == (Kept("title", "By hand", "A title", Step.KEEP_LOCK),)
+    assert plan(scene, replace(item, title="Ours"), respectful, {"title": "Ours"}).fields == (
+        "title",
+        "summary",
+    )
+
+
+@pytest.mark.parametrize(
+    "damaged", [{"title": 7}, {"title": ["x"]}, {"tags": "x"}, {"tags": None}, {"x": {}}]
+)
+def test_damaged_memory_is_none(damaged: dict[str, object]) -> None:
+    assert plan(replace(SCENE, title="New"), LEVEL, SETTINGS, damaged).fields == ("title",)
+
+
+# --- the settings that shape what is written
+
+
+def field(name: str, scene: Scene = SCENE, **settings: object) -> object:
+    return wanted_values(scene, Settings(**settings)).get(name, "left alone")  # type: ignore[arg-type]
+
+
+def test_every_usual_field_can_be_left_alone() -> None:
+    for name in USUAL_FIELDS:
+        assert field(name) != "left alone"
+        assert field(name, **{f"leave_{name}": True}) == "left alone"
+
+
+def test_other_fields_are_left_alone_until_something_is_set_for_them() -> None:
+    assert {row.name for row in FIELDS} == {*USUAL_FIELDS, *OTHER_FIELDS}
+    for name in OTHER_FIELDS:
+        assert field(name) == "left alone"
+
+
+RICH = replace(
+    SCENE,
+    parent_studio="Network",
+    code="AB-1",
+    director="Dee, Eve",
+    groups=("Series 1",),
+    organized=True,
+)
+
+
+def test_templates() -> None:
+    assert field("title", RICH, title_template="{studio} - {title} ({date:%Y})") == "Studio - A title (2024)"
+    assert field("sort_title", RICH, sort_title_template="{studio} {date}") == "Studio 2024-05-17"
+    assert field("original_title", RICH, original_title_template="{code}") == "AB-1"
+    assert field("tagline", RICH, tagline_template="{groups} with {performers}") == "Series 1 with Ann, Bob"
+    bare = Scene(1, files=(SceneFile("/data/a file.mp4"),))
+    assert field("title", bare, title_template="{studio} - {title} ({date:%Y})") == "a file"
+    assert field("title", bare, title_template="{code}") == "a file"
+    assert field("tagline", bare, tagline_template="{code}") == ""
+
+
+def test_a_sort_title_equal_to_the_title_is_level() -> None:
+    """Plex leaves the attribute out then."""
+    settings = Settings(sort_title_template="{title}")
+    locked = LOCKS | {"titleSort"}
+    assert not plan(SCENE, replace(LEVEL, locked=locked), settings)
+
+
+def test_single_settings() -> None:
+    assert field("content_rating", content_rating="XXX") == "XXX"
+    assert field("studio", RICH, parent_studio=True) == "Network"
+    assert field("studio", SCENE, parent_studio=True) == "Studio"
+    assert field("directors", RICH, write_directors=True) == ("Dee", "Eve")
+    tag_map = (Pair("drama", "Play"), Pair("Short", ""))
+    assert field("tags", tag_map=tag_map) == ("Play",)
+    assert field("tags", tags_as_labels=True) == "left alone"
+    assert field("labels", tags_as_labels=True, tag_map=tag_map) == ("Play",)
+    assert field("labels", tags_as_labels=True, leave_tags=True) == "left alone"
+    assert field(
+        "collections", RICH, collections_from=("studio", "parent_studio", "groups", "organized")
+    ) == (
+        "Studio",
+        "Network",
+        "Series 1",
+        "Organized",
+    )
+    assert field("collections", RICH, collections_from=("performers", "tags")) == (
+        "Ann",
+        "Bob",
+        "Drama",
+        "Short",
+    )
+
+
+def test_of_collections_only_those_we_added_are_removed() -> None:
+    settings = Settings(collections_from=("studio", "groups"))
+    theirs = replace(LEVEL, collections=("By hand", "studio"))
+    first = plan(RICH, theirs, settings)
+    assert first.params == {
+        "collection[0].tag.tag": "By hand",
+        "collection[1].tag.tag": "studio",
+        "collection[2].tag.tag": "Series 1",
+        "collection.locked": "1",
+    }
+    after = replace(theirs, collections=("By hand", "studio", "Series 1"))
+    assert not plan(RICH, after, settings, first.written)
+    other = replace(RICH, groups=("Series 2",))
+    second = plan(other, after, settings, first.written)
+    assert second.params == {
+        "collection[0].tag.tag": "By hand",
+        "collection[1].tag.tag": "studio",
+        "collection[2].tag.tag": "Series 2",
+        "collection[].tag.tag-": "Series%201",
+        "collection.locked": "1",
+    }
+    without = replace(RICH, studio=None, groups=())
+    assert plan(without, after, settings, {**first.written, "studio": "Studio"}).params == {
+        "studio.value": "",
+        "studio.locked": "1",
+        "collection[0].tag.tag": "By hand",
+        "collection[1].tag.tag": "studio",
+        "collection[].tag.tag-": "Series%201",
+        "collection.locked": "1",
+    }
+    assert "collections" not in plan(without, after, settings).fields, "without memory nothing is ours"
+
+
+def test_a_collection_of_ours_that_was_removed_by_hand() -> None:
+    memory = {**written(), "collections": ["Studio"]}
+    for policy, fields in (("stash", ("collections",)), ("plex", ())):
+        settings = Settings(collections_from=("studio",), conflict_policy=(("", policy),))  # type: ignore[arg-type]
+        assert plan(RICH, LEVEL, settings, memory).fields == fields
+
+
+# --- the fingerprint
+
+
+def test_the_fingerprint_is_the_same_for_the_same_and_another_for_whatever_counts() -> None:
+    base = fingerprint(SCENE, SETTINGS)
+    assert fingerprint(replace(SCENE, updated_at="2030-01-01T00:00:00Z", stash_ids=("x",)), SETTINGS) == base
+    assert fingerprint(replace(SCENE, tags=SCENE.tags), Settings(plex_timeout_s=3)) == base
+    others = [
+        fingerprint(replace(SCENE, title="x"), SETTINGS),
+        fingerprint(replace(SCENE, tags=("x",)), SETTINGS),
+        fingerprint(replace(SCENE, files=(SceneFile("/moved/a file.mp4"),)), SETTINGS),
+        fingerprint(SCENE, Settings(keep_unlocked=True)),
+        fingerprint(SCENE, Settings(path_map=(Pair("/data", "/media"),))),
+        fingerprint(SCENE, Settings(title_template="{title} x")),
+        fingerprint(SCENE, Settings(leave_rating=True)),
+    ]
+    assert len({base, *others}) == len(others) + 1

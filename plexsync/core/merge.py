@@ -1,0 +1,110 @@
+"""One field, three sides: what Stash says, what Plex has, and what we wrote last.
+
+    what we wrote last      Plex                    Stash           then ------------------
+    ----------------------  -------------   ------------------------------------------ (any)
+    as Stash                                nothing, perhaps a lock known                   as we left it
+    changed         write known                   changed by somebody     as it was       the policy: stash
+    writes, plex and newest keep known                   changed by somebody     changed         the policy:
+    stash writes, plex keeps, newest
+                                                                    is whoever was later
+    never (memory there)    (any)                   unset           leave alone
+    never (memory there)    (any)                   set             write, or keep what is locked
+    no memory at all        locked                  unset           clear: the lock is ours, most likely
+    no memory at all        not locked              unset           leave alone
+    no memory at all        (any)                   set             write, or keep what is locked
+
+"Keep what is locked" applies when the settings say that locks of other people are respected. Without memory
+every lock is taken for somebody else's then; that is the price of having lost the data folder.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+Value = str | tuple[str, ...]  # of a text field, of a tag field; empty when unset
+Policy = Literal["stash", "plex", "newest"]
+
+
+class Step(Enum):
+    """What to do with one field."""
+
+    LEVEL = "is level"
+    WRITE = "is written"
+    LEAVE = "is unset in Stash and was never written by us"
+    KEEP_EDIT = "was changed in Plex since we wrote it"
+    KEEP_LOCK = "was locked in Plex by somebody else"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to settle one field."""
+
+    policy: Policy = "stash"
+    respect_locks: bool = False
+    clear_unlocked: bool = (
+        False  # without memory: what is unset in Stash is cleared even where nothing is locked
+    )
+    stash_is_newer: bool = True  # for the policy "newest", when both sides changed
+
+
+def settle(
+    wanted: Value, held: Value, last: Value | None, *, known: bool, locked: bool, rules: Rules
+) -> Step:
+    """What to do with a field that Stash wants to be ``wanted``, and Plex has as ``held``.
+
+    ``last`` is what we wrote last, None when we never wrote it; ``known`` tells whether we have any memory of
+    the item. Laws: level when both sides agree; a WRITE never follows another on an unchanged Stash and Plex;
+    with the policy ``stash`` whatever is set in Stash is written unless a lock is respected.
+    """
+    if same(wanted, held):
+        return Step.LEVEL
+    if last is not None:
+        if same(held, last):
+            return Step.WRITE
+        stash_wins = rules.policy == "stash" or (
+            rules.policy == "newest" and not same(wanted, last) and rules.stash_is_newer
+        )
+        return Step.WRITE if stash_wins else Step.KEEP_EDIT
+    if not wanted:
+        ours = not known and (locked or rules.clear_unlocked) and not rules.respect_locks
+        return Step.WRITE if ours else Step.LEAVE
+    return Step.KEEP_LOCK if locked and rules.respect_locks else Step.WRITE
+
+
+Tags = tuple[str, ...]
+
+
+def without_theirs(wanted: Tags, held: Tags, last: Tags) -> tuple[Tags, Tags, Tags]:
+    """A tag list we share with other people, seen as our part of it and theirs.
+
+    Theirs is what the item has and we did not write, even if Stash wants it too: it stays when Stash no
+    longer does. Returns what is wanted beyond theirs, what is held of ours, and theirs.
+    """
+    ours = _set(last)
+    theirs = tuple(tag for tag in held if folded(tag) not in ours)
+    others = _set(theirs)
+    return (
+        tuple(tag for tag in wanted if folded(tag) not in others),
+        tuple(tag for tag in held if folded(tag) in ours),
+        theirs,
+    )
+
+
+def folded(tag: str) -> str:
+    """What two tags share when Plex takes them for one."""
+    return unicodedata.normalize("NFC", tag).casefold()
+
+
+def same(one: Value, other: Value) -> bool:
+    """Texts exactly, tag lists as sets without case."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return _set(one) == _set(other)
+
+
+def _set(tags: Iterable[str]) -> set[str]:
+    return {folded(tag) for tag in tags}

@@ -1,0 +1,105 @@
+"""One field, three sides: the table at the top of merge.py, row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from plexsync.core.merge import Policy, Rules, Step, Value, same, settle, without_theirs
+
+NEVER = None
+
+
+def step(
+    wanted: Value,
+    held: Value,
+    last: Value | None,
+    *,
+    known: bool = True,
+    locked: bool = False,
+    policy: Policy = "stash",
+    newer: bool = True,
+    respect: bool = False,
+    unlocked: bool = False,
+) -> Step:
+    rules = Rules(policy, respect, unlocked, newer)
+    return settle(wanted, held, last, known=known, locked=locked, rules=rules)
+
+
+@pytest.mark.parametrize("last", [NEVER, "", "old", "new"])
+@pytest.mark.parametrize("policy", ["stash", "plex", "newest"])
+def test_both_sides_agree(last: Value | None, policy: Policy) -> None:
+    assert step("new", "new", last, policy=policy) is Step.LEVEL
+    assert step(("A", "b"), ("B", "a"), (), policy=policy) is Step.LEVEL
+
+
+@pytest.mark.parametrize("policy", ["stash", "plex", "newest"])
+@pytest.mark.parametrize("locked", [True, False])
+def test_changed_in_stash_only(policy: Policy, locked: bool) -> None:
+    for respect in (True, False):
+        assert (
+            step("new", "old", "old", policy=policy, locked=locked, respect=respect, newer=False)
+            is Step.WRITE
+        )
+        assert step("", "old", "old", policy=policy, locked=locked, respect=respect) is Step.WRITE
+
+
+@pytest.mark.parametrize(
+    ("policy", "newer", "then"),
+    [
+        ("stash", False, Step.WRITE),
+        ("plex", True, Step.KEEP_EDIT),
+        ("newest", True, Step.KEEP_EDIT),
+        ("newest", False, Step.KEEP_EDIT),
+    ],
+)
+def test_changed_in_plex_only(policy: Policy, newer: bool, then: Step) -> None:
+    assert step("old", "by hand", "old", policy=policy, newer=newer) is then
+    assert step("old", "", "old", policy=policy, newer=newer) is then
+
+
+@pytest.mark.parametrize(
+    ("policy", "newer", "then"),
+    [
+        ("stash", False, Step.WRITE),
+        ("plex", True, Step.KEEP_EDIT),
+        ("newest", True, Step.WRITE),
+        ("newest", False, Step.KEEP_EDIT),
+    ],
+)
+def test_changed_on_both_sides(policy: Policy, newer: bool, then: Step) -> None:
+    assert step("new", "by hand", "old", policy=policy, newer=newer) is then
+    assert step("", "by hand", "old", policy=policy, newer=newer) is then
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_set_in_stash_and_never_written_by_us(known: bool) -> None:
+    assert step("new", "agent's", NEVER, known=known) is Step.WRITE
+    assert step("new", "agent's", NEVER, known=known, locked=True) is Step.WRITE
+    assert step("new", "agent's", NEVER, known=known, respect=True) is Step.WRITE
+    assert step("new", "by hand", NEVER, known=known, locked=True, respect=True) is Step.KEEP_LOCK
+
+
+def test_unset_in_stash_and_never_written_by_us() -> None:
+    assert step("", "agent's", NEVER) is Step.LEAVE
+    assert step("", "by hand", NEVER, locked=True) is Step.LEAVE
+    assert step("", "x", NEVER, unlocked=True) is Step.LEAVE
+    assert step((), ("x",), NEVER, locked=True) is Step.LEAVE
+
+
+def test_unset_in_stash_without_any_memory() -> None:
+    assert step("", "agent's", NEVER, known=False) is Step.LEAVE
+    assert step("", "ours?", NEVER, known=False, locked=True) is Step.WRITE
+    assert step("", "ours?", NEVER, known=False, unlocked=True) is Step.WRITE
+    assert step("", "theirs?", NEVER, known=False, locked=True, respect=True) is Step.LEAVE
+
+
+def test_texts_compare_exactly_and_tags_as_sets_without_case() -> None:
+    assert not same("a", "A")
+    assert same(("a", "É"), ("e\u0301".upper(), "A"))
+    assert not same(("a",), ("a", "b"))
+    assert not same("a", ("a",))
+
+
+def test_our_part_of_a_shared_list_and_theirs() -> None:
+    assert without_theirs(("A", "B", "C"), ("a", "x", "b"), ("B", "D")) == (("B", "C"), ("b",), ("a", "x"))
+    assert without_theirs((), ("x",), ()) == ((), (), ("x",))
