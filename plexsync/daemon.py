@@ -144,7 +144,7 @@ def _give_back_in_time(worker: Worker, stop: _Stop) -> None:
         if job is not None:
             try:
                 worker.store.give_back(job)
-                log.info("gave back scene=%s job=%s: told to stop", job.scene_id, job.id)
+                log.info("gave back %s job=%s: told to stop", job.about, job.id)
             except (StaleLease, sqlite3.Error) as error:
                 log.warning("could not give back job %s: %s", job.id, error)
             os._exit(0)

@@ -398,10 +398,10 @@ class Store:
         """
         while (claimed := self.claim_row(lease_s)) is not None:
             job, _, _ = claimed
-            if job.scene_id:
+            if job.scene_id or job.entity_id:
                 return job
             self.bury(
-                job, "NotAJob", "the row names no scene; it was put here by something other than PlexSync"
+                job, "NotAJob", "the row names nothing to sync; something other than PlexSync put it here"
             )
         return None
 

@@ -31,6 +31,7 @@ from plexsync.core.verdict import (
     Ambiguous,
     Bury,
     Failed,
+    FannedOut,
     Finish,
     Gone,
     Level,
@@ -93,6 +94,8 @@ class Worker:
     def attempt(self, job: Job) -> Outcome:
         """Bring Plex level with the scene as it is now. Never raises: a defect of ours is an outcome as well."""
         try:
+            if job.entity_id:
+                return self._fan_out(job)
             settings = self._settings = self.world.settings()
             scene = self.world.stash().scene(job.scene_id)
             if scene is None:
@@ -117,6 +120,18 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
             return Failed(error, redact(tracebacks.format_exc(), [self._settings.plex_token]))
 
+    def _fan_out(self, job: Job) -> Outcome:
+        """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
+        place = f"fan-out of job {job.id}.{job.generation}"
+        done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
+        scenes = int(done)
+        for page in self.world.stash().scene_ids_of(job.entity, job.entity_id, int(after_id)):
+            self.store.put_many(page)
+            scenes += len(page)
+            self.store.save_state(place, f"{scenes} {page[-1]}")
+        self.store.drop_state(place)
+        return FannedOut(scenes)
+
     def _record(self, job: Job, outcome: Outcome) -> None:
         decision = after(job, outcome, self.clock.now(), self.rng, self._settings)
         try:
@@ -137,7 +152,7 @@ class Worker:
                 logging.WARNING, "stale", job, "another worker had taken it over; looking at the scene again"
             )
             if isinstance(outcome, (Synced, Failed)):
-                self.store.put(job.scene_id)
+                self.store.put(job.scene_id or job.entity_id, entity=job.entity)
 
     # ---- what an outcome says of the servers ----
 
@@ -314,4 +329,4 @@ class Worker:
 
 def _say(level: int, action: str, job: Job, text: str) -> None:
     """One line a move."""
-    log.log(level, "%s scene=%s job=%s attempt=%s: %s", action, job.scene_id, job.id, job.attempts, text)
+    log.log(level, "%s %s job=%s attempt=%s: %s", action, job.about, job.id, job.attempts, text)

@@ -39,6 +39,14 @@ class Synced:
 
 
 @dataclass(frozen=True)
+class FannedOut:
+    """The scenes of a performer, studio, tag or group were queued."""
+
+    scenes: int
+    name: ClassVar[str] = "fanned_out"
+
+
+@dataclass(frozen=True)
 class Level:
     """Plex had all of it already; nothing was written."""
 
@@ -92,7 +100,7 @@ class Failed:
     name: ClassVar[str] = "failed"
 
 
-Outcome = Synced | Level | Skipped | Gone | NoFile | NotFound | Ambiguous | Failed
+Outcome = Synced | FannedOut | Level | Skipped | Gone | NoFile | NotFound | Ambiguous | Failed
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,8 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
     match outcome:
         case Synced(fields):
             return Finish("wrote " + ", ".join(fields))
+        case FannedOut(scenes):
+            return Finish(f"queued {scenes} scenes")
         case Level():
             return Finish("nothing differed")
         case Skipped(reason):

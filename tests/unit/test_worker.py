@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,7 @@ class Model:
     writes: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     probes: list[str] = field(default_factory=list)
     given: Settings = SETTINGS
+    pages: list[int] = field(default_factory=list)
     meanwhile: object = None  # called once while a write is at Plex
 
     def _meet(self, server: str) -> None:
@@ -56,6 +58,13 @@ class Model:
     def scene(self, scene_id: int) -> Scene | None:
         self._meet("Stash")
         return self.scenes.get(scene_id)
+
+    def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0):
+        self._meet("Stash")
+        ids = [number for number in sorted(self.scenes) if number > after_id]
+        for number in ids:  # a page a scene
+            self.pages.append(number)
+            yield [number]
 
     # Plex
 
@@ -342,5 +351,32 @@ def test_the_backlog_of_an_outage_is_released_at_a_bounded_rate(worker, store, m
 
     worker.run(linger_s=lambda: 5.0, on_step=plex_comes_back)
     assert len(written_at) == 3
-    gaps = [later - earlier for earlier, later in zip(written_at, written_at[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(written_at)]
     assert min(gaps) >= RELEASE_S * 0.99
+
+
+def test_a_renamed_performer_reaches_all_scenes(worker, store, model):
+    store.put(7, "update", ["name"], entity="performer")
+    drain(worker)
+    assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
+    assert store.counts().pending == 0 and store.counts().finished == 4
+
+
+def test_a_fan_out_that_was_cut_short_goes_on_where_it_was(worker, store, model, clock):
+    store.put(7, "update", ["name"], entity="performer")
+    put_many, calls = store.put_many, []
+
+    def dies_at_the_second_page(page):
+        calls.append(page)
+        if len(calls) == 2:
+            raise Unavailable("Stash", "Stash went away.")
+        return put_many(page)
+
+    store.put_many = dies_at_the_second_page
+    worker.step()
+    del store.put_many
+    assert model.pages == [1, 2]
+    clock.advance(60)
+    drain(worker)
+    assert model.pages == [1, 2, 2, 3], "the first page is not read again"
+    assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
