@@ -63,6 +63,12 @@ def path_key(path: str) -> str:
     return root + "\0" + "/".join(parts)
 
 
+def is_below(path: str, folder: str) -> bool:
+    """Is ``folder`` one of the folders ``path`` goes through?"""
+    parts, prefix = _split(path).folded(), _split(folder).folded()
+    return len(parts) > len(prefix) and parts[: len(prefix)] == prefix
+
+
 def map_path(path: str, path_map: Sequence[PathPair]) -> str:
     """``path`` as Plex sees it: the longest prefix of the map that fits is replaced, in the target's style.
 

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from plexsync.core.item import Item
-from plexsync.core.match import Ambiguous, Found, Missing, choose, map_path, path_key
+from plexsync.core.match import Ambiguous, Found, Missing, choose, is_below, map_path, path_key
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import PathPair
 
@@ -127,3 +127,19 @@ def test_missing_names_the_paths_plex_would_have() -> None:
         ("/media/a.mp4", "/b.mp4")
     )
     assert choose(scene(), [item(2, "/c.mp4")]) == Missing(())
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "below"),
+    [
+        ("/data/x/a.mp4", "/data", True),
+        ("/data/a.mp4", "/data/", True),
+        ("/data", "/data", False),
+        ("/database/a.mp4", "/data", False),
+        ("/a.mp4", "/", True),
+        (r"C:\Data\a.mp4", "c:/data", True),
+        (r"C:\Data\a.mp4", "/Data", False),
+    ],
+)
+def test_is_below(path: str, folder: str, below: bool) -> None:
+    assert is_below(path, folder) is below
