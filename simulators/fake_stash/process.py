@@ -248,7 +248,7 @@ class PluginProcess:
         assert pipe is not None
         os.set_blocking(pipe.fileno(), False)
         buffer = b""
-        last = b""
+        held = b""  # read, and to be lost in part if nothing more comes
         with selectors.DefaultSelector() as selector, pipe:
             selector.register(pipe, selectors.EVENT_READ)
             selector.register(self._wake_read, selectors.EVENT_READ)
@@ -257,16 +257,16 @@ class PluginProcess:
                 if self._abandoned:
                     break
                 chunk = pipe.read(1 << 16)
-                if woken and chunk and self._lose_tail is not None:
-                    chunk = chunk[: self._lose_tail.randrange(len(chunk))]
-                    last, chunk = chunk, b""
                 if chunk:
+                    if self._lose_tail is not None:
+                        chunk, held = held, chunk
                     buffer = self._lines(buffer + chunk)
                     if len(buffer) >= LINE_LIMIT:
                         buffer = b""
                         break
                 elif woken or chunk == b"":
-                    buffer = self._lines(buffer + last)
+                    if held and self._lose_tail is not None:
+                        buffer = self._lines(buffer + held[: self._lose_tail.randrange(len(held))])
                     break
         if buffer and self._lose_tail is None:
             self._line(buffer)
