@@ -142,6 +142,7 @@ def queue(desk: Desk, limit: int) -> int:
     rows = [
         {
             "job": job.id,
+            "about": job.about,
             "scene_id": job.scene_id,
             "update_type": job.update_type,
             "edits": job.generation,
@@ -156,7 +157,7 @@ def queue(desk: Desk, limit: int) -> int:
         rows,
         lambda: (
             [
-                f"scene {row['scene_id']}: {row['update_type']} of {row['enqueued_at']}, due in {row['due_in_s']} s, "
+                f"{row['about']}: {row['update_type']} of {row['enqueued_at']}, due in {row['due_in_s']} s, "
                 f"{row['attempts']} attempts so far. {row['last_error']}".rstrip()
                 for row in rows
             ]
@@ -197,7 +198,7 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
 
 def _line(letter: DeadLetter) -> str:
     return (
-        f"{letter.id}: scene {letter.scene_id}, {tasks.moment(letter.failed_at)}, "
+        f"{letter.id}: {tasks.letter_about(letter)}, {tasks.moment(letter.failed_at)}, "
         f"after {tasks.some(letter.attempts, 'attempt')}, {letter.error_type}: {letter.message}"
     )
 

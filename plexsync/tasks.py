@@ -396,12 +396,18 @@ def letter_summary(letter: DeadLetter) -> dict[str, object]:
     """A dead letter without its payload and traceback."""
     return {
         "id": letter.id,
+        "about": letter_about(letter),
         "scene_id": letter.scene_id,
         "error_type": letter.error_type,
         "message": letter.message,
         "attempts": letter.attempts,
         "failed_at": moment(letter.failed_at),
     }
+
+
+def letter_about(letter: DeadLetter) -> str:
+    """ "scene 12", "performer 5"; "an unreadable row" when the payload does not say."""
+    return (intake.key_of(letter.payload) or "an unreadable row").replace(":", " ")
 
 
 def moment(wall_s: float) -> str:
@@ -422,7 +428,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         lines.append(status["blocked"])
     for letter in status["dead_letters"]:
         lines.append(
-            f"Dead letter {letter['id']}: scene {letter['scene_id']} after {some(letter['attempts'], 'attempt')}, "
+            f"Dead letter {letter['id']}: {letter['about']} after {some(letter['attempts'], 'attempt')}, "
             f"{letter['error_type']}: {letter['message']}"
         )
     return lines + list(status["mended"])

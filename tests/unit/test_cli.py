@@ -115,6 +115,18 @@ def test_queue(letters: Store, tmp_path: Path) -> None:
     assert text.startswith("scene 22: create of ") and text.count("\n") == 1
 
 
+def test_notes_about_others_than_scenes_are_named(store: Store, quiet: FileLock, tmp_path: Path) -> None:
+    store.put(5, "update", ["name"], entity="performer")
+    assert plexsync("queue", data=tmp_path).stdout.startswith("performer 5: update of ")
+    job = store.claim()
+    assert job is not None
+    store.bury(job, "Permanent", "No.")
+    assert plexsync("dead", data=tmp_path).stdout.startswith("1: performer 5, ")
+    assert json.loads(plexsync("dead", "--json", data=tmp_path).stdout)[0]["about"] == "performer 5"
+    store.db.execute("UPDATE dead_letters SET data = 'damaged'")
+    assert "an unreadable row" in plexsync("dead", data=tmp_path).stdout
+
+
 def test_an_empty_queue_says_so(store: Store, tmp_path: Path) -> None:
     assert plexsync("queue", data=tmp_path).stdout == "Nothing waits.\n"
     assert plexsync("dead", data=tmp_path).stdout == "There are no dead letters.\n"
