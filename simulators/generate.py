@@ -6,6 +6,7 @@ May be imported by both simulators, scenarios and tests. Imports the standard li
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
 ROOT = "/data/stash"
@@ -61,6 +62,7 @@ _SENTENCES = (
     "Été, lumière et poussière: a study in three movements.",
 )
 _CONTAINERS = ("mp4", "mp4", "mp4", "mkv", "m4v", "avi")
+_FRAME_RATES = (23.976, 25.0, 29.97, 59.94)
 _SIZES = ((1920, 1080), (1920, 1080), (3840, 2160), (1280, 720), (720, 576))
 
 
@@ -77,44 +79,54 @@ def generate(n: int, seed: int = 0) -> list[dict[str, Any]]:
     performers = [f"{first} {last}" for first in _FIRST for last in _LAST]
     world.shuffle(performers)
     groups = [f"The {a} {b}" for a, b in zip(_ADJECTIVES, _NOUNS, strict=False)]
-    rng = random.Random(f"scenes:{seed}")
-    return [_scene(number, rng, studios, performers, groups) for number in range(1, n + 1)]
+    chance = random.Random(f"scenes:{seed}").random
+    return [_scene(number, chance, studios, performers, groups) for number in range(1, n + 1)]
+
+
+def _pick(chance: Callable[[], float], names: Sequence[Any]) -> Any:
+    return names[int(chance() * len(names))]
+
+
+def _some(chance: Callable[[], float], names: Sequence[str], most: int) -> list[str]:
+    """Up to `most` different names."""
+    return sorted({names[int(chance() * len(names))] for _ in range(int(chance() * (most + 1)))})
 
 
 def _scene(
-    number: int, rng: random.Random, studios: list[str], performers: list[str], groups: list[str]
+    number: int, chance: Callable[[], float], studios: list[str], performers: list[str], groups: list[str]
 ) -> dict[str, Any]:
     # Popular names come up more often, as in a real library.
-    studio = studios[int(len(studios) * rng.random() ** 2)] if rng.random() < 0.9 else None
-    title = f"{rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}"
+    studio = studios[int(len(studios) * chance() ** 2)] if chance() < 0.9 else None
+    title = f"{_pick(chance, _ADJECTIVES)} {_pick(chance, _NOUNS)}"
     stem = f"{title} {number:06d}"
-    width, height = rng.choice(_SIZES)
-    duration = round(rng.uniform(90, 4800), 2)
-    bit_rate = int(width * height * rng.uniform(1.5, 4.5))
-    year, month, day = rng.randint(1994, 2024), rng.randint(1, 12), rng.randint(1, 28)
-    whole = rng.random()
-    date = f"{year}-{month:02d}-{day:02d}"
-    if whole > 0.9:
-        date = f"{year}" if whole > 0.95 else f"{year}-{month:02d}"
-    cast = {performers[int(len(performers) * rng.random() ** 2)] for _ in range(rng.randint(0, 4))}
+    width, height = _pick(chance, _SIZES)
+    duration = round(90 + 4710 * chance(), 2)
+    bit_rate = int(width * height * (1.5 + 3 * chance()))
+    year, month, day = 1994 + int(31 * chance()), 1 + int(12 * chance()), 1 + int(28 * chance())
+    date: str | None = f"{year}-{month:02d}-{day:02d}"
+    whole = chance()
+    if whole > 0.82:
+        date = f"{year}-{month:02d}" if whole < 0.87 else f"{year}" if whole < 0.92 else None
+    cast = {performers[int(len(performers) * chance() ** 2)] for _ in range(int(5 * chance()))}
+    code = f"{_pick(chance, 'ABCDEF')}{_pick(chance, 'GHJKLM')}-{number:04d}"
     return {
-        "title": title if rng.random() < 0.85 else "",
-        "path": f"{ROOT}/{studio or 'Unsorted'}/{stem}.{rng.choice(_CONTAINERS)}",
+        "title": title if chance() < 0.85 else "",
+        "path": f"{ROOT}/{studio or 'Unsorted'}/{stem}.{_pick(chance, _CONTAINERS)}",
         "studio": studio,
         "performers": sorted(cast),
-        "tags": sorted(rng.sample(_TAG_NAMES, rng.randint(0, 6))),
-        "groups": [rng.choice(groups)] if rng.random() < 0.2 else [],
-        "date": date if rng.random() < 0.92 else None,
-        "details": " ".join(rng.sample(_SENTENCES, rng.randint(0, 3))),
-        "rating100": rng.randint(1, 20) * 5 if rng.random() < 0.6 else None,
-        "code": f"{rng.choice('ABCDEF')}{rng.choice('GHJKLM')}-{number:04d}" if rng.random() < 0.5 else "",
-        "director": rng.choice(performers) if rng.random() < 0.2 else "",
-        "organized": rng.random() < 0.7,
+        "tags": _some(chance, _TAG_NAMES, 6),
+        "groups": [_pick(chance, groups)] if chance() < 0.2 else [],
+        "date": date,
+        "details": " ".join(_some(chance, _SENTENCES, 3)),
+        "rating100": 5 + 5 * int(20 * chance()) if chance() < 0.6 else None,
+        "code": code if chance() < 0.5 else "",
+        "director": _pick(chance, performers) if chance() < 0.2 else "",
+        "organized": chance() < 0.7,
         "duration": duration,
         "size": int(duration * bit_rate / 8),
         "width": width,
         "height": height,
-        "frame_rate": rng.choice((23.976, 25.0, 29.97, 59.94)),
+        "frame_rate": _pick(chance, _FRAME_RATES),
         "bit_rate": bit_rate,
-        "mtime": 1_577_836_800 + number * 977 + rng.randint(0, 900),
+        "mtime": 1_577_836_800 + number * 977 + int(900 * chance()),
     }

@@ -11,10 +11,12 @@ of Switches.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import os.path
 import random
 import re
+import time
 import unicodedata
 import uuid
 from bisect import bisect_left, insort
@@ -172,8 +174,6 @@ class Media:
 def _date(text: str) -> str:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise ValueError(text)
-    import datetime
-
     return datetime.date.fromisoformat(text).isoformat()
 
 
@@ -230,10 +230,8 @@ ARTICLES = ("the ", "das ", "der ", "a ", "an ", "el ", "la ")
 
 def sort_title(title: str) -> str:
     """The title to sort by: no leading article, no diacritics (PMS hidden preference ArticleStrings)."""
-    for article in ARTICLES:
-        if title.lower().startswith(article) and len(title) > len(article):
-            title = title[len(article) :]
-            break
+    if title.lower().startswith(ARTICLES):
+        title = title.partition(" ")[2] or title
     if title.isascii():
         return title
     plain = unicodedata.normalize("NFKD", title)
@@ -469,6 +467,7 @@ class Library:
             "session": 0,
         }
         self._gone_keys: dict[str, int] = {}  # file -> rating key it had
+        self._filling = False
         self._remember_s = 0.0
         self._past: deque[tuple[float, int, Item | None]] = deque()  # (time, key, version replaced then)
         self._monotonic: Callable[[], float] = clock
@@ -510,10 +509,23 @@ class Library:
         self._unindex(item)
         del self.items[key]
 
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """For adding many items at once: the order by title is made at the end."""
+        self._filling = True
+        try:
+            yield
+        finally:
+            self._filling = False
+            for section in self.sections.values():
+                section.order.sort()
+
     def _index(self, item: Item) -> None:
         section = self.sections[item.section]
         if isinstance(item, Collection):
             section.collections[item.key] = None
+        elif self._filling:
+            section.order.append(item.order)
         else:
             insort(section.order, item.order)
         for media in item.media:
@@ -711,17 +723,16 @@ class Library:
         values = self._agent_values(section, file, mtime, given)
         guid = given.get("guid") or self._guid(section, key, file)
         item = Item(key, section.key, guid, values, added_at)
-        if section.personal:
-            found = self._agent_values(section, file, mtime, {})
-            item.agent = values if found == values else found
+        if section.personal and MOVIE_FIELDS.keys() & given.keys():
+            item.agent = self._agent_values(section, file, mtime, {})
         item.media = tuple(self._media(path, mtime, given) for path in (file, *given.get("more_files", ())))
         for media in item.media:
             section.disk[media.file] = {"mtime": media.mtime}
         item.guids = tuple(given.get("guids", ()))
-        for kind in TAG_KINDS:
-            names = given.get(_plural(kind), ())
-            if names:
-                item.tags[kind] = tuple(Tagging(self.tag(kind, name).id) for name in names)
+        for kind in _TAGS_BY_KEY.keys() & given.keys():
+            taggings = tuple(Tagging(self.tag(_TAGS_BY_KEY[kind], name).id) for name in given[kind])
+            if taggings:
+                item.tags[_TAGS_BY_KEY[kind]] = taggings
         item.agent_tags = {} if section.personal else item.tags
         item.locks = frozenset(given.get("locked", ()))
         item.view_count = int(given.get("view_count", 0))
@@ -738,12 +749,10 @@ class Library:
         self, section: Section, file: str, mtime: int, given: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The fields an agent would fill in; for personal media what the file itself tells."""
-        values = {name: given[name] for name in MOVIE_FIELDS if given.get(name) not in (None, "")}
+        values = {k: v for k, v in given.items() if k in MOVIE_FIELDS and v not in (None, "")}
         values.setdefault("title", stem(file))
         values.setdefault("summary", "")
         if section.personal and mtime > 0:
-            import time
-
             day = time.strftime("%Y-%m-%d", time.gmtime(mtime))
             values.setdefault("originallyAvailableAt", day)
         if values.get("originallyAvailableAt"):
@@ -1330,6 +1339,7 @@ def _plural(kind: str) -> str:
     return {"country": "countries"}.get(kind, f"{kind}s")
 
 
+_TAGS_BY_KEY = {_plural(kind): kind for kind in TAG_KINDS}
 ITEM_KEYS = (_ITEM_KEYS - {"addedAt"}) | {"file"} | {_plural(kind) for kind in TAG_KINDS}
 
 

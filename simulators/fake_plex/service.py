@@ -8,6 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import hashlib
 import inspect
@@ -57,6 +58,7 @@ _TITLES = {
 }
 GZIP_FROM_BYTES = 150
 TICK_S = 0.05
+MANY = 10_000
 
 _SECTION_KEYS = (
     "title",
@@ -111,8 +113,6 @@ def load(library: Library, document: Any) -> None:
                 library.add_item(made, **item)
             except (TypeError, ValueError) as problem:
                 raise LibraryFileError(f"{where}, item {item['file']!r}: {problem}") from problem
-    for made in library.sections.values():
-        library.gather_collections(made)
 
 
 def generated_library(library: Library, n: int, seed: int) -> None:
@@ -162,7 +162,16 @@ class FakePlex(Service):
 
     def _filled(self) -> Library:
         library = Library(self.seed, time.time)
-        self.fill(library)
+        # A hundred thousand items are a million objects that stay: looking through them again and again for garbage
+        # would take half of the start, and make long pauses later.
+        gc.disable()
+        with library.filling():
+            self.fill(library)
+        gc.enable()
+        if len(library.items) > MANY:
+            gc.freeze()
+        for section in library.sections.values():
+            library.gather_collections(section)
         library.listeners.append(self._told)
         library.remember(self.history_s, time.monotonic)
         return library

@@ -8,6 +8,7 @@ the recorded answers of PMS 1.41.5.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +49,9 @@ _ESCAPES = str.maketrans(
 )
 
 
+_SPECIAL = re.compile("[&<>\"'\n\r\t]").search
+
+
 class El:
     """An element: attributes (bool, int, float or str; None is left out) and children.
 
@@ -70,15 +74,13 @@ class El:
     def _write(self, parts: list[str]) -> None:
         parts.append("<" + self.name)
         for name, value in self.attributes.items():
-            if value is None:
-                continue
-            if value is True or value is False:
-                text = "1" if value else "0"
-            elif type(value) is str:
-                text = value.translate(_ESCAPES)
-            else:
-                text = str(value)
-            parts.append(f' {name}="{text}"')
+            if type(value) is str:
+                # Most text needs no escaping, and finding that out is cheaper than translating it.
+                parts.append(f' {name}="{value.translate(_ESCAPES) if _SPECIAL(value) else value}"')
+            elif value is True or value is False:
+                parts.append(f' {name}="{value:d}"')
+            elif value is not None:
+                parts.append(f' {name}="{value}"')
         if not self.children:
             parts.append(" />\n")
             return
