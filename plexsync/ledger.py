@@ -10,7 +10,9 @@ Written in small transactions: a hook that meets a lock for longer than a moment
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,14 +65,31 @@ class Ledger:
     def __init__(self, store: Store, server: str) -> None:
         self._store = store
         self._server = server
-        with store.transaction() as db:
-            for statement in TABLES.split(";"):
-                db.execute(statement)
+        self._made_in: object = None  # the connection whose file has our tables
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        self._see_to_tables()
+        return self._store.db
+
+    def _see_to_tables(self) -> None:
+        """Make our tables in the file the store has open, which is another one when it was replaced under us."""
+        if self._store.db is not self._made_in:
+            with self._store.transaction() as db:
+                for statement in TABLES.split(";"):
+                    db.execute(statement)
+            self._made_in = self._store.db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._see_to_tables()
+        with self._store.transaction() as db:
+            yield db
 
     # ---- which item has which file ----
 
     def lookup(self, key: str) -> tuple[int, ...]:
-        rows = self._store.db.execute(
+        rows = self._db.execute(
             "SELECT rating_key FROM plex_files WHERE server = ? AND path = ? ORDER BY rating_key",
             (self._server, key),
         )
@@ -78,7 +97,7 @@ class Ledger:
 
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         """Every entry is marked with the number of this listing; what still carries an older one has gone."""
-        last = self._store.db.execute(
+        last = self._db.execute(
             "SELECT coalesce(max(listing), 0) FROM plex_files WHERE server = ? AND section_id = ?",
             (self._server, section_id),
         ).fetchone()
@@ -86,7 +105,7 @@ class Ledger:
         self._put(section_id, entries, listing)
         which = "server = ? AND section_id = ? AND listing < ?"
         while True:
-            with self._store.transaction() as db:
+            with self._transaction() as db:
                 gone = db.execute(
                     f"DELETE FROM plex_files WHERE (server, path, rating_key) IN"
                     f" (SELECT server, path, rating_key FROM plex_files WHERE {which} LIMIT ?)",
@@ -96,7 +115,7 @@ class Ledger:
                 return
 
     def put(self, section_id: int, entries: Iterable[Entry]) -> int:
-        last = self._store.db.execute(
+        last = self._db.execute(
             "SELECT coalesce(max(listing), 1) FROM plex_files WHERE server = ? AND section_id = ?",
             (self._server, section_id),
         ).fetchone()
@@ -105,7 +124,7 @@ class Ledger:
     def _put(self, section_id: int, entries: Iterable[Entry], listing: int) -> int:
         news = 0
         for batch in _batches(entries):
-            with self._store.transaction() as db:
+            with self._transaction() as db:
                 for entry in batch:
                     known = db.execute(
                         "DELETE FROM plex_files WHERE server = ? AND rating_key = ?",
@@ -122,20 +141,20 @@ class Ledger:
         return news
 
     def drop(self, rating_key: int) -> None:
-        with self._store.transaction() as db:
+        with self._transaction() as db:
             db.execute(
                 "DELETE FROM plex_files WHERE server = ? AND rating_key = ?", (self._server, rating_key)
             )
 
     def mark(self, section_id: int) -> Mark | None:
-        row = self._store.db.execute(
+        row = self._db.execute(
             "SELECT items, listed_at FROM plex_sections WHERE server = ? AND section_id = ?",
             (self._server, section_id),
         ).fetchone()
         return None if row is None else Mark(int(row[0]), float(row[1]))
 
     def set_mark(self, section_id: int, mark: Mark) -> None:
-        with self._store.transaction() as db:
+        with self._transaction() as db:
             db.execute(
                 "INSERT INTO plex_sections VALUES (?1, ?2, ?3, ?4)"
                 " ON CONFLICT (server, section_id) DO UPDATE SET items = ?3, listed_at = ?4",
@@ -146,7 +165,7 @@ class Ledger:
 
     def recall(self, scene_id: int) -> Memory | None:
         """What we know of a scene; None when it was never level with this server."""
-        row = self._store.db.execute(
+        row = self._db.execute(
             "SELECT rating_key, fingerprint, written, synced_at FROM scenes WHERE server = ? AND scene_id = ?",
             (self._server, scene_id),
         ).fetchone()
@@ -160,7 +179,7 @@ class Ledger:
 
     def remember(self, scene_id: int, rating_key: int, fingerprint: str, written: Mapping[str, Any]) -> None:
         """Plex is level with the scene now."""
-        with self._store.transaction() as db:
+        with self._transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -175,20 +194,20 @@ class Ledger:
 
     def forget(self, scene_id: int) -> None:
         """The scene is gone, or is to be compared with Plex afresh."""
-        with self._store.transaction() as db:
+        with self._transaction() as db:
             db.execute("DELETE FROM scenes WHERE server = ? AND scene_id = ?", (self._server, scene_id))
 
     # ---- what a person chose ----
 
     def choice(self, scene_id: int) -> int | None:
         """The item a person said is the scene's, when several have its file."""
-        row = self._store.db.execute(
+        row = self._db.execute(
             "SELECT rating_key FROM choices WHERE server = ? AND scene_id = ?", (self._server, scene_id)
         ).fetchone()
         return None if row is None else int(row[0])
 
     def choose(self, scene_id: int, rating_key: int) -> None:
-        with self._store.transaction() as db:
+        with self._transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO choices VALUES (?, ?, ?, ?)",
                 (self._server, scene_id, rating_key, self._store.clock.now()),
