@@ -44,6 +44,7 @@ from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from .gojson import dumps, graphql_float, sorted_map
 
+_QUOTED = re.compile(r"'([^']*)'")
 _WHOLE = re.compile(r"[+-]?\d+")
 PARSED_KEPT = 500
 INTROSPECTIONS_KEPT = 50
@@ -92,7 +93,8 @@ def reply_body(data: str, errors: list[dict[str, Any]]) -> str:
 
 
 def _problem(error: GraphQLError, code: str) -> dict[str, Any]:
-    problem: dict[str, Any] = {"message": error.message}
+    # gqlparser puts names in double quotes.
+    problem: dict[str, Any] = {"message": _QUOTED.sub(r'"\1"', error.message)}
     if error.locations:
         problem["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     return problem | {"extensions": {"code": code}}
@@ -226,7 +228,9 @@ class Engine:
         definitions = operation.variable_definitions or ()
         coerced = get_variable_values(self.schema, definitions, dict(variables or {}))
         if isinstance(coerced, list):
-            coerced = get_variable_values(self.schema, definitions, self._loosened(definitions, variables or {}))
+            coerced = get_variable_values(
+                self.schema, definitions, self._loosened(definitions, variables or {})
+            )
         if isinstance(coerced, list):
             raise Refusal([_problem(error, "GRAPHQL_VALIDATION_FAILED") for error in coerced])
         return Prepared(text, document, operation, coerced)
@@ -279,7 +283,9 @@ def _loosen(type_: Any, value: Any) -> Any:
         return [_loosen(type_.of_type, item) for item in value] if isinstance(value, list) else value
     if isinstance(type_, GraphQLInputObjectType) and isinstance(value, dict):
         fields = type_.fields
-        return {key: _loosen(fields[key].type, item) if key in fields else item for key, item in value.items()}
+        return {
+            key: _loosen(fields[key].type, item) if key in fields else item for key, item in value.items()
+        }
     if isinstance(value, bool):
         return value
     name = getattr(type_, "name", "")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .catalog import CatalogError, StashId, stamp
+from .gojson import Number
 from .library import decode_image
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
@@ -78,6 +79,11 @@ def group_links(values: Iterable[Mapping[str, Any]]) -> list[tuple[int, int | No
 
 def described_groups(values: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
     return [(whole_id(item["group_id"]), item.get("description") or "") for item in values]
+
+
+def plain_float(value: Any) -> Any:
+    """A number of a Float field: how the client wrote it is forgotten."""
+    return float(value) if isinstance(value, Number) else value
 
 
 def as_is(value: Any) -> Any:
@@ -195,7 +201,7 @@ def values_of(kind: str, given: Mapping[str, Any], now: Any) -> dict[str, Any]:
     for key, value in given.items():
         if key in VALUES[kind]:
             name, read = VALUES[kind][key]
-            found[name] = None if value is None else read(value)
+            found[name] = None if value is None else plain_float(read(value))
     if "url" in given and "urls" not in given and "urls" in VALUES[kind]:
         found["urls"] = stripped([given["url"]]) if given["url"] else []
     if "stash_ids" in given:
@@ -295,7 +301,7 @@ def scene_update_struct(given: Mapping[str, Any]) -> dict[str, Any]:
         value = given.get(key)
         if key in _ITEM_KEYS and value is not None:
             value = [{name: item.get(name) for name in _ITEM_KEYS[key]} for item in value]
-        found[key] = value
+        found[key] = plain_float(value)
     return found
 
 
@@ -313,7 +319,7 @@ def omit_empty(given: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and "mode" in value:
             named = _CHANGED.get(key, "ids")
             value = {named: value.get(named), "mode": value["mode"]}
-        found[key] = value
+        found[key] = plain_float(value)
     return found
 
 

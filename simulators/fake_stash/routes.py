@@ -389,8 +389,8 @@ class FakeStash(Service):
             wanted = "/" + "/".join(parts[3:])
             for prefix in sorted(plugin.ui.assets, key=len, reverse=True):
                 if wanted.startswith(prefix):
-                    root = Path(plugin.folder).resolve()
-                    path = (root / plugin.ui.assets[prefix] / wanted[len(prefix) :].lstrip("/")).resolve()
+                    root = (Path(plugin.folder) / plugin.ui.assets[prefix]).resolve()
+                    path = (root / wanted[len(prefix) :].lstrip("/")).resolve()
                     if path.is_relative_to(root) and path.is_file():
                         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
                         return Reply(body=path.read_bytes(), content_type=kind)

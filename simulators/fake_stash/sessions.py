@@ -40,8 +40,11 @@ class Sessions:
     def read(self, value: str) -> Caller | None:
         """None for a cookie that is damaged, signed by another server or too old."""
         try:
-            payload, _, signature = base64.urlsafe_b64decode(value.encode()).rpartition(b"|")
+            raw = base64.urlsafe_b64decode(value.encode())
         except ValueError:
+            return None
+        payload, _, signature = raw.rpartition(b"|")
+        if base64.urlsafe_b64encode(raw).decode() != value:
             return None
         if not hmac.compare_digest(self._sign(payload).encode(), signature):
             return None

@@ -1,6 +1,7 @@
 """The plugin host: what a plugin is given, how its end is seen, and what happens when the client goes away."""
 
 import base64
+import itertools
 import json
 import os
 import signal
@@ -81,7 +82,9 @@ def test_input_fields_come_in_random_order(stash):
         stash.ask(UPDATE, i={"id": 1, "title": "t", "code": "c", "details": "d", "director": "e"})
     orders = [tuple(context["inputFields"]) for context in hook_contexts(stash)]
     assert len(set(orders)) > 1
-    assert {frozenset(order) for order in orders} == {frozenset(("id", "title", "code", "details", "director"))}
+    assert {frozenset(order) for order in orders} == {
+        frozenset(("id", "title", "code", "details", "director"))
+    }
 
 
 def test_bulk_and_plural_updates(stash):
@@ -141,7 +144,11 @@ def test_a_plugin_need_not_read_its_input(stash):
 def test_args_of_hooks_tasks_and_operations(stash):
     yml = "tasks:\n  - name: T\n    defaultArgs: {b: 5, z: yes}\n"
     folder = stash.plugin("Echo", yml=yml)
-    stash.ended(stash.ask(TASK, p="Echo", t="T", m={"b": 1e3, "a": 2.50, "c": [1, {"y": 1, "x": None}]})["runPluginTask"])
+    stash.ended(
+        stash.ask(TASK, p="Echo", t="T", m={"b": 1e3, "a": 2.50, "c": [1, {"y": 1, "x": None}]})[
+            "runPluginTask"
+        ]
+    )
     stash.ended(stash.ask(TASK, p="Echo", t=None, m={"only": True})["runPluginTask"])
     assert stash.ask(OPERATION, p="Echo", a={"q": 1})["runPluginOperation"] == {"q": 1}
     assert stash.ask(OPERATION, p="Echo", a=None)["runPluginOperation"] == {}
@@ -149,7 +156,8 @@ def test_args_of_hooks_tasks_and_operations(stash):
     assert texts[0] == '{"a":2.5,"b":1000.0,"c":[1,{"x":null,"y":1}],"z":"yes"}}'  # as the request wrote them
     assert texts[1] == '{"only":true}}'
     (folder / "Echo.yml").write_text(
-        'name: Echo\nexec: [python3, "{pluginDir}/main.py"]\nhooks:\n  - name: h\n    triggeredBy: [Scene.Update.Post]\n'
+        'name: Echo\nexec: [python3, "{pluginDir}/main.py"]\n'
+        "hooks:\n  - name: h\n    triggeredBy: [Scene.Update.Post]\n"
         "    defaultArgs: {zz: 1, mode: hook}\n"
     )
     stash.ask("mutation { reloadPlugins }")
@@ -169,14 +177,20 @@ print(json.dumps({"output": {"argv": sys.argv, "cwd": os.getcwd(), "path": os.en
 
 def test_command_folder_and_environment(stash, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/before")
-    folder = stash.plugin("Look", script=LOOK, yml="tasks:\n  - name: T\n    execArgs: ['{pluginDir}/x', y]\n")
+    folder = stash.plugin(
+        "Look", script=LOOK, yml="tasks:\n  - name: T\n    execArgs: ['{pluginDir}/x', y]\n"
+    )
     found = stash.ask(OPERATION, p="Look", a={})["runPluginOperation"]
     assert found["argv"] == [f"{folder}/main.py"]
     assert found["cwd"] == os.getcwd()
     assert found["path"] == f"/before{os.pathsep}{stash.plugins}"
     assert (found["sid"], found["pgid"]) == (os.getsid(0), os.getpgid(0))
     stash.ended(stash.ask(TASK, p="Look", t="T", m={})["runPluginTask"])
-    assert json.loads(stash.runs()[-1]["stdout"])["output"]["argv"] == [f"{folder}/main.py", f"{folder}/x", "y"]
+    assert json.loads(stash.runs()[-1]["stdout"])["output"]["argv"] == [
+        f"{folder}/main.py",
+        f"{folder}/x",
+        "y",
+    ]
 
 
 def test_only_python_and_python3_get_a_pythonpath(stash, monkeypatch):
@@ -190,7 +204,7 @@ def test_only_python_and_python3_get_a_pythonpath(stash, monkeypatch):
 def test_a_program_beside_the_yml(stash):
     folder = stash.plugin("Near")
     (folder / "Near.yml").write_text("exec: [run-me]\n")
-    (folder / "run-me").write_text("#!/bin/sh\necho '{\"output\": \"near\"}'\n")
+    (folder / "run-me").write_text('#!/bin/sh\necho \'{"output": "near"}\'\n')
     (folder / "run-me").chmod(0o755)
     stash.ask("mutation { reloadPlugins }")
     assert stash.ask(OPERATION, p="Near", a={})["runPluginOperation"] == "near"
@@ -205,7 +219,9 @@ def test_a_plugin_that_cannot_start_ends_the_round(stash):
     stash.ask("mutation { reloadPlugins }")
     stash.ask(UPDATE, i={"id": 1})
     assert [run["plugin"] for run in stash.runs()] == ["A"]
-    assert any(line.startswith("Error error executing post hooks: error running plugin") for line in stash.logged())
+    assert any(
+        line.startswith("Error error executing post hooks: error running plugin") for line in stash.logged()
+    )
     (folder / "B.yml").write_text(text.replace('exec: [no-such-program, "{pluginDir}/main.py"]', "exec: []"))
     stash.ask("mutation { reloadPlugins }")
     stash.ask(UPDATE, i={"id": 1})
@@ -239,7 +255,8 @@ def test_reading_stdout(stdout, result):
 
 
 @pytest.mark.parametrize(
-    ("code", "text"), [(0, None), (3, "exit status 3"), (-signal.SIGKILL, "signal: killed"), (-6, "signal: aborted")]
+    ("code", "text"),
+    [(0, None), (3, "exit status 3"), (-signal.SIGKILL, "signal: killed"), (-6, "signal: aborted")],
 )
 def test_reading_the_end(code, text):
     assert end_text(code) == text
@@ -284,7 +301,7 @@ def test_operations_of_nobody(stash):
 
 
 def test_errors_of_hooks_never_reach_the_client(stash):
-    stash.plugin("Bad", script="import sys; print('{\"error\": \"my trouble\"}'); sys.exit(4)", triggers=ALL)
+    stash.plugin("Bad", script='import sys; print(\'{"error": "my trouble"}\'); sys.exit(4)', triggers=ALL)
     assert stash.ask(UPDATE, i={"id": 1, "title": "t"})["sceneUpdate"]["title"] == "t"
     assert "Error Scene.Update.Post [Bad]: returned error: my trouble" in stash.logged()
 
@@ -317,7 +334,8 @@ def test_unmarked_lines_go_by_err_log():
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0.5", 0.5), ("1e-1", 0.1), (".5", 0.5), ("1", 1.0), ("", None), ("half", None), ("0.5 x", None)]
+    ("text", "value"),
+    [("0.5", 0.5), ("1e-1", 0.1), (".5", 0.5), ("1", 1.0), ("", None), ("half", None), ("0.5 x", None)],
 )
 def test_progress_is_go_s_float_syntax(text, value):
     assert read_progress(text) == value
@@ -371,14 +389,22 @@ def test_the_tail_is_complete_unless_the_switch_says_it_is_lost(stash):
 
 # --- children that stay -------------------------------------------------------------------------------------
 
-CHILD = """
+CHILD = '''
 import subprocess, sys
 sys.stdin.read()
-code = "import sys, time; time.sleep(0.4); sys.stderr.write('late'); sys.stderr.flush()"
-code = "import os, time\\ntime.sleep(0.4)\\ntry:\\n  os.write(2, b'late\\\\n'); r = 'ok'\\nexcept BrokenPipeError:\\n  r = 'EPIPE'\\nopen(%r, 'w').write(r)"
+code = """
+import os, time
+time.sleep(0.4)
+try:
+    os.write(2, b'late')
+    result = 'ok'
+except BrokenPipeError:
+    result = 'EPIPE'
+open(%r, 'w').write(result)
+"""
 subprocess.Popen([sys.executable, "-c", code % sys.argv[1]], {streams})
 print("{{}}")
-"""
+'''
 
 
 def child(stash, tmp_path: Path, streams: str) -> tuple[float, Path]:
@@ -403,7 +429,9 @@ def test_a_child_on_stderr_does_not_and_gets_epipe(stash, tmp_path):
 
 
 def test_closing_stdout_early_releases_nothing(stash):
-    stash.plugin("Early", script="import os, sys, time\nos.close(1); time.sleep(0.3); os._exit(0)", triggers=ALL)
+    stash.plugin(
+        "Early", script="import os, sys, time\nos.close(1); time.sleep(0.3); os._exit(0)", triggers=ALL
+    )
     began = time.monotonic()
     stash.ask(UPDATE, i={"id": 1})
     assert time.monotonic() - began >= 0.3
@@ -439,7 +467,7 @@ def test_hooks_of_a_request_run_one_after_the_other(stash):
         ("B", 2),
     ]
     found = spans(stash)
-    assert not any(overlap(a, b) for a, b in zip(found, found[1:], strict=False))
+    assert not any(overlap(a, b) for a, b in itertools.pairwise(found))
 
 
 def test_requests_run_their_hooks_side_by_side(stash):
@@ -467,7 +495,10 @@ if "title" in given["args"]["hookContext"]["inputFields"]:
 """
     stash.plugin("Writer", script=script, triggers="Scene.Update.Post")
     query = "mutation($i: SceneUpdateInput!) { sceneUpdate(input: $i) { title code } }"
-    assert stash.ask(query, i={"id": 1, "title": "mine"})["sceneUpdate"] == {"title": "mine", "code": "by hook"}
+    assert stash.ask(query, i={"id": 1, "title": "mine"})["sceneUpdate"] == {
+        "title": "mine",
+        "code": "by hook",
+    }
     assert len(stash.runs()) == 2
 
 
@@ -491,11 +522,15 @@ def test_a_hook_that_updates_its_own_scene_nests_ten_deep(stash):
 def test_by_api_key_alone_nothing_stops_it(tmp_path):
     with world(tmp_path, user="u", password="p") as stash:
         key = stash.instance.api_key
-        script = LOOP.replace('"Cookie": "session=" + connection["SessionCookie"]["Value"]', f'"ApiKey": "{key}"')
+        script = LOOP.replace(
+            '"Cookie": "session=" + connection["SessionCookie"]["Value"]', f'"ApiKey": "{key}"'
+        )
         folder = stash.plugins / "Loop"
         folder.mkdir()
         stop = folder / "stop"
-        (folder / "main.py").write_text(f"import os, sys\nif os.path.exists({str(stop)!r}): sys.exit()\n" + script)
+        (folder / "main.py").write_text(
+            f"import os, sys\nif os.path.exists({str(stop)!r}): sys.exit()\n" + script
+        )
         (folder / "Loop.yml").write_text(
             'exec: [python3, "{pluginDir}/main.py"]\nhooks:\n  - name: h\n    triggeredBy: [Scene.Update.Post]\n'
         )
@@ -527,7 +562,12 @@ SLEEP = "import time; time.sleep(30)"
 def test_disconnect_kills_the_hook_and_the_rest_of_a_bulk_edit_has_none(stash):
     stash.plugin("A", script=SLEEP, triggers="Scene.Update.Post")
     stash.plugin("B", triggers="Scene.Update.Post")
-    leave_after(stash, BULK, {"i": {"ids": [1, 2, 3], "rating100": 15}}, lambda: stash.runs() and stash.runs()[0]["pid"])
+    leave_after(
+        stash,
+        BULK,
+        {"i": {"ids": [1, 2, 3], "rating100": 15}},
+        lambda: stash.runs() and stash.runs()[0]["pid"],
+    )
     run = wait_for(lambda: stash.runs()[0] if stash.runs()[0]["signal"] else None)
     assert (run["signal"], run["exit"]) == ("SIGKILL", None)
     time.sleep(0.1)
@@ -574,7 +614,9 @@ def test_reload_and_disable(stash):
     stash.ask("mutation($m: BoolMap!) { setPluginsEnabled(enabledMap: $m) }", m={"Echo": False})
     stash.ask(UPDATE, i={"id": 1})
     assert stash.runs() == []
-    plugin = stash.ask("{ plugins { id enabled hooks { name hooks } tasks { name } settings { name } } }")["plugins"][0]
+    plugin = stash.ask("{ plugins { id enabled hooks { name hooks } tasks { name } settings { name } } }")[
+        "plugins"
+    ][0]
     assert plugin == {
         "id": "Echo",
         "enabled": False,

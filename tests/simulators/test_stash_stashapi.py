@@ -4,13 +4,15 @@ import base64
 
 import pytest
 import requests
-from stash_world import LIBRARY, ECHO, wait_for, world
+from stash_world import ECHO, LIBRARY, wait_for, world
 from stashapi.stash_types import PhashDistance, StashItem
 from stashapi.stashapp import StashInterface
 
 from simulators.fake_stash.catalog import picture
 
-FIELDS = "id title date rating100 organized studio { id name } performers { id name } tags { id name } files { id path }"
+FIELDS = (
+    "id title date rating100 studio { id name } performers { id name } tags { id name } files { id path }"
+)
 
 
 @pytest.fixture
@@ -97,7 +99,9 @@ def test_find_scenes(api):
     newer = {"id": {"modifier": "GREATER_THAN", "value": 2}}
     assert [s["id"] for s in api.find_scenes(f=newer, filter={"sort": "id"}, fragment="id")] == ["3", "4"]
     seen: list[str] = []
-    api.find_scenes(filter={"per_page": 3}, fragment="id", callback=lambda page: seen.extend(s["id"] for s in page))
+    api.find_scenes(
+        filter={"per_page": 3}, fragment="id", callback=lambda page: seen.extend(s["id"] for s in page)
+    )
     assert seen == ["1", "2", "3", "4"]
 
 
@@ -110,12 +114,22 @@ def test_scenes_by_hash(stash, api):
 
 def test_create_update_destroy_scene(stash, api):
     made = api.create_scene({"title": " New ", "tag_ids": [1]})
-    assert api.find_scene(made["id"], "title tags { name }") == {"title": "New", "tags": [{"name": "Outdoor"}]}
+    assert api.find_scene(made["id"], "title tags { name }") == {
+        "title": "New",
+        "tags": [{"name": "Outdoor"}],
+    }
     assert [s["id"] for s in api.create_scenes([{"title": "x"}, {"title": "y"}])] == ["6", "7"]
     cover = "data:image/png;base64," + base64.b64encode(picture("c")).decode()
     assert api.update_scene({"id": 1, "details": None, "rating100": None, "cover_image": cover}) == "1"
-    assert (stash.scene(1).details, stash.scene(1).rating100, stash.scene(1).cover) == ("", None, picture("c"))
-    assert api.update_scene({"id": 2, "tags": ["outdoor", "Fresh"], "performers": ["Béa Ito"]}, create=True) == "2"
+    assert (stash.scene(1).details, stash.scene(1).rating100, stash.scene(1).cover) == (
+        "",
+        None,
+        picture("c"),
+    )
+    assert (
+        api.update_scene({"id": 2, "tags": ["outdoor", "Fresh"], "performers": ["Béa Ito"]}, create=True)
+        == "2"
+    )
     assert [t["name"] for t in api.find_scene(2, "tags { name }")["tags"]] == ["Fresh", "Outdoor"]
     assert api.destroy_scene(made["id"]) is True
     assert api.destroy_scenes([6, 7]) is True
@@ -126,7 +140,9 @@ def test_bulk_update(stash, api):
     given = {"ids": [1, 3], "tag_ids": {"mode": "ADD", "ids": [1]}, "organized": True}
     assert [s["id"] for s in api.update_scenes(given)] == ["1", "3"]
     assert sorted(stash.scene(3).tag_ids) == [1, 2]
-    api.update_scenes({"ids": [1], "tag_ids": {"mode": "REMOVE", "ids": [2]}, "performer_ids": {"mode": "SET", "ids": []}})
+    api.update_scenes(
+        {"ids": [1], "tag_ids": {"mode": "REMOVE", "ids": [2]}, "performer_ids": {"mode": "SET", "ids": []}}
+    )
     assert (stash.scene(1).tag_ids, stash.scene(1).performer_ids) == ([1], [])
 
 
@@ -150,8 +166,12 @@ def test_duplicates_and_stash_ids(stash, api):
 
 
 def test_markers(stash, api):
-    made = api.create_scene_marker({"title": "m", "seconds": 9.5, "scene_id": 1, "primary_tag_id": 1, "tag_ids": [2]})
-    assert made["seconds"] == 9.5 and made["primary_tag"]["name"] == "Outdoor" and made["scene"] == {"id": "1"}
+    made = api.create_scene_marker(
+        {"title": "m", "seconds": 9.5, "scene_id": 1, "primary_tag_id": 1, "tag_ids": [2]}
+    )
+    assert (
+        made["seconds"] == 9.5 and made["primary_tag"]["name"] == "Outdoor" and made["scene"] == {"id": "1"}
+    )
     api.create_scene_marker({"title": "n", "seconds": 3, "scene_id": 1, "primary_tag_id": 2}, fragment="id")
     assert [m["title"] for m in api.get_scene_markers(1, "title")] == ["n", "m"]
     assert len(api.get_scene_markers(1)) == 2
@@ -191,7 +211,9 @@ def test_tags(stash, api):
 
 
 def test_performers(stash, api):
-    made = api.create_performer({"name": "Nils Weiss", "alias_list": ["N. W."], "gender": "MALE", "height_cm": 180})
+    made = api.create_performer(
+        {"name": "Nils Weiss", "alias_list": ["N. W."], "gender": "MALE", "height_cm": 180}
+    )
     assert made["height_cm"] == 180 and made["custom_fields"] == {}
     assert api.find_performer("n. w.")["id"] == made["id"]
     assert api.find_performer(1)["scene_count"] == 2
@@ -260,7 +282,9 @@ def test_galleries_and_images(stash, api):
     assert catalog.rows["gallery"][1].image_ids == [1]
     chapter = api.create_gallery_chapter({"gallery_id": 1, "title": "c", "image_index": 1})
     assert api.update_gallery_chapter({"id": chapter, "title": "d"}) == chapter
-    assert api.find_gallery(1, "chapters { title image_index }")["chapters"] == [{"title": "d", "image_index": 1}]
+    assert api.find_gallery(1, "chapters { title image_index }")["chapters"] == [
+        {"title": "d", "image_index": 1}
+    ]
     with pytest.raises(AttributeError):
         api.destroy_gallery_chapter(chapter)
     assert api.find_image(1, "title visual_files { ... on ImageFile { path } }") == {
@@ -313,7 +337,9 @@ def test_tasks_and_jobs(stash, api):
 
 def test_metadata_jobs(stash, api):
     stash.handle.call("POST", "/files", {"path": "/data/new/x.mp4"})
-    assert stash.ended(api.metadata_scan(["/data/new"], {"scanGenerateCovers": False}))["status"] == "FINISHED"
+    assert (
+        stash.ended(api.metadata_scan(["/data/new"], {"scanGenerateCovers": False}))["status"] == "FINISHED"
+    )
     assert stash.instance.catalog.scene_by_path("/data/new/x.mp4").cover is None
     assert stash.ended(api.metadata_scan())["status"] == "FINISHED"
     assert stash.ended(api.metadata_generate({"covers": True}))["status"] == "FINISHED"
@@ -364,7 +390,10 @@ def test_identify(stash, api):
 
 def test_stash_boxes(stash, api):
     box = {"endpoint": "https://box.example/graphql", "api_key": "k", "name": "Box"}
-    stash.ask("mutation($i: ConfigGeneralInput!) { configureGeneral(input: $i) { apiKey } }", i={"stashBoxes": [box]})
+    stash.ask(
+        "mutation($i: ConfigGeneralInput!) { configureGeneral(input: $i) { apiKey } }",
+        i={"stashBoxes": [box]},
+    )
     assert api.get_stashbox_connections() == [box]
     assert api.get_stashbox_connection("box.example")["index"] == 0
     with pytest.raises(AttributeError):  # a Boolean! that failed
