@@ -352,7 +352,12 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "sort_title",
         "titleSort",
-        _by_template("sort_title_template"),
+        # Plex has no title without a sort title: cleared, it would come back as the title.
+        lambda scene, settings: (
+            filled(settings.sort_title_template, scene, settings) or title(scene, settings)
+            if settings.sort_title_template
+            else None
+        ),
         lambda item: item.title_sort or item.title,
     ),
     Field(

@@ -17,9 +17,9 @@ from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Tr
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
 from plexsync.core.scene import Scene, scene_from
-from plexsync.core.settings import PathPair, Settings
+from plexsync.core.settings import COLLECTION_SOURCES, Pair, PathPair, Settings
 
-hypothesis.settings.register_profile("plexsync", deadline=None, print_blob=True, max_examples=100)
+hypothesis.settings.register_profile("plexsync", deadline=None, print_blob=True, max_examples=60)
 hypothesis.settings.load_profile("plexsync")
 
 # Few names, so that they meet: in other cases, with commas and percent signs, composed and decomposed.
@@ -69,6 +69,8 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
         "date": dates | st.none(),
         "rating100": st.integers(-5, 105) | st.none(),
         "organized": st.booleans(),
+        "director": any_text,
+        "updated_at": st.sampled_from(["2026-01-11T18:07:53+11:00", "1970-01-01T00:00:00Z", ""]),
         "studio": st.none() | st.builds(lambda name: {"name": name, "parent_studio": None}, names),
         "performers": st.lists(st.builds(lambda name: {"name": name}, names), max_size=5),
         "tags": st.lists(st.builds(lambda name: {"name": name}, names), max_size=8),
@@ -96,14 +98,33 @@ def items(draw: st.DrawFn, files: st.SearchStrategy[str] | None = None) -> Item:
         studio=draw(plex_text),
         originally_available_at=draw(st.none() | st.dates().map(lambda date: date.isoformat())),
         user_rating=draw(st.none() | st.floats(0, 10)),
+        updated_at=draw(st.sampled_from([0, 1, 2_000_000_000])),
+        title_sort=draw(plex_text),
+        tagline=draw(plex_text),
         genres=draw(tags),
+        labels=draw(tags),
+        collections=draw(tags),
+        directors=draw(tags),
         actors=tuple(Actor(name, draw(plex_text)) for name in draw(tags)),
         locked=draw(lock_names),
         files=tuple(draw(st.lists(files or paths(), max_size=3))),
     )
 
 
-settings_for_edits = st.builds(Settings, keep_unlocked=st.booleans())
+policies = st.sampled_from(["stash", "plex", "newest"])
+tag_pairs = st.builds(Pair, names, names | st.just(""))
+settings_for_edits = st.builds(
+    Settings,
+    keep_unlocked=st.booleans(),
+    leave_summary=st.booleans(),
+    title_template=st.sampled_from(["", "{studio} - {title} ({date:%Y})", "{code}"]),
+    sort_title_template=st.sampled_from(["", "{title}", "{studio} {date}"]),
+    tagline_template=st.sampled_from(["", "{performers}"]),
+    write_directors=st.booleans(),
+    tags_as_labels=st.booleans(),
+    tag_map=st.lists(tag_pairs, max_size=2).map(tuple),
+    collections_from=st.lists(st.sampled_from(COLLECTION_SOURCES), unique=True, max_size=3).map(tuple),
+)
 pairs = st.builds(PathPair, folders, st.sampled_from(["/media", "/", r"M:\Media", r"\\plex\v", "/data"]))
 path_maps = st.lists(pairs, max_size=4).map(tuple)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import re
@@ -15,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plexsync.core import breaker, verdict
-from plexsync.core.edits import FIELDS, plan
+from plexsync.core.edits import FIELDS, fingerprint, plan
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
 from plexsync.core.match import Ambiguous, Found, Missing, choose, map_path, path_key, plex_paths
+from plexsync.core.merge import same
 from plexsync.core.scene import Scene, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from tests.property import strategies as some
@@ -39,18 +41,19 @@ class Server:
     def take(self, item: Item, params: Mapping[str, str]) -> Item:
         values: dict[str, Any] = {}
         locked = set(item.locked)
-        for kind, attribute in ATTRIBUTES.items():
+        for kind in (*TEXTS, *TAGS):
             if params.get(f"{kind}.locked") == "1":
                 locked.add(kind)
             elif params.get(f"{kind}.locked") == "0":
                 locked.discard(kind)
+        for kind, attribute in TEXTS.items():
             if f"{kind}.value" in params:
                 values[attribute] = _stored(kind, params[f"{kind}.value"])
-        for kind, attribute in (("genre", "genres"), ("actor", "actors")):
+        for kind, attribute in TAGS.items():
             held = [tag.name if isinstance(tag, Actor) else tag for tag in getattr(item, attribute)]
-            tags = self._tags(held, kind, params)
-            values[attribute] = tuple(Actor(tag) for tag in tags) if kind == "actor" else tuple(tags)
-        return replace(item, locked=frozenset(locked), **values)
+            values[attribute] = _tagged(kind, self._tags(held, kind, params))
+        after = replace(item, locked=frozenset(locked), **values)
+        return replace(after, title_sort="") if after.title_sort == after.title else after
 
     def _tags(self, held: list[str], kind: str, params: Mapping[str, str]) -> list[str]:
         added = [params[key] for key in sorted((k for k in params if _indexed(k, kind)), key=_index)]
@@ -70,25 +73,28 @@ class Server:
         """The agent writes its own values over what is not locked."""
         values = {
             attribute: _stored(kind, "1999-09-09" if kind == "originallyAvailableAt" else "Agent's")
-            for kind, attribute in ATTRIBUTES.items()
-            if attribute and kind not in item.locked and kind != "userRating"
+            for kind, attribute in TEXTS.items()
+            if kind not in item.locked and kind != "userRating"
         }
-        if "genre" not in item.locked:
-            values["genres"] = ("Agent's",)
-        if "actor" not in item.locked:
-            values["actors"] = (Actor("Agent's"),)
-        return replace(item, **values)
+        tags = {a: _tagged(kind, ["Agent's"]) for kind, a in AGENTS_TAGS.items() if kind not in item.locked}
+        return replace(item, **values, **tags)
 
 
-ATTRIBUTES = {
+TEXTS = {
     "title": "title",
+    "titleSort": "title_sort",
     "summary": "summary",
+    "tagline": "tagline",
     "studio": "studio",
     "originallyAvailableAt": "originally_available_at",
     "userRating": "user_rating",
-    "genre": "",
-    "actor": "",
 }
+AGENTS_TAGS = {"genre": "genres", "actor": "actors", "director": "directors"}
+TAGS = {**AGENTS_TAGS, "label": "labels", "collection": "collections"}
+
+
+def _tagged(kind: str, names: list[str]) -> tuple[Any, ...]:
+    return tuple(Actor(name) for name in names) if kind == "actor" else tuple(names)
 
 
 def _stored(kind: str, value: str) -> Any:
@@ -120,33 +126,106 @@ servers = st.builds(
 )
 
 
-@given(some.scenes, some.items(), some.settings_for_edits, servers)
+policed = st.builds(
+    replace,
+    some.settings_for_edits,
+    respect_locks=st.booleans(),
+    conflict_policy=some.policies.map(lambda policy: (("", policy),)),
+)
+
+
+@given(some.scenes, some.items(), policed, servers)
 def test_apply_a_plan_plan_again_nothing_is_left(
     scene: Scene, item: Item, settings: Settings, server: Server
 ) -> None:
-    after = server.take(item, plan(scene, item, settings).params)
-    again = plan(scene, after, settings)
-    assert not again, again.changes
-
-
-@given(some.scenes, some.items(), servers)
-def test_a_refresh_after_a_sync_changes_nothing_we_wrote(scene: Scene, item: Item, server: Server) -> None:
-    settings = Settings()
-    after = server.refresh(server.take(item, plan(scene, item, settings).params))
-    assert not plan(scene, after, settings)
+    first = plan(scene, item, settings)
+    after = server.take(item, first.params)
+    for memory in (first.written, None, json.loads(json.dumps(dict(first.written)))):
+        again = plan(scene, after, settings, memory)
+        assert not again, again.changes
 
 
 @given(some.scenes, some.items(), some.settings_for_edits, servers)
-def test_what_is_in_stash_is_in_plex_afterwards_and_nothing_else_of_a_tag_list(
+def test_a_refresh_after_a_sync_changes_nothing_we_wrote(
+    scene: Scene, item: Item, settings: Settings, server: Server
+) -> None:
+    settings = replace(settings, keep_unlocked=False)
+    first = plan(scene, item, settings)
+    after = server.refresh(server.take(item, first.params))
+    assert not plan(scene, after, settings, first.written)
+
+
+@given(some.scenes, some.items(), some.settings_for_edits, servers)
+def test_what_is_in_stash_is_in_plex_afterwards_and_nothing_else_of_a_list_that_is_ours(
     scene: Scene, item: Item, settings: Settings, server: Server
 ) -> None:
     after = server.take(item, plan(scene, item, settings).params)
     for row in FIELDS:
         wanted, has = row.wants(scene, settings), row.has(after)
-        if wanted and isinstance(wanted, str):
+        if not wanted:
+            continue
+        if isinstance(wanted, str):
             assert has == wanted
-        elif wanted:
+        elif row.shared:
+            assert {_folded(tag) for tag in wanted} <= {_folded(tag) for tag in has}
+        else:
             assert {_folded(tag) for tag in has} == {_folded(tag) for tag in wanted}
+
+
+@given(st.lists(some.scenes, min_size=2, max_size=3), some.items(), some.settings_for_edits, servers)
+def test_after_any_row_of_edits_plex_has_the_last_of_ours_and_all_of_theirs(
+    scenes: list[Scene], item: Item, settings: Settings, server: Server
+) -> None:
+    now, memory = item, None
+    for scene in scenes:
+        edits = plan(scene, now, settings, memory)
+        now, memory = server.take(now, edits.params), edits.written
+    for row in FIELDS:
+        wanted, had, has = row.wants(scenes[-1], settings), row.has(item), row.has(now)
+        if row.shared and wanted is not None:
+            assert {_folded(t) for t in has} == {_folded(t) for t in (*had, *wanted)}
+        elif isinstance(wanted, tuple) and (wanted or any(row.wants(s, settings) for s in scenes[:-1])):
+            assert {_folded(t) for t in has} == {_folded(t) for t in wanted}
+        elif isinstance(wanted, str) and (wanted or any(row.wants(s, settings) for s in scenes[:-1])):
+            assert has == wanted
+
+
+@given(some.scenes, some.scenes, some.items(), some.items(), some.settings_for_edits, servers)
+def test_with_the_policy_plex_nothing_that_was_edited_there_is_overwritten(
+    scene: Scene, newer: Scene, item: Item, by_hand: Item, settings: Settings, server: Server
+) -> None:
+    settings = replace(settings, conflict_policy=(("", "plex"),))
+    first = plan(scene, item, settings)
+    synced = server.take(item, first.params)
+    edited = replace(by_hand, rating_key=synced.rating_key)
+    edits = plan(newer, edited, settings, first.written)
+    for row in FIELDS:
+        last = first.written.get(row.name)
+        if last and not row.shared and not same(row.has(edited), last):
+            wanted = row.wants(newer, settings)
+            level = wanted is not None and same(row.has(edited), wanted)
+            assert level or row.name not in edits.fields
+
+
+@given(some.scenes, some.items(), some.settings_for_edits)
+def test_what_somebody_locked_is_not_touched_if_locks_are_respected(
+    scene: Scene, item: Item, settings: Settings
+) -> None:
+    settings = replace(settings, respect_locks=True, keep_unlocked=False)
+    for memory in (None, {}):
+        edits = plan(scene, item, settings, memory)
+        for row in FIELDS:
+            if row.plex in item.locked and not row.shared:
+                assert row.name not in edits.fields
+
+
+@given(some.scenes, some.scenes, some.settings_for_edits)
+def test_equal_fingerprints_mean_equal_plans(one: Scene, other: Scene, settings: Settings) -> None:
+    """So a scene whose fingerprint is remembered need not be compared with Plex again."""
+    assert fingerprint(one, settings) == fingerprint(one, settings)
+    if fingerprint(one, settings) == fingerprint(other, settings):
+        item = Item(1, 1)
+        assert plan(one, item, settings).params == plan(other, item, settings).params
 
 
 def _folded(text: str) -> str:
@@ -165,9 +244,11 @@ def test_every_parameter_belongs_to_a_field_that_changes_and_can_travel_in_a_url
         urllib.parse.quote(value)  # a lone surrogate would raise
 
 
-@given(some.scenes, some.items())
-def test_what_is_unset_in_stash_and_unlocked_in_plex_is_never_touched(scene: Scene, item: Item) -> None:
-    settings = Settings()
+@given(some.scenes, some.items(), some.settings_for_edits)
+def test_what_is_unset_in_stash_and_unlocked_in_plex_is_never_touched(
+    scene: Scene, item: Item, settings: Settings
+) -> None:
+    settings = replace(settings, keep_unlocked=False)
     edits = plan(scene, item, settings)
     for row in FIELDS:
         if not row.wants(scene, settings) and row.plex not in item.locked:
