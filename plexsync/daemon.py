@@ -21,7 +21,7 @@ from plexsync.clock import SystemClock
 from plexsync.hook import WORKER_LOCKS
 from plexsync.locks import FileLock
 from plexsync.servers import Servers
-from plexsync.store import StaleLease, Store
+from plexsync.store import Store
 from plexsync.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -138,15 +138,10 @@ def _give_back_in_time(worker: Worker, stop: _Stop) -> None:
         while not stop.wait(3600.0):
             pass
         end = time.monotonic() + GRACE_S
-        while worker.current is not None and time.monotonic() < end:
+        while worker.in_hand and time.monotonic() < end:
             time.sleep(0.05)
-        job = worker.current
-        if job is not None:
-            try:
-                worker.store.give_back(job)
-                log.info("gave back %s job=%s: told to stop", job.about, job.id)
-            except (StaleLease, sqlite3.Error) as error:
-                log.warning("could not give back job %s: %s", job.id, error)
+        if worker.in_hand:
+            worker.give_back_all()
             os._exit(0)
 
     threading.Thread(target=watch, name="stop", daemon=True).start()

@@ -199,8 +199,12 @@ def merged(old: object, new: dict[str, object]) -> dict[str, object]:
     if old.get("update_type") == "destroy":
         both["update_type"] = "destroy"
         both["data"] = old.get("data") or new.get("data")
-    elif old.get("update_type") == "create" and new.get("update_type") == "update":
-        both["update_type"] = "create"
+    elif (old.get("update_type"), new.get("update_type")) in (
+        ("create", "update"),
+        ("create", "sync"),
+        ("update", "sync"),
+    ):
+        both["update_type"] = old["update_type"]  # what a person did says more than what a task asked for
     if old.get("parallel") is False:
         both["parallel"] = False
     first = moment(old.get("enqueued_at"))

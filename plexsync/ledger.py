@@ -18,7 +18,7 @@ from typing import Any
 
 from plexsync import intake
 from plexsync.core.match import path_key
-from plexsync.plex import Entry, Mark
+from plexsync.plex import Entry, Mark, MemoryPathIndex
 from plexsync.store import Store
 
 BATCH = 500  # rows in one transaction: a few milliseconds
@@ -212,6 +212,30 @@ class Ledger:
                 "INSERT OR REPLACE INTO choices VALUES (?, ?, ?, ?)",
                 (self._server, scene_id, rating_key, self._store.clock.now()),
             )
+
+
+class MemoryLedger(MemoryPathIndex):
+    """The same, for the life of a process: for a simulation, or when the file cannot be used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._memories: dict[int, Memory] = {}
+        self._choices: dict[int, int] = {}
+
+    def recall(self, scene_id: int) -> Memory | None:
+        return self._memories.get(scene_id)
+
+    def remember(self, scene_id: int, rating_key: int, fingerprint: str, written: Mapping[str, Any]) -> None:
+        self._memories[scene_id] = Memory(rating_key, fingerprint, dict(written))
+
+    def forget(self, scene_id: int) -> None:
+        self._memories.pop(scene_id, None)
+
+    def choice(self, scene_id: int) -> int | None:
+        return self._choices.get(scene_id)
+
+    def choose(self, scene_id: int, rating_key: int) -> None:
+        self._choices[scene_id] = rating_key
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:

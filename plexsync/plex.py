@@ -60,6 +60,7 @@ _query: Callable[[Mapping[str, object]], str] = joinArgs
 
 PAGE_SIZE = 1000  # items a request when a library is listed
 NEWEST_SIZE = 100  # items looked at first when a path is not known
+READ_SIZE = 50  # full items a request
 RELIST_S = 60.0  # a library whose size does not add up is listed again, but no more often than this
 RELIST_LATEST_S = 600.0  # and any library, when a path is missed and the listing is older than this
 
@@ -282,25 +283,48 @@ class Plex:
 
         One request for a path the index knows. An item is returned only if Plex says it has the file now.
         """
-        wanted = {path_key(path) for path in paths}
+        return self.find_many([paths])[0]
+
+    def find_many(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
+        """``find`` for several groups of paths at once, READ_SIZE items a request."""
         for library in self.libraries():
             if self._index.mark(library.id) is None:
                 self._list(library)
-        items = self._holders(wanted)
-        if not items and wanted:
-            self._look_again(wanted)
-            items = self._holders(wanted)
-        return items
+        wanted = [{path_key(path) for path in paths} for paths in groups]
+        found = self._holders(wanted)
+        unknown = {key for keys, items in zip(wanted, found, strict=True) if not items for key in keys}
+        if unknown:
+            self._look_again(unknown)
+            again = self._holders(
+                [keys if not items else set() for keys, items in zip(wanted, found, strict=True)]
+            )
+            found = [items or later for items, later in zip(found, again, strict=True)]
+        return found
 
-    def _holders(self, wanted: set[str]) -> tuple[Item, ...]:
-        keys = sorted({rating_key for key in wanted for rating_key in self._index.lookup(key)})
-        items = []
-        for item in self.read(keys):
-            if wanted.isdisjoint(path_key(file) for file in item.files):
-                self._index.drop(item.rating_key)  # the key was given to something else
-            else:
-                items.append(item)
-        return tuple(items)
+    def freshen(self) -> None:
+        """See what each library has added, changed or lost; one request a library unless much has."""
+        self._look_again(set())
+
+    def _holders(self, groups: Sequence[set[str]]) -> list[tuple[Item, ...]]:
+        """Per group of path keys the items the index knows for it, as they are now."""
+        keys = [
+            sorted({rating_key for key in wanted for rating_key in self._index.lookup(key)})
+            for wanted in groups
+        ]
+        every = sorted({rating_key for some in keys for rating_key in some})
+        items: dict[int, Item] = {}
+        for start in range(0, len(every), READ_SIZE):
+            items |= {item.rating_key: item for item in self.read(every[start : start + READ_SIZE])}
+        found = []
+        for wanted, some in zip(groups, keys, strict=True):
+            holders = []
+            for item in (items[key] for key in some if key in items):
+                if wanted.isdisjoint(path_key(file) for file in item.files):
+                    self._index.drop(item.rating_key)  # the key was given to something else
+                else:
+                    holders.append(item)
+            found.append(tuple(holders))
+        return found
 
     def read(self, rating_keys: Sequence[int]) -> tuple[Item, ...]:
         """These items in full, in one request, without those Plex no longer has."""

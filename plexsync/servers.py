@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from plexsync.clock import Clock
 from plexsync.core.failures import NeedsAttention, SettingProblem
 from plexsync.core.settings import Problem, Settings, parse
-from plexsync.ledger import Ledger
+from plexsync.ledger import Ledger, MemoryLedger
 from plexsync.plex import Plex, client_identifier
 from plexsync.stash import Stash
 from plexsync.store import Store
@@ -30,6 +30,8 @@ class World(Protocol):
     def stash(self) -> Any: ...
 
     def plex(self) -> Any: ...
+
+    def ledger(self, settings: Settings) -> Ledger | MemoryLedger: ...
 
     def probe(self, server: str) -> None: ...
 
@@ -49,6 +51,8 @@ class Servers:
         self._settings: Settings | None = None
         self._problems: tuple[Problem, ...] = ()
         self._settings_until = 0.0
+        self._ledger: Ledger | MemoryLedger | None = None
+        self._ledger_of = ""
 
     def connection(self) -> dict[str, Any]:
         """Stash's server_connection as the last hook or task left it. Raises NeedsAttention when there is none yet."""
@@ -108,9 +112,12 @@ class Servers:
             self._plex_made_from = settings
         return self._plex
 
-    def ledger(self, settings: Settings) -> Ledger | None:
-        """What is remembered of the Plex server of these settings, if there is a store to keep it in."""
-        return None if self._store is None else Ledger(self._store, settings.plex_url)
+    def ledger(self, settings: Settings) -> Ledger | MemoryLedger:
+        """What is remembered of the Plex server of these settings: in the store, if there is one."""
+        if self._ledger is None or self._ledger_of != settings.plex_url:
+            self._ledger = MemoryLedger() if self._store is None else Ledger(self._store, settings.plex_url)
+            self._ledger_of = settings.plex_url
+        return self._ledger
 
     def probe(self, server: str) -> None:
         """Ask "Stash" or "Plex" for what a sync needs first; raises the failure a job would meet."""

@@ -140,7 +140,9 @@ class Stash:
         if not asked:
             return {}
         with self._border():
-            answer = self._connected().call_GQL(f"query {{ {asked} }} fragment Synced on Scene {{ {SELECTION} }}")
+            answer = self._connected().call_GQL(
+                f"query {{ {asked} }} fragment Synced on Scene {{ {SELECTION} }}"
+            )
         found = [scene_from(scene) for scene in answer.values() if isinstance(scene, Mapping)]
         return {scene.id: scene for scene in found}
 

@@ -41,6 +41,7 @@ DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
 DEATHS_MAX = 3  # workers a job may take with it before it is buried as what kills them
 LOG_BYTES = 4_000_000  # the write-ahead log is cut to this once it has been copied back
 LOG_PAGES_ODD = 5_000  # five times what a log has when nobody stands in the way of copying it back
+EXAMINE_S = 86_400.0  # between two looks through the whole file
 PRUNE_ROWS = 500  # finished rows deleted at once: some milliseconds in which no hook can write
 SPOOL_KEPT_S = 30 * 86400.0  # how long the ids of merged spool files are remembered
 HALF_WRITTEN_S = 60.0  # a spool file without its final name that is older than this has lost its writer
@@ -404,6 +405,27 @@ class Store:
                 job, "NotAJob", "the row names nothing to sync; something other than PlexSync put it here"
             )
         return None
+
+    def claim_many(self, limit: int, lease_s: float = LEASE_S) -> list[Job]:
+        """Up to ``limit`` jobs that are due, of different scenes, to be worked on together; [] when none is due.
+
+        A job that a worker died with is handed out alone, so that what kills a worker is never blamed on its
+        neighbours; so is one that is not about a single scene.
+        """
+        first = self.claim(lease_s)
+        if first is None or first.deaths or first.entity_id:
+            return [] if first is None else [first]
+        jobs = [first]
+        with self.transaction():
+            while len(jobs) < limit:
+                job = self.claim(lease_s)
+                if job is None:
+                    break
+                if job.deaths or job.entity_id:
+                    self.give_back(job)
+                    break
+                jobs.append(job)
+        return jobs
 
     def claim_row(
         self, lease_s: float = LEASE_S, row_id: int | None = None
@@ -1034,12 +1056,27 @@ class Store:
                 busy, pages, _ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 self.db.execute(f"PRAGMA busy_timeout={self._busy_ms}")
+        checked = self.load_state("examined_at")
+        if checked is None or not 0 <= self.clock.now() - float(checked) < EXAMINE_S:
+            self.examine()
         if busy and pages > LOG_PAGES_ODD:
             log.warning(
                 "the queue's write-ahead log has grown to %s pages, because another program keeps reading %s",
                 pages,
                 self.path,
             )
+
+    def examine(self) -> None:
+        """Read the file from end to end; hooks write on meanwhile. An index that has lost a row hides it from all that
+        is quick, so this is done from time to time.
+
+        Raises sqlite3.DatabaseError when it is damaged; opening it anew then mends it.
+        """
+        found = self._read("PRAGMA integrity_check(1)")[0][0]
+        if found != "ok":
+            rescue.suspect(self.path)
+            raise sqlite3.DatabaseError(f"the queue {self.path} is damaged: {found}")
+        self.save_state("examined_at", str(self.clock.now()))
 
     # ---- what the worker remembers between its lives ----
 
@@ -1101,7 +1138,9 @@ class Store:
         ]
 
 
-_ROW = "_id, data, timestamp, checksum, key, generation, attempts, due_at, first_failed_at, last_error"
+_ROW = (
+    "_id, data, timestamp, checksum, key, generation, attempts, due_at, first_failed_at, last_error, deaths"
+)
 
 _LETTER = (
     "id, job_id, scene_id, error_type, message, traceback, attempts, generation, enqueued_at, first_failed_at,"
@@ -1125,7 +1164,19 @@ def _as_json(raw: object) -> object:
 
 def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None]:
     """The job in a row, its payload, and what is wrong with it, if anything."""
-    row_id, raw, timestamp, checksum, key, generation, attempts, due_at, first_failed_at, last_error = row
+    (
+        row_id,
+        raw,
+        timestamp,
+        checksum,
+        key,
+        generation,
+        attempts,
+        due_at,
+        first_failed_at,
+        last_error,
+        deaths,
+    ) = row
     payload: object = None
     damage = None
     try:
@@ -1143,6 +1194,7 @@ def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None
     job = Job(
         id=row_id,
         scene_id=number if entity == "scene" else 0,
+        deaths=deaths,
         entity=entity,
         entity_id=0 if entity == "scene" else number,
         update_type=str(said.get("update_type", "sync")),

@@ -15,17 +15,18 @@ import logging
 import random
 import sqlite3
 import threading
-import traceback as tracebacks
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
+from plexsync import engine
 from plexsync.clock import Clock
 from plexsync.core import breaker as breakers
-from plexsync.core import edits
-from plexsync.core import match as matching
-from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
 from plexsync.core.job import Job
 from plexsync.core.settings import Settings
+from plexsync.core.throttle import Throttle, after_burst
 from plexsync.core.verdict import (
     ATTENTION_HOLD_S,
     Ambiguous,
@@ -35,7 +36,6 @@ from plexsync.core.verdict import (
     Finish,
     Gone,
     Level,
-    NoFile,
     NotFound,
     Outcome,
     Postpone,
@@ -50,6 +50,9 @@ log = logging.getLogger(__name__)
 POLL_S = 0.1  # between two looks at the queue; a look costs some microseconds
 UPKEEP_S = 0.4  # between two looks at the spool and at the file itself
 RECOVER_S = 15.0  # between two looks for what the dead have left
+FRESHEN_S = 600.0  # between two looks at what the libraries have lost
+BATCH = 25  # jobs claimed together: one request to Stash, one to Plex to read them all
+BURSTS = 4  # writes a slot, between two looks at how many at a time serve best
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 
 RELEASE_S = (
@@ -67,60 +70,113 @@ class Worker:
         self.world = world
         self.clock = clock
         self.rng = rng
-        self.current: Job | None = None  # what is being worked on; another thread may give it back
+        self.in_hand: dict[
+            int, Job
+        ] = {}  # what is being worked on, by row id; another thread may give it back
         self.done = 0  # jobs closed or postponed by this worker
         self._settings = Settings()  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
         self._backlog = False  # working off what an outage left
+        self._throttle = Throttle()
+        self._fresh_until = 0.0  # monotonic; until then the path index is taken as it is
 
     # ---- one job ----
 
     def step(self) -> bool:
-        """Work on one job; False when there was none to claim."""
-        job = self.store.claim(LEASE_S)
-        if job is None:
+        """Work on the jobs that are due, up to BATCH of them; False when there was none to claim."""
+        jobs = self.store.claim_many(1 if self._backlog else BATCH, LEASE_S)
+        if not jobs:
             return False
-        self.current = job
+        self.in_hand = {job.id: job for job in jobs}
         try:
-            outcome = self.attempt(job)
-            self._learn(outcome)
-            self._record(job, outcome)
+            if jobs[0].entity_id:
+                self._close(jobs, {jobs[0].id: self._guarded(lambda: self._fan_out(jobs[0]))}, {})
+            else:
+                self._sync(jobs)
         finally:
-            self.current = None
-        self.done += 1
+            self.in_hand = {}
+        self.done += len(jobs)
         return True
 
-    def attempt(self, job: Job) -> Outcome:
-        """Bring Plex level with the scene as it is now. Never raises: a defect of ours is an outcome as well."""
+    def _sync(self, jobs: list[Job]) -> None:
+        """Bring Plex level with these jobs' scenes as they are now."""
         try:
-            if job.entity_id:
-                return self._fan_out(job)
             settings = self._settings = self.world.settings()
-            scene = self.world.stash().scene(job.scene_id)
-            if scene is None:
-                return Gone()
-            if not scene.files:
-                return NoFile()
-            plex = self.world.plex()
-            paths = matching.plex_paths(scene, settings.path_map)
-            match matching.choose(scene, plex.find(paths), settings.path_map):
-                case matching.Found(item):
-                    changes = edits.plan(scene, item, settings)
-                    if not changes:
-                        return Level()
-                    plex.write(item, changes)
-                    return Synced(changes.fields)
-                case matching.Ambiguous(candidates):
-                    return Ambiguous(candidates)
-                case matching.Missing():
-                    return NotFound(paths)
-        except SyncFailure as failure:
-            return Failed(failure)
+            self._freshen(settings)
         except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
-            return Failed(error, redact(tracebacks.format_exc(), [self._settings.plex_token]))
+            self._close(jobs, {job.id: engine.failed(error, self._settings) for job in jobs}, {})
+            return
+        fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
+        looks = engine.look([job.scene_id for job in jobs], self.world, settings, fresh)
+        by_job = {job.id: looks[job.scene_id] for job in jobs}
+        outcomes = {number: seen.outcome for number, seen in by_job.items() if seen.outcome is not None}
+        self._close([job for job in jobs if job.id in outcomes], outcomes, by_job)
+        to_write = [job for job in jobs if job.id not in outcomes]
+        while to_write:
+            limit = self._throttle.limit
+            burst, to_write = to_write[: limit * BURSTS], to_write[limit * BURSTS :]
+            began = self.clock.monotonic()
+            if limit == 1:
+                written = {job.id: self._write(by_job[job.id]) for job in burst}
+            else:
+                with ThreadPoolExecutor(limit, "write") as pool:
+                    results = pool.map(lambda job: self._write(by_job[job.id]), burst)
+                    written = {job.id: outcome for job, outcome in zip(burst, results, strict=True)}
+            down = any(isinstance(o, Failed) and isinstance(o.error, Unavailable) for o in written.values())
+            took_s = self.clock.monotonic() - began
+            most = replace(self._throttle, most=settings.plex_concurrency)
+            self._throttle = after_burst(most, len(burst), took_s, down)
+            self._close(burst, written, by_job)
+            if down and to_write:  # what is left is not tried against the same wall
+                for job in to_write:
+                    self._quietly(lambda job=job: self.store.give_back(job), job)  # type: ignore[misc]
+                return
 
-    def _fan_out(self, job: Job) -> Outcome:
+    def _write(self, seen: engine.Look) -> Outcome:
+        """Send the edits of one look; several of these run side by side."""
+        assert seen.item is not None
+
+        def send() -> Outcome:
+            self.world.plex().write(seen.item, seen.edits)
+            return Synced(seen.edits.fields, tuple(kept.field for kept in seen.edits.kept))
+
+        return self._guarded(send)
+
+    def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
+        try:
+            return act()
+        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
+            return engine.failed(error, self._settings)
+
+    def _freshen(self, settings: Settings) -> None:
+        """Now and then see what the libraries have lost: no scene is level with an item that is gone."""
+        now = self.clock.monotonic()
+        if now >= self._fresh_until:
+            if self._fresh_until:
+                self.world.plex().freshen()
+            self._fresh_until = now + FRESHEN_S
+
+    def _close(
+        self, jobs: list[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, engine.Look]
+    ) -> None:
+        """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
+        if not jobs:
+            return
+        for outcome in {id(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
+            self._learn(outcome)
+        with self.store.transaction():
+            for job in jobs:
+                outcome, seen = outcomes[job.id], looks.get(job.id)
+                if seen is not None and isinstance(outcome, (Synced, Level)):
+                    engine.remember(seen, self.world.ledger(self._settings))
+                elif isinstance(outcome, Gone):
+                    self.world.ledger(self._settings).forget(job.scene_id)
+                self._record(job, outcome)
+        for job in jobs:
+            self.in_hand.pop(job.id, None)
+
+    def _fan_out(self, job: Job) -> FannedOut:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
         place = f"fan-out of job {job.id}.{job.generation}"
         done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
@@ -148,11 +204,9 @@ class Worker:
         except StaleLease:
             # We were frozen for longer than our lease and somebody else did the job meanwhile. Should we have written
             # after them, Plex now has the older scene: one more look puts that right.
-            _say(
-                logging.WARNING, "stale", job, "another worker had taken it over; looking at the scene again"
-            )
+            _say(logging.WARNING, "stale", job, "another worker had taken it over; looking again")
             if isinstance(outcome, (Synced, Failed)):
-                self.store.put(job.scene_id or job.entity_id, entity=job.entity)
+                self.store.put(job.scene_id or job.entity_id, "update", entity=job.entity)
 
     # ---- what an outcome says of the servers ----
 
@@ -309,14 +363,8 @@ class Worker:
         def beat() -> None:
             while not ended.wait(lease_s / 4):
                 also()
-                job = self.current
-                if job is not None:
-                    try:
-                        self.store.heartbeat(job, lease_s)
-                    except StaleLease:
-                        pass  # the main thread finds out when it closes the job
-                    except (sqlite3.Error, OSError) as error:
-                        log.warning("could not prolong a lease: %s", error)
+                for job in list(self.in_hand.values()):
+                    self._quietly(lambda job=job: self.store.heartbeat(job, lease_s), job)  # type: ignore[misc]
 
         thread = threading.Thread(target=beat, name="heartbeats", daemon=True)
         thread.start()
@@ -325,6 +373,23 @@ class Worker:
         finally:
             ended.set()
             thread.join()
+
+    def give_back_all(self) -> None:
+        """Leave what is in hand as it was before; for a process that must end now."""
+        for job in list(self.in_hand.values()):
+            if self._quietly(lambda job=job: self.store.give_back(job), job):  # type: ignore[misc]
+                _say(logging.INFO, "gave back", job, "told to stop")
+
+    def _quietly(self, act: Callable[[], None], job: Job) -> bool:
+        """Do what makes things better but need not be; True when it was done."""
+        try:
+            act()
+        except StaleLease:
+            return False  # whoever closes the job finds out
+        except (sqlite3.Error, OSError) as error:
+            _say(logging.WARNING, "no lease", job, str(error))
+            return False
+        return True
 
 
 def _say(level: int, action: str, job: Job, text: str) -> None:

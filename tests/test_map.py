@@ -28,6 +28,7 @@ MIDDLE = BOTTOM | {
     "plex",
     "ledger",
     "servers",
+    "engine",
     "worker",
     "daemon",
 }
@@ -48,7 +49,8 @@ IMPORTS: dict[str, set[str]] = {
     "plex": {"core", "transport"},
     "ledger": {"core", "intake", "plex", "store"},
     "servers": {"clock", "core", "ledger", "plex", "stash", "store"},
-    "worker": {"clock", "core", "servers", "store"},
+    "engine": {"core", "ledger", "servers"},
+    "worker": {"clock", "core", "engine", "servers", "store"},
     "daemon": MIDDLE,
     "tasks": MIDDLE,
     "cli": MIDDLE | {"tasks"},

@@ -74,6 +74,7 @@ class Job:
     due_at: float = 0.0  # wall seconds before which nobody claims it
     first_failed_at: float | None = None
     last_error: str = ""
+    deaths: int = 0  # workers that ended while holding it, in a row
     entity: str = "scene"  # or performer, studio, tag, group: a look at all its scenes
     entity_id: int = 0
 

@@ -171,6 +171,13 @@ class Settings:
         least=0.1,
         most=600,
     )
+    plex_concurrency: int = _row(
+        4,
+        "Writes to Plex at a time",
+        "At most this many; PlexSync finds out by itself how many serve best.",
+        unit="writes",
+        most=16,
+    )
     stash_timeout_s: float = _row(
         30,
         "Stash timeout",

@@ -32,9 +32,10 @@ ATTENTION_HOLD_S = 60.0
 
 @dataclass(frozen=True)
 class Synced:
-    """Written to Plex: the fields that differed."""
+    """Written to Plex: the fields that differed. ``kept`` differ too and stay as they are in Plex, by rule."""
 
     fields: tuple[str, ...]
+    kept: tuple[str, ...] = ()
     name: ClassVar[str] = "synced"
 
 
@@ -48,8 +49,9 @@ class FannedOut:
 
 @dataclass(frozen=True)
 class Level:
-    """Plex had all of it already; nothing was written."""
+    """Plex had all of it already; nothing was written. ``kept`` differ and stay as they are in Plex, by rule."""
 
+    kept: tuple[str, ...] = ()
     name: ClassVar[str] = "level"
 
 
@@ -135,12 +137,12 @@ Decision = Finish | Postpone | Bury
 def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: Settings) -> Decision:
     """What to do with ``job``, whose ``attempts`` already counts the attempt that had this outcome."""
     match outcome:
-        case Synced(fields):
-            return Finish("wrote " + ", ".join(fields))
+        case Synced(fields, kept):
+            return Finish("wrote " + ", ".join(fields) + _kept(kept))
         case FannedOut(scenes):
             return Finish(f"queued {scenes} scenes")
-        case Level():
-            return Finish("nothing differed")
+        case Level(kept):
+            return Finish("nothing to write" + _kept(kept))
         case Skipped(reason):
             return Finish(reason)
         case Gone():
@@ -158,6 +160,10 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             return Bury("Ambiguous", f"{len(candidates)} Plex items have the file: {named}.")
         case Failed(error, traceback):
             return _after_failure(job, error, traceback, now, rng, settings)
+
+
+def _kept(fields: tuple[str, ...]) -> str:
+    return f"; kept Plex's own {', '.join(fields)}" if fields else ""
 
 
 def _after_failure(

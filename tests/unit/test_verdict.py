@@ -42,7 +42,7 @@ def judged(outcome: Outcome, attempts: int = 1, **settings: float) -> Decision:
     ("outcome", "name", "note"),
     [
         (Synced(("title", "tags")), "synced", "wrote title, tags"),
-        (Level(), "level", "nothing differed"),
+        (Level(), "level", "nothing to write"),
         (Skipped("not organized"), "skipped", "not organized"),
         (Gone(), "gone", "no longer in Stash"),
         (NoFile(), "no_file", "has no file"),

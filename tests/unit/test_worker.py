@@ -14,6 +14,8 @@ from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import ATTENTION_HOLD_S
+from plexsync.ledger import MemoryLedger
+from plexsync.plex import Entry
 from plexsync.store import LEASE_S, Store
 from plexsync.worker import RELEASE_S, Worker
 
@@ -24,7 +26,7 @@ SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token-of-the-owner
 class Model:
     """Stash and Plex as dictionaries; ``trouble`` is raised by the next calls that touch that server."""
 
-    scenes: dict[int, Scene] = field(default_factory=dict)
+    has: dict[int, Scene] = field(default_factory=dict)
     items: dict[int, Item] = field(default_factory=dict)
     trouble: dict[str, Exception] = field(default_factory=dict)
     writes: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -32,6 +34,9 @@ class Model:
     given: Settings = SETTINGS
     pages: list[int] = field(default_factory=list)
     meanwhile: object = None  # called once while a write is at Plex
+    reads: int = 0  # items asked of Plex
+    bad: int = 0  # a scene that cannot be read without an exception
+    remembered: MemoryLedger = field(default_factory=MemoryLedger)
 
     def _meet(self, server: str) -> None:
         if server in self.trouble:
@@ -49,28 +54,39 @@ class Model:
     def plex(self) -> Model:
         return self
 
+    def ledger(self, settings: Settings) -> MemoryLedger:
+        return self.remembered
+
     def probe(self, server: str) -> None:
         self.probes.append(server)
         self._meet(server)
 
     # Stash
 
-    def scene(self, scene_id: int) -> Scene | None:
+    def scenes(self, scene_ids) -> dict[int, Scene]:
         self._meet("Stash")
-        return self.scenes.get(scene_id)
+        if self.bad in scene_ids:
+            raise ValueError(f"a defect that scene {self.bad} shows")
+        return {number: self.has[number] for number in scene_ids if number in self.has}
 
     def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0):
         self._meet("Stash")
-        ids = [number for number in sorted(self.scenes) if number > after_id]
+        ids = [number for number in sorted(self.has) if number > after_id]
         for number in ids:  # a page a scene
             self.pages.append(number)
             yield [number]
 
     # Plex
 
-    def find(self, paths: tuple[str, ...]) -> tuple[Item, ...]:
+    def find_many(self, groups) -> list[tuple[Item, ...]]:
         self._meet("Plex")
-        return tuple(item for item in self.items.values() if set(paths) & set(item.files))
+        self.reads += len(groups)
+        return [
+            tuple(item for item in self.items.values() if set(paths) & set(item.files)) for paths in groups
+        ]
+
+    def freshen(self) -> None:
+        self._meet("Plex")
 
     def write(self, item: Item, edits: object) -> None:
         self._meet("Plex")
@@ -99,7 +115,7 @@ def model():
     world = Model()
     for number in (1, 2, 3):
         path = f"/data/{number}.mp4"
-        world.scenes[number] = Scene(number, title=f"Scene {number}", files=(SceneFile(path),))
+        world.has[number] = Scene(number, title=f"Scene {number}", files=(SceneFile(path),))
         world.items[100 + number] = Item(100 + number, 1, title=str(number), files=(path,))
     return world
 
@@ -142,8 +158,8 @@ def test_an_edit_reaches_plex_in_one_write_and_is_acknowledged(worker, store, mo
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        (lambda m: m.scenes.pop(1), "gone"),
-        (lambda m: m.scenes.update({1: replace(m.scenes[1], files=())}), "no_file"),
+        (lambda m: m.has.pop(1), "gone"),
+        (lambda m: m.has.update({1: replace(m.has[1], files=())}), "no_file"),
     ],
 )
 def test_a_scene_that_needs_nothing_is_closed_under_its_own_name(worker, store, model, change, note):
@@ -243,7 +259,7 @@ def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, mode
     model.trouble["Plex"] = trouble
     for number in (1, 2, 3):
         store.put(number)
-    assert drain(worker) == 1, "the first tells; the others are not tried against the same wall"
+    assert drain(worker) == 1, "one batch meets the wall, and nothing else is tried against it"
     assert store.load_state("attention") == str(trouble)
     assert store.counts().pending == 3 and store.counts().dead == 0
     clock.advance(ATTENTION_HOLD_S / 2)
@@ -251,14 +267,14 @@ def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, mode
     # A person changes the setting: no need to wait any longer.
     del model.trouble["Plex"]
     model.given = replace(SETTINGS, plex_token="another-token")
-    assert drain(worker) == 3
+    assert drain(worker) == 1, "one batch"
     assert store.load_state("attention") == ""
     assert store.counts().pending == 0
 
 
 def test_an_edit_during_the_write_is_not_swallowed(worker, store, model):
     def edit():
-        model.scenes[1] = replace(model.scenes[1], title="Newer")
+        model.has[1] = replace(model.has[1], title="Newer")
         store.put(1, "update", ["title"])
 
     model.meanwhile = edit
@@ -271,7 +287,7 @@ def test_an_edit_during_the_write_is_not_swallowed(worker, store, model):
 def test_a_hundred_edits_end_in_two_writes_at_most(worker, store, model):
     def edit():
         for number in range(50):
-            model.scenes[1] = replace(model.scenes[1], title=f"Edit {number}")
+            model.has[1] = replace(model.has[1], title=f"Edit {number}")
             store.put(1, "update", ["title"])
 
     for _ in range(50):
@@ -380,3 +396,103 @@ def test_a_fan_out_that_was_cut_short_goes_on_where_it_was(worker, store, model,
     drain(worker)
     assert model.pages == [1, 2, 2, 3], "the first page is not read again"
     assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
+
+
+def test_a_scene_that_has_not_changed_is_not_asked_about(worker, store, model):
+    store.put_many([1, 2, 3])
+    drain(worker)
+    asked = model.reads
+    assert asked == 3
+    # The model's index knows nothing, so the ledger must be told what Plex's listing would have told it.
+    model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
+    store.put_many([1, 2, 3])
+    drain(worker)
+    assert model.reads == asked
+    model.has[2] = replace(model.has[2], title="Changed")
+    store.put_many([1, 2, 3])
+    drain(worker)
+    assert model.reads == asked + 1 and model.items[102].title == "Changed"
+
+
+def test_a_scene_that_was_saved_is_compared_even_if_nothing_seems_to_have_changed(worker, store, model):
+    store.put_many([1])
+    drain(worker)
+    model.remembered.put(1, [Entry(101, model.items[101].files)])
+    model.items[101] = replace(model.items[101], title="Somebody else's")
+    store.put(1, "update", ["title"])
+    drain(worker)
+    assert model.items[101].title == "Scene 1"
+
+
+def test_an_item_that_is_gone_is_not_thought_level(worker, store, model):
+    store.put_many([1])
+    drain(worker)
+    model.remembered.put(1, [Entry(101, model.items[101].files)])
+    model.items[555] = replace(
+        model.items.pop(101), rating_key=555, title="after a rebuild", locked=frozenset()
+    )
+    model.remembered.drop(101)
+    store.put_many([1])
+    drain(worker)
+    assert model.items[555].title == "Scene 1"
+
+
+def test_one_bad_scene_does_not_spoil_its_batch(worker, store, model, clock):
+    model.bad = 2
+    store.put_many([1, 2, 3])
+    drain(worker)
+    assert (model.items[101].title, model.items[103].title) == ("Scene 1", "Scene 3")
+    assert store.counts().waiting_later == 1 and store.counts().finished == 2
+
+
+def test_what_a_person_chose_settles_an_ambiguity(worker, store, model):
+    model.items[999] = replace(model.items[101], rating_key=999)
+    store.put(1)
+    drain(worker)
+    (letter,) = store.dead_letters()
+    model.remembered.choose(1, 999)
+    assert store.replay([letter.id]) == 1
+    drain(worker)
+    assert (model.items[101].title, model.items[999].title) == ("1", "Scene 1")
+
+
+def test_a_job_a_worker_died_with_is_worked_on_alone(store, model, clock, tmp_path):
+    dead = Store(tmp_path, clock=clock)
+    store.put_many([1, 2])
+    assert len(dead.claim_many(10)) == 2
+    dead.close()
+    store.recover()
+    store.put(3)
+    batches = []
+    while jobs := store.claim_many(10):
+        batches.append([job.scene_id for job in jobs])
+        for job in jobs:
+            store.finish(job)
+    assert sorted(batches) == [[1], [2], [3]]
+
+
+def test_the_servers_failing_at_one_write_spares_the_rest_of_the_batch(worker, store, model, clock):
+    def fall():
+        model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 hung up.")
+
+    model.has |= {n: Scene(n, title=f"Scene {n}", files=(SceneFile(f"/data/{n}.mp4"),)) for n in range(4, 21)}
+    model.items |= {100 + n: Item(100 + n, 1, title=str(n), files=(f"/data/{n}.mp4",)) for n in range(4, 21)}
+    model.meanwhile = fall
+    store.put_many(range(1, 21))
+    worker.step()
+    assert len(model.writes) == 1
+    assert store.counts().finished == 1 and store.counts().pending == 19 and store.counts().dead == 0
+    assert all(job.attempts == 0 for job in store.waiting())
+
+
+def test_told_to_go_at_once_it_leaves_every_job_as_it_was(worker, store, model):
+    store.put_many([1, 2, 3])
+    seen = []
+
+    def ordered_to_go():
+        worker.give_back_all()
+        seen.append([job.attempts for job in store.waiting()])
+
+    model.meanwhile = ordered_to_go
+    worker.step()
+    assert seen == [[0, 0, 0]]
