@@ -451,6 +451,7 @@ class Library:
         self.tag_names: dict[tuple[str, str], int] = {}
         self.tagged: dict[int, dict[int, None]] = {}  # tag id -> rating keys
         self.files: dict[str, tuple[int, ...]] = {}  # file -> rating keys
+        self.folders: set[str] = set()  # on the disk, besides those that locations and files tell of
         self.activities: dict[str, Activity] = {}
         self.views: list[View] = []
         self.playing: dict[str, dict[str, Any]] = {}  # session key -> what a client reports
@@ -1178,6 +1179,11 @@ class Library:
             if item.deleted_at is None and item.media and all(m.file not in section.disk for m in item.media)
             if any(seen(m.file) for m in item.media)
         ]
+        for item in list(self.movies(section)):
+            if item.deleted_at is not None and any(
+                m.file in section.disk and seen(m.file) for m in item.media
+            ):
+                self._restored(item)
         found = [self._found(section, file, gone) for file in new]
         for item in gone:
             self._vanished(item)
@@ -1252,6 +1258,11 @@ class Library:
         new.deleted_at = self.now()
         self.put(new)
         self.tell("timeline", item=new, state=9)
+
+    def _restored(self, item: Item) -> None:
+        new = self.touch(item)
+        new.deleted_at = None
+        self.saved(new)
 
     def empty_trash(self, section: Section) -> None:
         for item in list(self.movies(section)):

@@ -138,7 +138,14 @@ COLLECTION_PREFS = (
 )
 
 MOVIE_PREFS = (
-    Pref("languageOverride", "text", "", "", "Metadata language"),
+    Pref(
+        "languageOverride",
+        "text",
+        "",
+        "",
+        "Metadata language",
+        ":Library default|de-DE:Deutsch|en-US:English|es-ES:Español|fr-FR:Français|it-IT:Italiano",
+    ),
     Pref("useOriginalTitle", "int", -1, "", "Use original title", "-1:Library default|0:No|1:Yes"),
     Pref(
         "enableCreditsMarkerGeneration", "int", -1, "", "Credits detection", "-1:Library default|0:Disabled"

@@ -194,11 +194,16 @@ def _text(read: Callable[[Any], Any], operator: str, value: str) -> Predicate:
         # A title may hold a comma: the whole value counts as well as its parts.
         wanted.append(value.casefold())
 
+    if operator == "" and len(wanted) == 1:
+        # By far the most frequent search, over every item there is.
+        (only,) = wanted
+        return lambda item: only in (read(item) or "").casefold() if only else read(item) is not None
+
     def matches(item: Any) -> bool:
         text = read(item)
         if text is None:
             return False
-        text = str(text).casefold()
+        text = text.casefold()
         return any(test(text, v) for v in wanted)
 
     return matches

@@ -368,6 +368,13 @@ def section_prefs_edit(call: Call) -> None:
 # --- sections made and changed ------------------------------------------------------------------------------
 
 
+def _bracketed(call: Call) -> list[tuple[str, str]]:
+    """The preferences given as prefs[name]=value."""
+    return [
+        (key[6:-1], value) for key, value in call.params if key.startswith("prefs[") and key.endswith("]")
+    ]
+
+
 @route("POST", "/library/sections")
 def section_add(call: Call) -> Any:
     for name in ("name", "type", "agent", "scanner", "language"):
@@ -381,6 +388,7 @@ def section_add(call: Call) -> Any:
         language=call.get("language"),
         locations=[value for key, value in call.params if key == "location"],
     )
+    read_prefs(SECTION_PREFS, made.prefs, _bracketed(call))
     call.library.scan(made)
     return Created(container({"allowSync": False}, [wire.section_element(made)]))
 
@@ -392,6 +400,8 @@ def section_change(call: Call) -> None:
     section.agent = call.get("agent") or section.agent
     section.scanner = call.get("scanner") or section.scanner
     section.language = call.get("language") or section.language
+    read_prefs(SECTION_PREFS, section.prefs, _bracketed(call))
+    section.hidden = int(section.prefs["hidden"])
     locations = [value for key, value in call.params if key == "location"]
     if locations:
         known = {path: number for number, path in section.locations}

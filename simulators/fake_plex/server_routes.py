@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -116,6 +117,24 @@ def library_root(call: Call) -> El:
     return container(about, [El("Directory", {"key": key, "title": title}) for key, title in rows])
 
 
+def _pivots(section: Section) -> list[El]:
+    """The views of a section; plexapi reads a section's sizes only from a Directory that has some."""
+    rows = (
+        ("recommended", f"/hubs/sections/{section.key}", "hub", "Recommended", "content.discover", "star"),
+        (
+            "library",
+            f"/library/sections/{section.key}/all?type=1",
+            "list",
+            "Library",
+            "content.library",
+            "library",
+        ),
+    )
+    names = ("id", "key", "type", "title", "context", "symbol")
+    return [El("Pivot", dict(zip(names, row, strict=True))) for row in rows]
+
+
+_ACTION = {"id": "removeFromContinueWatching", "key": "/actions/removeFromContinueWatching"}
 _SCROBBLING = {"scrobbleKey": "/:/scrobble", "unscrobbleKey": "/:/unscrobble"}
 
 
@@ -145,7 +164,7 @@ def media_providers(call: Call) -> El:
                 "durationTotal": sum(m.duration_ms for m in media),
                 "storageTotal": sum(m.size for m in media),
             }
-        directories.append(El("Directory", about))
+        directories.append(El("Directory", about, _pivots(section)))
     features = [
         El("Feature", {"key": "/library/sections", "type": "content"}, directories),
         El("Feature", {"key": "/hubs/search", "type": "search"}),
@@ -154,6 +173,7 @@ def media_providers(call: Call) -> El:
         El("Feature", {"key": "/:/rate", "type": "rate"}),
         El("Feature", {"key": "/playlists", "type": "playlist", "flavor": "universal"}),
         El("Feature", {"key": "/library/collections", "type": "collection"}),
+        El("Feature", {"key": "/actions", "type": "actions"}, [El("Action", _ACTION)]),
         El(
             "Feature",
             {
@@ -263,13 +283,28 @@ def housekeeping(call: Call) -> None:
     """Nothing to tidy up here."""
 
 
-@route(
-    "GET", "/(clients|devices|updater/status|transcode/sessions|status/sessions/background|services/browse)"
-)
+@route("GET", "/(clients|devices|updater/status|transcode/sessions|status/sessions/background)")
 @route("GET", "/(statistics/bandwidth|statistics/resources|playQueues|system/agents)")
 def empty(call: Call) -> El:
     """Lists this server has nothing for."""
     return container({})
+
+
+@route("GET", "/services/browse(?:/([^/]*))?")
+def browse(call: Call) -> El:
+    """The folders right below a folder of the made-up disk; of the root when none is named."""
+    library = call.library
+    path = base64.b64decode(call.parts[0]).decode() if call.parts[0] else "/"
+    head = path.rstrip("/") + "/"
+    folders = {*library.folders, *(place for s in library.sections.values() for _, place in s.locations)}
+    folders |= {file.rpartition("/")[0] for s in library.sections.values() for file in s.disk}
+    below = sorted({f[len(head) :].partition("/")[0] for f in folders if f.startswith(head) and f != head})
+    rows = []
+    for name in below:
+        full = head + name
+        key = f"/services/browse/{base64.b64encode(full.encode()).decode()}"
+        rows.append(El("Path", {"key": key, "path": full, "title": name, "home": False, "network": False}))
+    return container({"path": path}, rows)
 
 
 @route("GET", "/security/token")
@@ -456,8 +491,7 @@ def managed_hubs(call: Call) -> El:
     if call.get("metadataItemId"):
         wanted = _collection_hub(call)
         known = rows.get(wanted["identifier"])
-        shown = known or {**wanted, "promotedToRecommended": False, "recommendationsVisibility": "none"}
-        return container({}, [El("Hub", dict(shown))])
+        return container({}, [El("Hub", dict(known))] if known else [])
     return container({}, [El("Hub", dict(row)) for row in rows.values()])
 
 

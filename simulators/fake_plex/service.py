@@ -72,7 +72,7 @@ _SECTION_KEYS = (
     "uuid",
     "key",
 )
-_FILE_KEYS = ("sections", "server", "switches", "accounts", "prefs")
+_FILE_KEYS = ("sections", "server", "switches", "accounts", "prefs", "folders")
 
 
 class LibraryFileError(ValueError):
@@ -92,6 +92,7 @@ def load(library: Library, document: Any) -> None:
     _unknown(document, _FILE_KEYS, "library file")
     library.server |= document.get("server", {})
     library.prefs |= document.get("prefs", {})
+    library.folders |= set(document.get("folders", ()))
     try:
         library.switches = library.switches.changed(document.get("switches", {}))
     except ValueError as problem:

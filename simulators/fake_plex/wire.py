@@ -169,6 +169,9 @@ def number(value: float | int | str | None) -> Any:
 
 def summary(library: Library, item: Item, guids: bool = False) -> El:
     """An item as lists show it; the XML is made once for each version of the item."""
+    if isinstance(item, Collection):
+        # Its members change without it.
+        return collection_element(library, item)
     wanted = guids and bool(item.guids)
     text = item.xml.get(wanted)
     if text is None:

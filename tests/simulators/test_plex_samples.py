@@ -94,7 +94,6 @@ KEPT: dict[str, str] = {
         "sessions play directly: nothing is transcoded"
     ),
     r"/(grandp|p)arent": "episodes; there are no shows here",
-    r"/Feature\[\]/(Action|Directory\[\]/Pivot)": "menus of Plex's own apps",
     r"/Part\[\]/(accessible|exists)": "given with checkFiles=1, as documented",
     r"/Metadata\[\]/Collection": "lists show no collections, as documented; the switch list_collections shows them",
 }
