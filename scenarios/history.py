@@ -164,17 +164,15 @@ class History:
     troubles: tuple[str, ...] = ()  # what the plugin logged as a defect: tracebacks
     plex_requests: int = 0
     stash_requests: int = 0
-    baseline_ms: float = (
-        0.0  # how long `python -c pass` took in this world: what a hook's time is measured against
-    )
+    baselines_ms: tuple[float, ...] = ()  # what starting a bare Python took meanwhile: the measure for hooks
 
     def marked(self, *kinds: str) -> tuple[Mark, ...]:
         return tuple(mark for mark in self.marks if mark.kind in kinds)
 
     @property
     def kills(self) -> int:
-        """Processes of the plugin that died by a signal of ours; a hook counts, a browser tab that closed too."""
-        return len(self.marked("kill"))
+        """Processes of the plugin that were ended by a signal: workers, tasks, and hooks whose tab was closed."""
+        return len(self.marked("kill")) + sum(hook.signal is not None for hook in self.hooks)
 
     @property
     def unknown_outcomes(self) -> int:
@@ -197,11 +195,17 @@ def quantile(values: Iterable[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, math.ceil(len(ordered) * part) - 1))] if ordered else 0.0
 
 
+# Faults by which a request is certainly not carried out.
+NOT_DONE = frozenset({"reset_before", "refuse", "status", "hang"})
+
+
 def duplicates(history: History) -> tuple[Write, ...]:
-    """Writes that ask exactly what the write before them asked of the same item, and so changed nothing."""
+    """Writes Plex carried out that ask what the one before them asked of the same item, and so changed nothing."""
     last: dict[int, str] = {}
     found = []
     for write in sorted(history.writes, key=lambda w: w.at):
+        if NOT_DONE & set(write.faults) or (write.status or 200) >= 400:
+            continue
         if last.get(write.rating_key) == write.asks:
             found.append(write)
         last[write.rating_key] = write.asks

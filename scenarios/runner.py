@@ -86,6 +86,8 @@ def play(
         history = world.history(
             healed_at=healed_at, drained_at=drained_at, leftovers=tuple(leftovers), **evidence
         )
+    if keep is not None:
+        (keep / scenario.name / "history.json").write_text(history.as_json(), encoding="utf-8")
     return Result(scenario, history, checks.judge(history, scenario.expect))
 
 

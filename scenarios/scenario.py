@@ -51,7 +51,7 @@ Chance = Callable[[random.Random], Lane]
 class World:
     """What there is before anything happens."""
 
-    scenes: int = 6  # made up from the seed, the same files in Stash and Plex
+    scenes: int = 8  # made up from the seed, the same files in Stash and Plex
     settings: Mapping[str, Any] = field(default_factory=dict)  # on top of QUICK
     plex_has: int | None = None  # how many of the scenes' files Plex knows; None: all of them
     plex_root: str | None = None  # Plex sees the files below another folder

@@ -128,7 +128,7 @@ class CloseTab:
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of the plugin is changed in Stash."""
+    """A setting of the plugin is changed in Stash; None is what it was at the beginning."""
 
     name: str
     value: Any
@@ -267,4 +267,4 @@ class LockedDatabase:
     simulated: ClassVar[bool] = False
 
     def do(self, world: Any) -> None:
-        world.stash_switches({"database_locked": self.times, "database_locked_fields": "findScene"})
+        world.stash_switches({"database_locked": self.times, "database_locked_field": "findScene"})

@@ -137,7 +137,8 @@ class Together:
 class Until:
     """Go on when something has come true, at the latest after `within_s`.
 
-    "idle": nothing waits or is worked on; "waiting": at least n wait; "done": at least n are done; "worker": one runs;
+    "idle": nothing waits or is worked on; "waiting": at least n wait; "resting": at least n wait
+    and none is worked on; "done": at least n are done; "worker": one runs;
     "writes": Plex has been sent at least n edits; "no_worker": none runs; "dead": at least n dead letters.
     """
 

@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -88,6 +87,7 @@ class RealWorld:
         self._later: list[Callable[[], None]] = []  # what healing takes back
         self._stopped: set[int] = set()  # pids that were sent SIGSTOP
         self._before: dict[str, Mapping[str, Any]] = {}  # what Plex said of each file at the beginning
+        self._file_of: dict[int, str] = {}
         self._lost_requests: list[dict[str, Any]] = []  # journals of servers that were restarted
         self._lost_runs: list[dict[str, Any]] = []
         self._stash_args: list[str] = []
@@ -142,8 +142,10 @@ class RealWorld:
             "mutation($input: ConfigGeneralInput!) { configureGeneral(input: $input) { pythonPath } }",
             {"input": {"pythonPath": sys.executable}},
         )
+        self.first_settings = dict(self.settings)
         self.person.configure(self.settings)
         self._before = {item["file"]: levels.plex_says(item) for item in self._plex_items()}
+        self._remember_keys()
 
     def _start(self, stack: ExitStack, module: str, *args: str) -> Handle:
         return stack.enter_context(spawned(module, *args))
@@ -280,6 +282,10 @@ class RealWorld:
     def _plex_items(self) -> list[dict[str, Any]]:
         return [item for section in self.plex.state()["sections"] for item in section["items"]]
 
+    def _remember_keys(self) -> None:
+        """Which item had which file, also of items that are gone by the end."""
+        self._file_of |= {item["rating_key"]: item["file"] for item in self._plex_items()}
+
     def scenes(self) -> dict[int, dict[str, Any]]:
         return {scene["id"]: scene for scene in self.stash.state()["scenes"]}
 
@@ -325,6 +331,8 @@ class RealWorld:
             return False
         if what == "idle":
             return sample.pending == sample.in_progress == 0
+        if what == "resting":  # at least n wait and none is being worked on
+            return sample.pending >= n and sample.in_progress == 0
         if what == "rested":  # nothing is due, though something may wait for later
             return sample.pending == sample.later and sample.in_progress == 0
         return {"waiting": sample.pending, "done": sample.done, "dead": sample.dead}[what] >= n
@@ -515,6 +523,7 @@ class RealWorld:
         self.stash.call("POST", "/switches", dict(switches))
 
     def change_setting(self, name: str, value: Any) -> None:
+        value = self.first_settings.get(name) if value is None else value
         self.recorder.mark("note", f"setting {name} = {'...' if 'token' in name else value!r}")
         self.settings[name] = value
         self.person.configure(self.settings)
@@ -583,7 +592,7 @@ class RealWorld:
             db = sqlite3.connect(file, timeout=5)
             with db:
                 db.execute(
-                    "UPDATE ack_queue_default SET data = replace(data, 'update', 'upd\x00te') WHERE _id ="
+                    "UPDATE ack_queue_default SET data = replace(data, 'update', 'upd?te') WHERE _id ="
                     " (SELECT max(_id) FROM ack_queue_default WHERE status < 2)"
                 )
             db.close()
@@ -636,6 +645,7 @@ class RealWorld:
             self._media(self.plex_path(known[scene]["path"]))
 
     def rebuild_library(self) -> None:
+        self._remember_keys()
         files = [item["file"] for item in self._plex_items()]
         self.recorder.mark("fault", "Plex: the library is rebuilt, with new rating keys", "plex")
         for file in files:
@@ -685,14 +695,14 @@ class RealWorld:
             "troubles": looking.defects(self.data),
             "plex_requests": len(requests),
             "stash_requests": len(stash_requests),
-            "baseline_ms": statistics.median(self.baselines_ms) if self.baselines_ms else 0.0,
+            "baselines_ms": tuple(round(ms, 1) for ms in self.baselines_ms),
         }
 
     def _writes(self, requests: Sequence[Mapping[str, Any]]) -> tuple[Write, ...]:
         scene_of = {
             self.plex_path(scene["path"] or ""): scene_id for scene_id, scene in self.scenes().items()
         }
-        file_of = {item["rating_key"]: item["file"] for item in self._plex_items()}
+        self._remember_keys()
         found = []
         for row in requests:
             if not _is_write(row):
@@ -704,7 +714,7 @@ class RealWorld:
             found.append(
                 Write(
                     row["t"],
-                    scene_of.get(file_of.get(rating_key, "")),
+                    scene_of.get(self._file_of.get(rating_key, "")),
                     rating_key,
                     asks,
                     params.get("title.value"),
