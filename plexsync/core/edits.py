@@ -292,7 +292,7 @@ def _collections(scene: Scene, settings: Settings) -> tuple[str, ...]:
 
 
 def _unless_left(
-    name: str, wants: Callable[[Scene, Settings], Value]
+    name: str, wants: Callable[[Scene, Settings], Value | None]
 ) -> Callable[[Scene, Settings], Value | None]:
     """``wants``, unless the user said to leave the field alone."""
     return lambda scene, settings: None if settings.leaves(name) else wants(scene, settings)
@@ -317,7 +317,13 @@ def _tags_as(labels: bool) -> Callable[[Scene, Settings], Value | None]:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("title", "title", _unless_left("title", title), lambda item: item.title),
+    # A scene always has a title, unless it has no file either; Plex never does without.
+    Field(
+        "title",
+        "title",
+        _unless_left("title", lambda scene, settings: title(scene, settings) or None),
+        lambda item: item.title,
+    ),
     Field(
         "summary",
         "summary",
@@ -354,7 +360,7 @@ FIELDS: tuple[Field, ...] = (
         "titleSort",
         # Plex has no title without a sort title: cleared, it would come back as the title.
         lambda scene, settings: (
-            filled(settings.sort_title_template, scene, settings) or title(scene, settings)
+            filled(settings.sort_title_template, scene, settings) or title(scene, settings) or None
             if settings.sort_title_template
             else None
         ),
