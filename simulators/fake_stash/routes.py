@@ -4,6 +4,7 @@ The order of the checks is Stash 0.30's (pkg/session, internal/api/authenticatio
 """
 
 import asyncio
+import functools
 import gzip
 import hashlib
 import json
@@ -44,7 +45,9 @@ PLACEHOLDER = (
 YEAR_S = 31_536_000
 
 
+@functools.cache
 def make_engine() -> Engine:
+    """One for all: it holds nothing of a server but what it has parsed."""
     return Engine(
         SCHEMA,
         {"Query": QUERY, "Mutation": MUTATION, **OBJECTS, **FIELDS},
