@@ -12,7 +12,7 @@ by default, as a request Plex has received is carried out anyway; a service that
 instead (as Stash cancels the context of a request) sets `cancel_when_gone`, and its `answer` sees
 CancelledError.
 
-May be imported by: the simulators, scenarios and tests. Imports: aiohttp, simulators.faults, standard
+May be imported by: the simulators, scenarios and tests. Imports: aiohttp, simulators.faults, simulators.page, standard
 library.
 """
 
@@ -41,7 +41,9 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDict
 
+from simulators import page
 from simulators.faults import ControlError, Exchange, Rule, Severed
 
 log = logging.getLogger("simulators")
@@ -271,9 +273,11 @@ class Server:
         port: int = 0,
         control_port: int = 0,
         seed: int = 0,
+        page: bool = False,
     ) -> None:
         self.service = service
         self.host, self.port, self.control_port, self.seed = host, port, control_port, seed
+        self.page = page
         self.journal = Journal()
         self.rules: dict[int, Rule] = {}
         self.closed_by: dict[str, asyncio.TimerHandle | None] = {}
@@ -552,6 +556,8 @@ class Server:
         )
 
     async def _control_call(self, method: str, path: str, params: Mapping[str, str], body: Any) -> Any:
+        if method == "GET" and (path == "/" or path.startswith("/page")):
+            return await self._page(path, params)
         match (method, path.rstrip("/") or "/"):
             case ("GET", "/health"):
                 return {"ok": True, "service": self.service.name, "up": self.up, "pid": os.getpid()}
@@ -589,6 +595,23 @@ class Server:
                 await self._remove_fault(rule_id)
                 return {"removed": 1}
         return await self.service.control(method, path, params, body)
+
+    async def _page(self, path: str, params: Mapping[str, str]) -> Any:
+        """The live page and what it asks for; not there unless the server was started with it."""
+        if not self.page:
+            return NOT_MINE
+        if path in ("/", "/page"):
+            return Reply(body=page.html(), content_type="text/html; charset=utf-8")
+        if path == "/page/data":
+            return page.data(self.service, self.journal, self.up, _whole(params.get("since", "0"), "since"))
+        if path.startswith("/page/picture/"):
+            shelf = page.SHELVES[self.service.name]
+            asked = shelf.picture.format(id=path.removeprefix("/page/picture/"))
+            key = str(self.service.ready().get(shelf.key, ""))
+            headers = CIMultiDict({shelf.key_header: key} if key else {})
+            # Asked for in here, so that a picture shows while the service is down, and not in the journal.
+            return await self.service.answer(Request("GET", asked, "", (), headers, b"", "page"))
+        return NOT_MINE
 
     async def _reset_all(self) -> None:
         """Back to the library file, without faults, outage or journal; numbers already given stay given."""
@@ -698,6 +721,7 @@ def arguments(program: str, about: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--generate", type=int, metavar="N", help="make up N entries instead of reading a file"
     )
+    parser.add_argument("--page", action="store_true", help="serve a live web page at the control address")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     return parser
 
@@ -716,7 +740,14 @@ async def _main(service: Service, args: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    server = Server(service, host=args.host, port=args.port, control_port=args.control_port, seed=args.seed)
+    server = Server(
+        service,
+        host=args.host,
+        port=args.port,
+        control_port=args.control_port,
+        seed=args.seed,
+        page=args.page,
+    )
     try:
         await server.start()
     except (OSError, OverflowError) as problem:
@@ -790,11 +821,17 @@ class Handle:
 
 @contextlib.contextmanager
 def running(
-    service: Service, *, host: str = "127.0.0.1", port: int = 0, control_port: int = 0, seed: int = 0
+    service: Service,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    control_port: int = 0,
+    seed: int = 0,
+    page: bool = False,
 ) -> Iterator[Handle]:
     """Serves in a thread of this process for as long as the block lasts."""
     loop = asyncio.new_event_loop()
-    server = Server(service, host=host, port=port, control_port=control_port, seed=seed)
+    server = Server(service, host=host, port=port, control_port=control_port, seed=seed, page=page)
     thread = threading.Thread(target=loop.run_forever, name=service.name, daemon=True)
     thread.start()
     try:

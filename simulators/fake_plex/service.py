@@ -11,6 +11,7 @@ import asyncio
 import gc
 import gzip
 import hashlib
+import heapq
 import inspect
 import json
 import time
@@ -34,6 +35,7 @@ from simulators.fake_plex.library import (
 )
 from simulators.fake_plex.notices import Listeners, frame
 from simulators.generate import ROOT, generate
+from simulators.page import plex_card
 from simulators.serving import NOT_MINE, Address, ControlError, Reply, Request, Service, expect
 
 # Error pages, byte for byte as recorded.
@@ -406,6 +408,13 @@ class FakePlex(Service):
             }
             for picture in (gallery.pictures if gallery else ())
         ]
+
+    def cards(self, most: int) -> tuple[int, list[dict[str, Any]]]:
+        """How many items there are, and the last changed of them as cards of the live page."""
+        self.library.settle()
+        items = [item for section in self.library.sections.values() for item in self.library.movies(section)]
+        latest = heapq.nlargest(most, items, key=lambda item: (item.updated_at, item.key))
+        return len(items), [plex_card(self._item_state(item)) for item in latest]
 
     async def control(self, method: str, path: str, params: Mapping[str, str], body: Any) -> Any:
         self.library.settle()
