@@ -73,6 +73,7 @@ def play(
     with building(scenario, seed, watcher, keep) as world:
         world.begin()
         play_lanes(world, (workload, trouble))
+        time.sleep(max(0.0, world.back_at - time.time()))
         world.heal()
         world.recorder.mark("heal", "all trouble is over")
         healed_at = time.time()

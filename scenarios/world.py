@@ -78,6 +78,7 @@ class RealWorld:
         self.stash: Handle
         self.person: Person
         self.began_at = 0.0
+        self.back_at = 0.0  # when the last outage ends by itself
         self.settings: dict[str, Any] = {}
         self.secrets: list[str] = []
         self.baselines_ms: list[float] = []
@@ -414,6 +415,7 @@ class RealWorld:
         self.recorder.mark("down", f"{service.capitalize()} is away", service)
         self._server(service).outage(s)
         at = time.time() + s
+        self.back_at = max(self.back_at, at)
         self.recorder.mark("up", f"{service.capitalize()} is back", service, at)
 
     def fault(self, service: str, kind: str, settings: Mapping[str, Any]) -> int:
