@@ -1,4 +1,4 @@
-"""Which Plex item is a scene: by the full path of its files, never by a title or a file name.
+"""Which Plex item is a scene: by the full path of its files, never by a title or a file name alone.
 
 A path is compared by its ``path_key``: ``/`` between parts, accents composed (NFC), and case ignored only
 where the file system ignores it, which is where paths begin with a drive letter or a UNC server. Seen in the
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from plexsync.core.item import Item
-from plexsync.core.scene import Scene
+from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import PathPair
 
 _LONG_UNC = re.compile(r"^[\\/]{2}\?[\\/]UNC[\\/]", re.IGNORECASE)  # \\?\UNC\server\share
@@ -31,14 +32,17 @@ class _Path:
 
     def folded(self) -> tuple[str, ...]:
         """The root and parts as they compare."""
-        whole = (self.root, *self.parts)
-        composed = tuple(unicodedata.normalize("NFC", part) for part in whole)
-        return tuple(part.casefold() for part in composed) if self.windows else composed
+        return tuple(_folded(part, self.windows) for part in (self.root, *self.parts))
 
     def text(self) -> str:
         if not self.windows:
             return self.root + "/".join(self.parts)
         return ("\\\\" if self.root == "//" else self.root + "\\") + "\\".join(self.parts)
+
+
+def _folded(part: str, windows: bool) -> str:
+    composed = unicodedata.normalize("NFC", part)
+    return composed.casefold() if windows else composed
 
 
 def _split(path: str) -> _Path:
@@ -136,3 +140,105 @@ def choose(scene: Scene, items: Sequence[Item], path_map: Sequence[PathPair] = (
         if holders:
             return Ambiguous(tuple(sorted(holders, key=lambda item: item.rating_key)))
     return Missing(paths)
+
+
+# --- where the path map does not reach
+
+
+def common_tail(path: str, plex: str) -> int:
+    """How many parts a path shares with one of Plex, counted from the file name; without case where Plex is
+    on Windows."""
+    ours, theirs = _split(path), _split(plex)
+    pairs = zip(reversed(ours.parts), reversed(theirs.parts), strict=False)
+    same = (_folded(a, theirs.windows) == _folded(b, theirs.windows) for a, b in pairs)
+    return next((n for n, equal in enumerate(same) if not equal), min(len(ours.parts), len(theirs.parts)))
+
+
+def closest(scene: Scene, items: Sequence[Item], path_map: Sequence[PathPair] = ()) -> Match:
+    """The item whose file ends like the scene's and is the same by its size, for when no path fits.
+
+    A candidate shares the file name with the scene's file, and their sizes are equal to the byte. Where one
+    side does not know the size, the folder must be called the same too and the durations agree to DURATION_S.
+    Of several the one with the longest common tail is meant; with equally long ones a person must choose.
+    """
+    for file, path in zip(scene.files, plex_paths(scene, path_map), strict=True):
+        tails: dict[int, int] = {}
+        for item in items:
+            sizes = (*item.sizes, *(0 for _ in item.files))
+            for theirs, size in zip(item.files, sizes, strict=False):
+                tail = common_tail(path, theirs)
+                if tail and _is_same_content(file, size, item.duration, tail):
+                    tails[item.rating_key] = max(tail, tails.get(item.rating_key, 0))
+        if tails:
+            best = [key for key, tail in tails.items() if tail == max(tails.values())]
+            chosen = {item.rating_key: item for item in items if item.rating_key in best}
+            if len(chosen) == 1:
+                return Found(*chosen.values())
+            return Ambiguous(tuple(chosen[key] for key in sorted(chosen)))
+    return Missing(plex_paths(scene, path_map))
+
+
+DURATION_S = 1.0  # two readers of one file round its duration differently
+
+
+def _is_same_content(file: SceneFile, size: int, duration: float, tail: int) -> bool:
+    if file.size and size:
+        return file.size == size
+    known = file.duration > 0 and duration > 0
+    return tail >= 2 and known and abs(file.duration - duration) <= DURATION_S
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """One pair of paths, and how much of their end is taken for the file's part."""
+
+    stash: str
+    plex: str
+    tail: int
+
+    def prefixes(self) -> tuple[str, str]:
+        return _without(self.stash, self.tail), _without(self.plex, self.tail)
+
+
+def learn(pairs: Iterable[tuple[str, str]]) -> tuple[PathPair, ...]:
+    """The path map that explains these pairs of (path in Stash, path in Plex), each of the same file.
+
+    The shortest one: what the paths have in common at their end is left to the file, unless two pairs would
+    then contradict each other. Where they contradict each other all the same, the majority is believed. Pairs
+    that are the same on both sides, or have no file name in common, teach nothing. The best supported prefix
+    comes first.
+    """
+    lessons = [
+        _Lesson(stash, plex, tail)
+        for stash, plex in dict.fromkeys(pairs)
+        if (tail := common_tail(stash, plex)) and path_key(stash) != path_key(plex)
+    ]
+    while True:
+        targets: dict[str, Counter[str]] = {}
+        for lesson in lessons:
+            stash, plex = lesson.prefixes()
+            targets.setdefault(stash, Counter())[plex] += 1
+        learnt = tuple(PathPair(stash, plex.most_common(1)[0][0]) for stash, plex in targets.items())
+        # A prefix is too short when it leads a file somewhere else than where Plex has it.
+        misled = [
+            lesson.stash
+            for lesson in lessons
+            if path_key(map_path(lesson.stash, learnt)) != path_key(lesson.plex)
+        ]
+        too_short = {max((p for p in targets if is_below(path, p)), key=len) for path in misled}
+        deeper = [
+            replace(lesson, tail=lesson.tail - 1)
+            if lesson.tail > 1 and lesson.prefixes()[0] in too_short
+            else lesson
+            for lesson in lessons
+        ]
+        if deeper == lessons:
+            support = {stash: plex.total() for stash, plex in targets.items()}
+            return tuple(sorted(learnt, key=lambda pair: (-support[pair.stash], pair.stash)))
+        lessons = deeper
+
+
+def _without(path: str, tail: int) -> str:
+    """``path`` without its last ``tail`` parts."""
+    split = _split(path)
+    return _Path(split.root, split.parts[: len(split.parts) - tail], split.windows).text()

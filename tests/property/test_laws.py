@@ -20,7 +20,17 @@ from plexsync.core.edits import FIELDS, fingerprint, plan
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
-from plexsync.core.match import Ambiguous, Found, Missing, choose, map_path, path_key, plex_paths
+from plexsync.core.match import (
+    Ambiguous,
+    Found,
+    Missing,
+    choose,
+    closest,
+    learn,
+    map_path,
+    path_key,
+    plex_paths,
+)
 from plexsync.core.merge import same
 from plexsync.core.scene import Scene, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
@@ -350,6 +360,46 @@ def test_a_map_and_its_reverse_lead_back(tail: list[str], stash: str, plex: str)
     path = separator.join([stash, *tail])
     there = map_path(path, [PathPair(stash, plex)])
     assert map_path(there, [PathPair(plex, stash)]) == path
+
+
+parts = st.sampled_from(["a", "b", "c", "d"])
+trees = st.lists(st.lists(parts, min_size=1, max_size=4).map("/".join), min_size=1, max_size=8, unique=True)
+true_maps = st.dictionaries(
+    st.lists(parts, max_size=2).map(lambda folder: "/".join(["/stash", *folder])),
+    st.lists(parts, max_size=2).map(lambda folder: "/".join(["/plex", *folder])),
+    min_size=1,
+    max_size=3,
+).map(lambda pairs: tuple(PathPair(stash, plex) for stash, plex in pairs.items()))
+
+
+@given(trees, true_maps)
+def test_a_learnt_path_map_leads_every_file_it_was_learnt_from_to_where_plex_has_it(
+    tree: list[str], true_map: tuple[PathPair, ...]
+) -> None:
+    files = [f"/stash/{path}.mp4" for path in tree]
+    pairs = [(file, map_path(file, true_map)) for file in files]
+    learnt = learn(pairs)
+    for stash, plex in pairs:
+        if stash != plex or not learnt:
+            assert map_path(stash, learnt) == plex
+    assert learn(reversed(pairs)) == learnt
+
+
+@given(some.scenes, st.lists(some.items(), max_size=5), some.path_maps)
+def test_the_closest_item_has_a_file_of_the_scenes_name_and_size(
+    scene: Scene, items: list[Item], path_map: tuple[PathPair, ...]
+) -> None:
+    items = [replace(item, rating_key=n, sizes=tuple(5 for _ in item.files)) for n, item in enumerate(items)]
+    match closest(scene, items, path_map):
+        case Found(item):
+            chosen = [item]
+        case Ambiguous(several):
+            chosen = list(several)
+        case Missing():
+            chosen = []
+    names = {_folded(re.split(r"[\\/]", path)[-1]) for path in plex_paths(scene, path_map)}
+    for item in chosen:
+        assert names & {_folded(re.split(r"[\\/]", file)[-1]) for file in item.files}
 
 
 # --- verdict

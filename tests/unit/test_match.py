@@ -7,7 +7,18 @@ import unicodedata
 import pytest
 
 from plexsync.core.item import Item
-from plexsync.core.match import Ambiguous, Found, Missing, choose, is_below, map_path, path_key
+from plexsync.core.match import (
+    Ambiguous,
+    Found,
+    Missing,
+    choose,
+    closest,
+    common_tail,
+    is_below,
+    learn,
+    map_path,
+    path_key,
+)
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import PathPair
 
@@ -143,3 +154,97 @@ def test_missing_names_the_paths_plex_would_have() -> None:
 )
 def test_is_below(path: str, folder: str, below: bool) -> None:
     assert is_below(path, folder) is below
+
+
+# --- where the path map does not reach
+
+
+@pytest.mark.parametrize(
+    ("path", "plex", "tail"),
+    [
+        ("/data/x/a.mp4", "/media/x/a.mp4", 2),
+        ("/data/a.mp4", "/media/b.mp4", 0),
+        ("/data/a.mp4", "/data/a.mp4", 2),
+        ("/a.mp4", "/media/a.mp4", 1),
+        ("/x/A.mp4", "/y/a.mp4", 0),
+        ("/x/A.mp4", r"C:\y\a.mp4", 1),
+        (r"C:\x\A.mp4", "/y/a.mp4", 0),
+        ("/x/e\u0301.mp4", "/y/\u00e9.mp4", 1),
+        ("/x/xa.mp4", "/y/a.mp4", 0),
+    ],
+)
+def test_common_tail(path: str, plex: str, tail: int) -> None:
+    assert common_tail(path, plex) == tail
+
+
+def sized(rating_key: int, file: str, size: int = 0, duration: float = 0.0) -> Item:
+    return Item(rating_key, 1, files=(file,), sizes=(size,), duration=duration)
+
+
+FILE = SceneFile("/data/show/s1/01.mp4", 1000, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "found"),
+    [
+        (sized(2, "/media/show/s1/01.mp4", 1000), True),
+        (sized(2, "/media/01.mp4", 1000), True),
+        (sized(2, "/media/show/s1/01.mp4", 1001), False),
+        (sized(2, "/media/show/s1/01.mp4", 1001, 60.0), False),
+        (sized(2, "/media/show/s1/02.mp4", 1000, 60.0), False),
+        (sized(2, "/media/show/s1/01.mp4", 0, 60.9), True),
+        (sized(2, "/media/show/s1/01.mp4", 0, 61.1), False),
+        (sized(2, "/media/01.mp4", 0, 60.0), False),
+        (sized(2, "/media/show/s1/01.mp4"), False),
+    ],
+)
+def test_a_file_that_ends_alike_counts_only_if_it_is_the_same_content(candidate: Item, found: bool) -> None:
+    paths = (FILE.path,)
+    assert closest(Scene(1, files=(FILE,)), [candidate]) == (Found(candidate) if found else Missing(paths))
+
+
+def test_of_several_the_longest_tail_is_meant() -> None:
+    near, far = sized(2, "/media/show/s1/01.mp4", 1000), sized(3, "/backup/s1/01.mp4", 1000)
+    scene = Scene(1, files=(FILE,))
+    assert closest(scene, [far, near]) == Found(near)
+    twin = sized(4, "/other/show/s1/01.mp4", 1000)
+    assert closest(scene, [twin, far, near]) == Ambiguous((near, twin))
+
+
+def test_the_primary_file_is_looked_for_first() -> None:
+    second = SceneFile("/data/copy.mp4", 2000)
+    one, two = sized(2, "/m/copy.mp4", 2000), sized(3, "/m/01.mp4", 1000)
+    assert closest(Scene(1, files=(FILE, second)), [one, two]) == Found(two)
+    assert closest(Scene(1, files=(FILE, second)), [one]) == Found(one)
+    assert closest(Scene(1), [one]) == Missing(())
+
+
+@pytest.mark.parametrize(
+    ("pairs", "learnt"),
+    [
+        ([("/data/films/a.mp4", "/media/films/a.mp4")], [("/data", "/media")]),
+        (
+            [("/data/films/a.mp4", "/media/films/a.mp4"), ("/data/clips/b.mp4", "/other/clips/b.mp4")],
+            [("/data/clips", "/other/clips"), ("/data/films", "/media/films")],
+        ),
+        (
+            [
+                ("/data/x/z/1.mp4", "/q/z/1.mp4"),
+                ("/data/x/w/2.mp4", "/n/x/w/2.mp4"),
+                ("/data/3.mp4", "/n/3.mp4"),
+            ],
+            [("/data", "/n"), ("/data/x/z", "/q/z")],
+        ),
+        ([(r"D:\Videos\x\a.mp4", "/videos/x/a.mp4")], [(r"D:\Videos", "/videos")]),
+        ([("/v/x/a.mp4", r"M:\Media\X\a.mp4")], [("/v", r"M:\Media")]),
+        ([("/a.mp4", "/media/a.mp4")], [("/", "/media")]),
+        ([("/data/a.mp4", "/data/a.mp4"), ("/data/b.mp4", "/media/c.mp4")], []),
+        (
+            [("/d/1.mp4", "/p/1.mp4"), ("/d/2.mp4", "/q/2.mp4"), ("/d/3.mp4", "/q/3.mp4")],
+            [("/d", "/q")],
+        ),
+        ([], []),
+    ],
+)
+def test_a_path_map_is_learnt(pairs: list[tuple[str, str]], learnt: list[tuple[str, str]]) -> None:
+    assert [(pair.stash, pair.plex) for pair in learn(pairs)] == learnt
