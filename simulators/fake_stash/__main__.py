@@ -1,5 +1,6 @@
 """Run a fake Stash by hand: `python -m simulators.fake_stash --generate 24 --plugins DIR`."""
 
+import gc
 import sys
 import tempfile
 from pathlib import Path
@@ -46,6 +47,7 @@ def run(argv: list[str]) -> int:
             args.advertise,
         )
         instance.switches.shutdown_waits = True
+        gc.freeze()  # the library stays: no need to look through it for garbage again and again
     except (BadLibrary, ValueError) as problem:
         print(f"fake_stash: {problem}", file=sys.stderr)
         return 2

@@ -416,10 +416,14 @@ class Catalog:
         self._check_references(kind, cleaned)
         if kind in ("performer", "studio", "tag", "group"):
             self._check_name(kind, cleaned, None)
+        return self.insert(kind, cleaned)
+
+    def insert(self, kind: str, values: Mapping[str, Any], moment: str | None = None) -> Any:
+        """A new row of values known to be right: trimmed, and referring to what is there."""
         self._last_id[kind] += 1
-        moment = stamp(self.now())
+        moment = moment or stamp(self.now())
         row = KINDS[kind](self._last_id[kind], moment, moment)
-        for name, value in cleaned.items():
+        for name, value in values.items():
             setattr(row, name, value)
         self.rows[kind][row.id] = row
         self.revision += 1
@@ -539,23 +543,24 @@ class Catalog:
         parent = os.path.dirname(path.rstrip("/")) if path not in ("/", "") else None
         parent_id = self.folder(parent).id if parent and parent != path else None
         moment = stamp(self.now())
-        row = self.add("folder", {"path": path, "parent_folder_id": parent_id, "mod_time": moment})
+        row = self.insert("folder", {"path": path, "parent_folder_id": parent_id, "mod_time": moment}, moment)
         self._folders[path] = row.id
         return row
 
-    def add_file(self, path: str, values: Mapping[str, Any] | None = None) -> File:
+    def add_file(self, path: str, values: Mapping[str, Any] | None = None, moment: str | None = None) -> File:
         """A file Stash has just seen. Fingerprints and size are made from the path unless given."""
         given = dict(values or {})
         digest = hashlib.md5(given.pop("content", path).encode()).hexdigest()
+        moment = moment or stamp(self.now())
         row = {
             "path": path,
             "parent_folder_id": self.folder(os.path.dirname(path)).id,
-            "mod_time": stamp(self.now()),
+            "mod_time": moment,
             "size": 100_000_000 + int(digest[:8], 16),
             "duration": 600 + int(digest[8:12], 16) / 16,
             "fingerprints": [("oshash", digest[:16]), ("md5", digest)],
         }
-        return self.add("file", row | given)
+        return self.insert("file", row | given, moment)
 
     def move_file(self, file: File, path: str) -> None:
         """A new place on the disk. Neither scene nor `updated_at` of the scene notice."""

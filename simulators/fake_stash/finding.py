@@ -4,6 +4,7 @@ A filter becomes a predicate on rows. `FILTERS` is the table: for each kind of r
 at. Moments are compared as the text they are stored as, so two zones in one library compare wrongly, as in Stash.
 """
 
+import functools
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -39,6 +40,7 @@ def words_of(query: str) -> list[str]:
     return query.lower().split()
 
 
+@functools.lru_cache(maxsize=1 << 18)
 def natural_key(text: str) -> tuple[Any, ...]:
     """Case-insensitive order in which `scene 2` comes before `scene 10`."""
     parts = re.split(r"(\d+)", text.lower())
@@ -729,7 +731,13 @@ class Finder:
             predicates.append(self._search(kind, query))
         for predicate in predicates:
             rows = [row for row in rows if predicate(row)]
-        rows = self.sort(kind, rows, asked.get("sort"), asked.get("direction") or "ASC")
+        sort, direction = asked.get("sort"), asked.get("direction") or "ASC"
+        if predicates or not sort or sort.startswith("random"):
+            rows = self.sort(kind, rows, sort, direction)
+        else:
+            rows = self.catalog.cached(
+                ("sorted", kind, sort, direction), lambda: self.sort(kind, rows, sort, direction)
+            )
         per_page = DEFAULT_PER_PAGE if (given := asked.get("per_page")) is None else given
         if per_page < 0:
             return Page(rows, rows)

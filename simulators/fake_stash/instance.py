@@ -1,11 +1,13 @@
 """One fake Stash: its catalog, plugins, jobs, settings and log, and what a request may ask of them."""
 
 import asyncio
+import contextlib
+import gc
 import pickle
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
@@ -53,6 +55,16 @@ def parse_zone(text: str) -> int:
     if not sign or not hours.isdigit() or not minutes.isdigit():
         raise ValueError(f"a zone is an offset like +11:00, not {text!r}")
     return sign * (int(hours) * 60 + int(minutes))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """A library is made at once and stays: looking for garbage meanwhile costs a fifth more."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @dataclass
@@ -142,7 +154,8 @@ class Instance:
 
     def load_library(self) -> None:
         self.catalog = Catalog(self.now)
-        Loader(self.catalog).load(self.library)
+        with _no_collection():
+            Loader(self.catalog).load(self.library)
         self.finder = Finder(self.catalog, self.rng)
         self.disk = {
             file.path: DiskFile(file.path, {"oshash": file.fingerprint("oshash")})

@@ -9,12 +9,12 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .catalog import Catalog, Scene, picture, stamp
+from .catalog import Catalog, Scene, StashId, picture, stamp
 
 NAMED = {
     "studios": ("studio", ("name", "urls", "details", "aliases", "rating100", "favorite", "parent")),
@@ -35,38 +35,20 @@ NAMED = {
     "tags": ("tag", ("name", "sort_name", "description", "aliases", "parents")),
     "groups": ("group", ("name", "aliases", "date", "director", "synopsis", "urls", "rating100")),
 }
-SCENE_KEYS = [
-    "title",
-    "path",
-    "paths",
-    "details",
-    "date",
-    "rating100",
-    "code",
-    "organized",
-    "director",
-    "urls",
-    "url",
-    "studio",
-    "performers",
-    "tags",
+COPIED = ("title", "details", "date", "rating100", "code", "organized", "director")
+FILE_COPIED = ("duration", "size", "width", "height", "frame_rate", "bit_rate")
+SCENE_KEYS = frozenset(
+    (*COPIED, *FILE_COPIED, "path", "paths", "urls", "url", "studio", "performers", "tags")
+) | {
     "groups",
     "cover",
-    "duration",
-    "size",
-    "width",
-    "height",
-    "frame_rate",
-    "bit_rate",
     "mtime",
     "created_at",
     "updated_at",
     "oshash",
     "phash",
     "stash_ids",
-]
-COPIED = ("title", "details", "date", "rating100", "code", "organized", "director", "urls")
-FILE_COPIED = ("duration", "size", "width", "height", "frame_rate", "bit_rate")
+}
 
 
 class BadLibrary(Exception):
@@ -97,19 +79,30 @@ class Loader:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self._names: dict[tuple[str, str], int] = {}
-        for kind in ("studio", "performer", "tag", "group"):
+        self._moment: str | None = None  # one moment for all rows of a library; None: each its own
+        self._names: dict[str, dict[str, int]] = {
+            kind: {} for kind in ("studio", "performer", "tag", "group")
+        }
+        for kind, names in self._names.items():
             for row in catalog.rows[kind].values():
-                self._names.setdefault((kind, row.name.lower()), row.id)
+                names.setdefault(row.name.lower(), row.id)
 
     def named(self, kind: str, name: str) -> int:
         """The id of the row of that name, made when it is absent."""
-        key = (kind, name.strip().lower())
-        if key not in self._names:
-            self._names[key] = self.catalog.add(kind, {"name": name}).id
-        return self._names[key]
+        names = self._names[kind]
+        if (known := names.get(name)) is not None:
+            return known
+        trimmed = name.strip()
+        if trimmed.lower() not in names:
+            names[trimmed.lower()] = self.catalog.insert(kind, {"name": trimmed}, self._moment).id
+        names[name] = names[trimmed.lower()]
+        return names[name]
+
+    def _all_named(self, kind: str, names: Iterable[str] | None) -> list[int]:
+        return list(dict.fromkeys([self.named(kind, name) for name in names or ()]))
 
     def load(self, data: Mapping[str, Any]) -> None:
+        self._moment = stamp(self.catalog.now())
         for key in data:
             if key not in NAMED and key != "scenes":
                 raise BadLibrary(f"library: unknown key {key!r}")
@@ -133,19 +126,21 @@ class Loader:
     def scene(self, given: Mapping[str, Any]) -> Scene:
         """One scene of a library file, with its files."""
         _check("scene", SCENE_KEYS, given)
-        values = {key: given[key] for key in COPIED if given.get(key) is not None}
-        if given.get("url"):
-            values["urls"] = [given["url"], *values.get("urls", ())]
+        values = {key: _trimmed(given[key]) for key in COPIED if given.get(key) is not None}
+        values["urls"] = [*([given["url"]] if given.get("url") else ()), *(given.get("urls") or ())]
+        if given.get("stash_ids"):
+            moment = self._moment or stamp(self.catalog.now())
+            values["stash_ids"] = [StashId(i["endpoint"], i["stash_id"], moment) for i in given["stash_ids"]]
         if given.get("studio"):
             values["studio_id"] = self.named("studio", given["studio"])
-        values["performer_ids"] = [self.named("performer", name) for name in given.get("performers") or ()]
-        values["tag_ids"] = [self.named("tag", name) for name in given.get("tags") or ()]
-        values["group_links"] = [(self.named("group", name), None) for name in given.get("groups") or ()]
+        values["performer_ids"] = self._all_named("performer", given.get("performers"))
+        values["tag_ids"] = self._all_named("tag", given.get("tags"))
+        values["group_links"] = [(item, None) for item in self._all_named("group", given.get("groups"))]
         paths = [given["path"]] if given.get("path") else []
         values["file_ids"] = [self.file(path, given).id for path in [*paths, *given.get("paths", ())]]
         if cover := given.get("cover"):
             values["cover"] = picture(str(paths)) if cover is True else _cover(cover)
-        scene: Scene = self.catalog.add("scene", values)
+        scene: Scene = self.catalog.insert("scene", values, self._moment)
         scene.created_at = given.get("created_at", scene.created_at)
         scene.updated_at = given.get("updated_at", scene.updated_at)
         return scene
@@ -154,7 +149,7 @@ class Loader:
         values = {key: given[key] for key in FILE_COPIED if given.get(key) is not None}
         if given.get("mtime") is not None:
             values["mod_time"] = stamp(datetime.fromtimestamp(given["mtime"], UTC))
-        file = self.catalog.add_file(path, values)
+        file = self.catalog.add_file(path, values, self._moment)
         for kind in ("oshash", "phash"):
             if given.get(kind):
                 file.fingerprints = [
@@ -162,6 +157,10 @@ class Loader:
                     (kind, given[kind]),
                 ]
         return file
+
+
+def _trimmed(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _cover(text: Any) -> bytes:
@@ -178,9 +177,8 @@ def _cover(text: Any) -> bytes:
 def _check(what: str, known: Any, given: Mapping[str, Any], needed: str | None = None) -> None:
     if not isinstance(given, Mapping):
         raise BadLibrary(f"{what}: must be an object, not {given!r}")
-    for key in given:
-        if key not in known:
-            raise BadLibrary(f"{what}: unknown key {key!r} (known: {', '.join(known)})")
+    for key in given.keys() - known:
+        raise BadLibrary(f"{what}: unknown key {key!r} (known: {', '.join(sorted(known))})")
     if needed and not given.get(needed):
         raise BadLibrary(f"{what}: {needed!r} is missing")
 
