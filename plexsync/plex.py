@@ -33,7 +33,7 @@ from plexsync import __version__, transport
 from plexsync.core.edits import Edits
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable, redact
 from plexsync.core.item import Actor, Item
-from plexsync.core.match import path_key
+from plexsync.core.match import common_end, file_name, path_key
 from plexsync.core.settings import Settings
 
 
@@ -61,6 +61,7 @@ _query: Callable[[Mapping[str, object]], str] = joinArgs
 PAGE_SIZE = 1000  # items a request when a library is listed
 NEWEST_SIZE = 100  # items looked at first when a path is not known
 READ_SIZE = 50  # full items a request
+ALIKE_SIZE = 20  # items of one file name that are read in full
 RELIST_S = 60.0  # a library whose size does not add up is listed again, but no more often than this
 RELIST_LATEST_S = 600.0  # and any library, when a path is missed and the listing is older than this
 
@@ -126,6 +127,9 @@ class PathIndex(Protocol):
     def lookup(self, key: str) -> tuple[int, ...]:
         """The rating keys of the items with the file whose ``path_key`` this is."""
 
+    def paths(self) -> Iterator[str]:
+        """The path keys of all files, in any order."""
+
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         """``entries`` are all a library has."""
 
@@ -152,6 +156,9 @@ class MemoryPathIndex:
 
     def lookup(self, key: str) -> tuple[int, ...]:
         return tuple(sorted(self._keys.get(key, ())))
+
+    def paths(self) -> Iterator[str]:
+        yield from self._keys
 
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         for rating_key in [key for key, (section, _) in self._paths.items() if section == section_id]:
@@ -300,6 +307,26 @@ class Plex:
             )
             found = [items or later for items, later in zip(found, again, strict=True)]
         return found
+
+    def find_alike(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
+        """Per group of paths, items with a file of the same name, read in full; for ``match.closest`` to
+        judge.
+
+        At most ALIKE_SIZE a group, those with the longest common tails. Goes through the whole index once,
+        whatever the number of groups; what Plex has added since ``find_many`` missed these paths is in it.
+        """
+        tails = [[path_key(path).casefold() for path in paths] for paths in groups]
+        by_name: dict[str, list[int]] = {}
+        for number, keys in enumerate(tails):
+            for key in keys:
+                by_name.setdefault(file_name(key), []).append(number)
+        alike: list[list[tuple[int, str]]] = [[] for _ in groups]
+        for key in self._index.paths():
+            folded = key.casefold()
+            for number in by_name.get(file_name(folded), ()):
+                alike[number].append((max(common_end(folded, ours) for ours in tails[number]), key))
+        nearest = [{key for _, key in sorted(candidates, reverse=True)[:ALIKE_SIZE]} for candidates in alike]
+        return self._holders(nearest)
 
     def freshen(self) -> None:
         """See what each library has added, changed or lost; one request a library unless much has."""

@@ -67,6 +67,22 @@ def path_key(path: str) -> str:
     return root + "\0" + "/".join(parts)
 
 
+def file_name(key: str) -> str:
+    """The last part of a ``path_key``."""
+    return _parts(key)[-1]
+
+
+def common_end(key: str, other: str) -> int:
+    """How many parts two ``path_key``s share, counted from the file name."""
+    one, two = _parts(key)[::-1], _parts(other)[::-1]
+    pairs = enumerate(zip(one, two, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(two)))
+
+
+def _parts(key: str) -> list[str]:
+    return key.partition("\0")[2].split("/")
+
+
 def is_below(path: str, folder: str) -> bool:
     """Is ``folder`` one of the folders ``path`` goes through?"""
     parts, prefix = _split(path).folded(), _split(folder).folded()

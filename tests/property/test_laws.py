@@ -550,7 +550,7 @@ def check_usable(settings: Settings, problems: tuple[object, ...]) -> None:
         value = getattr(settings, row.key)
         if row.kind == "NUMBER":
             assert math.isfinite(value)
-            assert row.least <= value <= row.most
+            assert row.least <= value <= row.most or value == row.default
         elif row.kind == "BOOLEAN":
             assert isinstance(value, bool)
         else:

@@ -13,7 +13,9 @@ from plexsync.core.match import (
     Missing,
     choose,
     closest,
+    common_end,
     common_tail,
+    file_name,
     is_below,
     learn,
     map_path,
@@ -175,6 +177,21 @@ def test_is_below(path: str, folder: str, below: bool) -> None:
 )
 def test_common_tail(path: str, plex: str, tail: int) -> None:
     assert common_tail(path, plex) == tail
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "end"),
+    [
+        ("/a/b/c", "/x/b/c", 2),
+        ("/c", "/x/c", 1),
+        (r"C:\b\c", "/b/c", 2),
+        ("/a/b", "/a/b", 2),
+        ("/a", "/b", 0),
+    ],
+)
+def test_ends_of_path_keys(one: str, other: str, end: int) -> None:
+    assert common_end(path_key(one), path_key(other)) == end
+    assert file_name(path_key(one)) == one[-1]
 
 
 def sized(rating_key: int, file: str, size: int = 0, duration: float = 0.0) -> Item:

@@ -31,7 +31,16 @@ from plexsync.core.failures import (
 )
 from plexsync.core.item import Actor, Item
 from plexsync.core.settings import Settings
-from plexsync.plex import NEWEST_SIZE, PAGE_SIZE, RELIST_LATEST_S, RELIST_S, Library, Plex, client_identifier
+from plexsync.plex import (
+    ALIKE_SIZE,
+    NEWEST_SIZE,
+    PAGE_SIZE,
+    RELIST_LATEST_S,
+    RELIST_S,
+    Library,
+    Plex,
+    client_identifier,
+)
 
 URL = "http://plex:32400"
 TOKEN = "s3cr3t-t0k3n-value"
@@ -65,6 +74,7 @@ class Wire:
     def __init__(self, mock: responses.RequestsMock) -> None:
         self._mock = mock
         self._answers: dict[tuple[str, str], Callable[[requests.PreparedRequest], Answer]] = {}
+        self.items: Callable[[requests.PreparedRequest], Answer] | None = None  # answers for all items
         for method in ("GET", "PUT"):
             mock.add_callback(method, _ANY, self._answer)
         self.says("/", ROOT)
@@ -114,6 +124,8 @@ class Wire:
     def _answer(self, request: requests.PreparedRequest) -> Answer:
         path = str(request.path_url).partition("?")[0]
         known = self._answers.get((str(request.method), path))
+        if self.items and path.startswith("/library/metadata/"):
+            return self.items(request)
         return known(request) if known else (404, {"Content-Type": "text/html"}, "<html>404 Not Found</html>")
 
     @property
@@ -436,6 +448,31 @@ def test_paths_are_found_whatever_their_separators_and_unicode_form(plex: Plex, 
     wire.lists(1, [(7, "M:\\Media\\e\u0301.mp4")])
     wire.has(7, "M:\\Media\\e\u0301.mp4")
     assert plex.find(["m:/media/\u00e9.mp4"])
+
+
+def test_items_with_a_file_of_the_same_name_are_offered_the_nearest_first(plex: Plex, wire: Wire) -> None:
+    wire.lists(
+        1,
+        [(n, f"/other/{n}/s1/A.mp4") for n in range(1, 30)] + [(40, "/media/show/s1/a.mp4"), (41, "/b.mp4")],
+    )
+    seen: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> Answer:
+        seen.append(str(request.path_url).split("?")[0].rsplit("/", 1)[1])
+        files = {40: "/media/show/s1/a.mp4", 41: "/b.mp4"}
+        keys = [int(key) for key in seen[-1].split(",")]
+        videos = "".join(video(key, files.get(key, f"/other/{key}/s1/A.mp4")) for key in keys)
+        return 200, {"Content-Type": "text/xml;charset=utf-8"}, container(videos, 'librarySectionID="1"')
+
+    wire.items = answer
+    assert plex.find(["/data/none.mp4"]) == ()
+    first, second, third = plex.find_alike([["/data/show/s1/a.mp4"], ["/x/b.mp4", "/y/c.mp4"], ["/z.mp4"]])
+    assert len(first) == ALIKE_SIZE
+    assert 40 in [item.rating_key for item in first]
+    assert [item.rating_key for item in second] == [41]
+    assert third == ()
+    assert len(seen) == 1, "one request for all of them"
+    assert plex.find_alike([]) == []
 
 
 # --- trouble

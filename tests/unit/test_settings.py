@@ -30,7 +30,8 @@ def test_the_table_has_each_field_once_and_describes_it() -> None:
         assert row.name and row.sentence.endswith(".")
         assert row.kind in ("STRING", "NUMBER", "BOOLEAN")
         if row.kind == "NUMBER":
-            assert row.unit and row.least <= float(row.default) <= row.most
+            assert row.unit
+            assert row.least <= float(row.default) <= row.most or row.default == 0
             assert f"Default: {row.default:g} {row.unit}." in row.description
     assert len({row.name for row in SETTINGS}) == len(SETTINGS)
 
