@@ -10,6 +10,7 @@ for the status every few seconds does not wait for them.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import logging
 import os
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from plexsync import hook, intake, protocol, rescue
 from plexsync.clock import Clock, SystemClock
-from plexsync.core import breaker
+from plexsync.core import breaker, outages
 from plexsync.core.failures import SyncFailure
 from plexsync.locks import FileLock
 from plexsync.store import DeadLetter, Store
@@ -229,6 +230,62 @@ def _queued(office: Office, seen: int, queued: int, which: str) -> dict[str, obj
     return {"scenes": seen, "queued": queued, "already_waiting": seen - queued}
 
 
+def reconcile_all(office: Office, args: Args) -> dict[str, object]:
+    """Queue every scene that is not known to be level with Plex."""
+    return _sweep(office, None, "in Stash")
+
+
+def reconcile_recent(office: Office, args: Args) -> dict[str, object]:
+    """Queue what Stash has changed in the last ``hours`` and Plex does not have yet."""
+    hours = number(args, "hours", RECENT_HOURS, "hours")
+    return _sweep(office, hours, f"changed in the last {hours:g} hours")
+
+
+def reconcile_7days(office: Office, args: Args) -> dict[str, object]:
+    """Queue what Stash has changed in the last seven days and Plex does not have yet."""
+    return _sweep(office, 7 * 24.0, "changed in the last 7 days")
+
+
+def _sweep(office: Office, hours: float | None, which: str) -> dict[str, object]:
+    from plexsync import reconcile
+
+    settings = office.servers.settings()
+    about = max(office.servers.stash().count(), 1)
+    found = reconcile.sweep(
+        office.store, office.servers, settings, hours, lambda seen, last_id: office.progress(last_id / about)
+    )
+    office.wake()
+    office.progress(1.0)
+    office.say(
+        "info",
+        f"{some(found.seen, 'scene')} {which}: {found.level} level with Plex, {found.queued} queued, "
+        f"{found.skipped} not to be synced.",
+    )
+    return dataclasses.asdict(found)
+
+
+def reconcile_missing(office: Office, args: Args) -> dict[str, object]:
+    """Say which scenes Plex does not have, and which items of Plex Stash does not have."""
+    from plexsync import reconcile
+
+    settings = office.servers.settings()
+    about = max(office.servers.stash().count(), 1)
+    found = reconcile.missing(
+        office.servers, settings, lambda seen, last_id: office.progress(min(seen / about, 1.0))
+    )
+    office.progress(1.0)
+    office.say(
+        "info",
+        f"{some(found.seen, 'scene')} compared: {found.scenes} not in Plex, {some(found.items, 'item')} of Plex not in "
+        "Stash.",
+    )
+    for path in found.scene_samples:
+        office.say("info", f"Not in Plex: {path}")
+    for path in found.item_samples:
+        office.say("info", f"Not in Stash: {path}")
+    return dataclasses.asdict(found)
+
+
 def retry_dlq(office: Office, args: Args) -> dict[str, object]:
     """Queue the scenes of dead letters again: all, or those of one ``error_type``."""
     error_type = args.get("error_type") or None
@@ -282,10 +339,10 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
     store.merge_spool()
     before = store.counts()
     store.release_due()
-    for server in SERVERS:  # a person asks: the next probe is due now
+    for server in SERVERS:  # a person asks: the next probe is due now, and waits grow from the shortest again
         known = store.load_breaker(server)
         if known is not None:
-            store.save_breaker(server, {**known, "probe_at": 0.0})
+            store.save_breaker(server, {**known, "probe_at": 0.0, "backoff_s": 0.0})
     watch = _Watch(office)
     lock = FileLock(os.path.join(office.data_dir, hook.WORKER_LOCKS[0]))
     looking_on = False
@@ -353,9 +410,13 @@ def blocked(store: Store) -> str | None:
     attention = store.load_state("attention")
     if attention:
         return f"The queue waits for you: {attention}"
+    lasting = {
+        outage["server"]: outage["cause"] for outage in store.outages(10) if outage["ended_at"] is None
+    }
     for server in SERVERS:
         if breaker.from_dict(store.load_breaker(server)).state is not breaker.State.CLOSED:
-            return f"{server} is not reachable; what waits is synced as soon as it is back."
+            cause = lasting.get(server, f"{server} is not reachable.")
+            return f"{cause} What waits is synced as soon as {server} is back."
     return None
 
 
@@ -432,6 +493,33 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
             f"{letter['error_type']}: {letter['message']}"
         )
     return lines + list(status["mended"])
+
+
+def outage_summary(office: Office, args: Args) -> dict[str, object]:
+    """How often Stash and Plex were away, for how long, and what share of the time they were there."""
+    records = office.store.outages()
+    servers = outages.summary(records, office.clock.now())
+    if not servers:
+        office.say("info", "No outage of Stash or Plex so far.")
+    for server, its in servers.items():
+        mean = "" if its["mttr_s"] is None else f", {its['mttr_s']:g} s each on average"
+        now = ", one of them now" if its["ongoing"] else ""
+        office.say(
+            "info",
+            f"{server}: {some(int(its['count'] or 0), 'outage')}{now}{mean}; there "
+            f"{100 * (its['availability'] or 0):.2f} % of the time since the first.",
+        )
+    recent = [
+        {
+            "server": record["server"],
+            "cause": record["cause"],
+            "started_at": moment(record["started_at"]),
+            "ended_at": None if record["ended_at"] is None else moment(record["ended_at"]),
+            "waiting": record["waiting"],
+        }
+        for record in records[:LETTERS_SHOWN]
+    ]
+    return {"servers": servers, "outages": recent}
 
 
 def health_check(office: Office, args: Args) -> dict[str, object]:
@@ -560,6 +648,11 @@ TASKS: dict[str, Button] = {
     "clear_queue": Button(clear_queue, destroys=True),
     "clear_dlq": Button(clear_dlq, destroys=True),
     "purge_dlq": Button(purge_dlq, destroys=True, args=("days",)),
+    "reconcile_all": Button(reconcile_all),
+    "reconcile_recent": Button(reconcile_recent, args=("hours",)),
+    "reconcile_7days": Button(reconcile_7days),
+    "reconcile_missing": Button(reconcile_missing),
+    "outage_summary": Button(outage_summary),
     "retry_dlq": Button(retry_dlq, args=("error_type",)),
     "process_queue": Button(process_queue),
     "health_check": Button(health_check),

@@ -31,6 +31,7 @@ MIDDLE = BOTTOM | {
     "engine",
     "worker",
     "daemon",
+    "reconcile",
 }
 IMPORTS: dict[str, set[str]] = {
     "__init__": set(),
@@ -50,7 +51,9 @@ IMPORTS: dict[str, set[str]] = {
     "ledger": {"core", "intake", "plex", "store"},
     "servers": {"clock", "core", "ledger", "plex", "stash", "store"},
     "engine": {"core", "ledger", "servers"},
-    "worker": {"clock", "core", "engine", "servers", "store"},
+    "reconcile": {"core", "engine", "servers", "store"},
+    "worker": {"clock", "core", "engine", "reconcile", "servers", "store"},
+    "reconcile": {"core", "engine", "servers", "store"},
     "daemon": MIDDLE,
     "tasks": MIDDLE,
     "cli": MIDDLE | {"tasks"},

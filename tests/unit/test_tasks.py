@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Sy
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import PathPair, Settings, parse
+from plexsync.ledger import MemoryLedger
 from plexsync.locks import FileLock
 from plexsync.plex import Health, Identity, Library
 from plexsync.protocol import Task
@@ -39,11 +40,12 @@ NOW = ManualClock().now()
 class Paper:
     """Stash and Plex as dictionaries; ``trouble`` is raised by whatever touches that server."""
 
-    scenes: dict[int, Scene] = field(default_factory=dict)
+    has: dict[int, Scene] = field(default_factory=dict)
     items: dict[int, Item] = field(default_factory=dict)
     stored: dict[str, object] = field(default_factory=lambda: dict(FILLED))
     trouble: dict[str, SyncFailure] = field(default_factory=dict)
     address: str = "http://127.0.0.1:9999"
+    remembered: MemoryLedger = field(default_factory=MemoryLedger)
     pages: list[int] = field(default_factory=list)  # how many scenes each page asked for
 
     def _meet(self, server: str) -> None:
@@ -77,13 +79,13 @@ class Paper:
         return "v0.30.1"
 
     def count(self) -> int:
-        return len(self.scenes)
+        return len(self.has)
 
     def all_ids(self) -> Iterator[int]:
-        yield from sorted(self.scenes)
+        yield from sorted(self.has)
 
-    def scene(self, scene_id: int) -> Scene | None:
-        return self.scenes.get(scene_id)
+    def scenes(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
+        return {number: self.has[number] for number in scene_ids if number in self.has}
 
     def scene_pages(
         self, per_page: int, updated_since: datetime.datetime | None = None
@@ -91,7 +93,7 @@ class Paper:
         self.pages.append(per_page)
         wanted = [
             scene
-            for _, scene in sorted(self.scenes.items())
+            for _, scene in sorted(self.has.items())
             if updated_since is None or datetime.datetime.fromisoformat(scene.updated_at) >= updated_since
         ]
         for start in range(0, len(wanted), per_page):
@@ -108,6 +110,16 @@ class Paper:
 
     def find(self, paths: tuple[str, ...]) -> tuple[Item, ...]:
         return tuple(item for item in self.items.values() if set(paths) & set(item.files))
+
+    def find_many(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
+        self._meet("Plex")
+        return [self.find(paths) for paths in groups]
+
+    def freshen(self) -> None:
+        self._meet("Plex")
+
+    def ledger(self, settings: Settings) -> MemoryLedger:
+        return self.remembered
 
     def write(self, item: Item, edits: object) -> None:
         self.items[item.rating_key] = replace(item, title="written")
@@ -142,7 +154,7 @@ def paper() -> Paper:
     for number in range(1, 501):
         path = f"/data/{number}.mp4"
         edited = moment - datetime.timedelta(hours=number)
-        world.scenes[number] = Scene(
+        world.has[number] = Scene(
             number, title=f"Scene {number}", files=(SceneFile(path),), updated_at=edited.isoformat()
         )
         world.items[1000 + number] = Item(1000 + number, 1, title="old", files=(path,))
@@ -179,7 +191,7 @@ def test_all_queues_every_scene_in_pages(office: Office) -> None:
 
 
 def test_all_of_an_empty_stash(office: Office, paper: Paper) -> None:
-    paper.scenes.clear()
+    paper.has.clear()
     assert press(office, "all") == {"scenes": 0, "queued": 0, "already_waiting": 0}
     assert office.bar == [1.0]
 
@@ -284,7 +296,9 @@ def test_process_queue_ends_when_plex_is_down(office: Office, paper: Paper) -> N
     office.store.put_many(range(1, 31))
     answer = press(office, "process_queue")
     assert (answer["done"], answer["waiting"]) == (0, 30)
-    assert answer["reasons"] == ["Plex is not reachable; what waits is synced as soon as it is back."]
+    assert answer["reasons"] == [
+        "Plex at http://plex:32400 is not reachable. What waits is synced as soon as Plex is back."
+    ]
 
 
 def test_process_queue_says_why_a_few_still_wait(office: Office, paper: Paper) -> None:
@@ -457,9 +471,9 @@ def test_health_explains_paths_that_do_not_fit(office: Office, paper: Paper) -> 
 
 def test_health_passes_over_scenes_without_file(office: Office, paper: Paper) -> None:
     for number in (1, 2, 3):
-        paper.scenes[number] = replace(paper.scenes[number], files=())
+        paper.has[number] = replace(paper.has[number], files=())
     assert checks(office)["Paths"][1].startswith("Scene 4,")
-    paper.scenes = {1: paper.scenes[1]}
+    paper.has = {1: paper.has[1]}
     assert checks(office)["Paths"] == (
         True,
         "Stash has no scene with a file yet, so there is nothing to look for.",
