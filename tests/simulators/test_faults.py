@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import requests
 
+from simulators import faults
 from simulators.fake_plex.service import FakePlex
-from simulators.faults import KINDS, Rule
+from simulators.faults import KINDS, ControlError, Rule
 from simulators.serving import Handle, running
 
 LIBRARY = {
@@ -323,3 +324,19 @@ def test_probability_repeats_with_the_seed() -> None:
 def test_every_kind_has_its_test_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f'"{kind}"' not in text] == []
+
+
+def test_the_ten_lines_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault that simulators/README.md adds for example, added and posted."""
+    readme = (Path(__file__).parents[2] / "simulators" / "README.md").read_text(encoding="utf-8")
+    code = readme.split("```python\n# faults.py\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    known = dict(vars(faults))
+    exec(compile("from __future__ import annotations\n" + code, "README.md", "exec"), known)
+    monkeypatch.setitem(KINDS, "twice", known["Twice"])
+    with running(FakePlex.from_document(LIBRARY, token="")) as plex:
+        plex.fault("twice", pause_ms=1)
+        assert requests.get(plex.url + "/:/scrobble?key=1", timeout=5).ok
+        assert plex.state()["sections"][0]["items"][0]["view_count"] == 2
+        with pytest.raises(ControlError, match="'pause_ms' must be a number"):
+            plex.fault("twice", pause_ms="long")
