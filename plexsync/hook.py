@@ -110,7 +110,7 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
     """
     try:
         return _queue(data_dir, event)
-    except (intake.QueueError, OSError) as error:
+    except (*intake.QueueError, OSError) as error:
         queue_trouble = error
     try:
         intake.spool(data_dir, event)

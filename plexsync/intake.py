@@ -96,7 +96,10 @@ CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WI
 """
 
 
-QueueError = sqlite3.Error  # whatever the file can fail with
+# Whatever the file can fail with. SQLite's messages quote the file, so that of a damaged one may be no UTF-8, and
+# Python then raises that instead.
+QueueError = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+GARBLED = "the file is damaged, and so is SQLite's message about it"
 
 
 class NotOurs(sqlite3.DatabaseError):
@@ -276,8 +279,10 @@ def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Co
     Opening is three steps (the file, its log, the log's index, each by name), and whoever mends the file moves these
     names; so the one waits for the other at a gate. ``gated=False`` is for the mender itself.
     """
-    if not os.path.exists(path):  # SQLite would make an empty file
-        raise FileNotFoundError(path)
+    if os.stat(path).st_size == 0:
+        # SQLite would take it for a new database, and throw away a log that still holds everything. (Where there is no
+        # file it would make one; hence stat, which raises.)
+        raise NotOurs(f"{path} is empty")
     gate = FileLock(path + GATE)
     if gated and not gate.take(shared=True):
         raise sqlite3.OperationalError(f"{path} is being mended by another process")
@@ -292,6 +297,9 @@ def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Co
             if version < 0:
                 sync_folders(path)
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except UnicodeDecodeError:
+            db.close()
+            raise sqlite3.DatabaseError(GARBLED) from None
         except BaseException:
             db.close()
             raise

@@ -18,6 +18,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import sqlite3
 import time
@@ -30,6 +31,7 @@ from plexsync.locks import FileLock
 
 WAIT_S = 10.0  # for another process that is mending the same file
 LITTER_S = 600.0  # a half-made file that is older than this has lost its maker
+CARVED_BYTES = 65_536  # of text that are tried as one job
 ONE_BY_ONE = 256  # keys tried singly behind an unreadable one, before the strides grow
 
 _ERROR, _CORRUPT, _NOTADB = 1, 11, 26  # SQLite's codes for: no such table or column, damaged, no database
@@ -97,6 +99,8 @@ def _ailment(path: str) -> str | None:
         if _code(error) in (_ERROR, _CORRUPT, _NOTADB):
             return f"is damaged ({error})"
         raise  # locked, read-only, no room, an I/O error: the file itself may be well
+    except UnicodeDecodeError:
+        return f"is damaged ({intake.GARBLED})"
 
 
 def _examine(path: str, db: sqlite3.Connection) -> str | None:
@@ -143,7 +147,7 @@ def is_in_order(path: str) -> bool:
     return os.path.exists(path) and not os.path.exists(path + ".suspect") and not _unfinished(path)
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: BaseException) -> int:
     return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
@@ -252,6 +256,8 @@ def keep_replaced(path: str, db: sqlite3.Connection) -> None:
 
 # ---- reading what is left --------------------------------------------------------------------------------------
 
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError)
+_EVENT = re.compile(rb'\{"(?:scene_id|entity)":')  # how the JSON of a job begins
 _ROW = ("_id", "data", "timestamp", "status")
 _OURS = (
     "key",
@@ -287,14 +293,26 @@ class _Salvage:
         self.new = new
         self.now = now
         self.live = self.ended = self.lost = 0
+        self.seen: set[str] = set()  # ids of the events taken over
 
     def run(self, source: str) -> tuple[int, int, int]:
         """(waiting jobs, ended jobs and letters, unreadable rows)."""
+        structured = self._read(source)
+        if not structured or self.lost:
+            for end in ("", "-wal"):
+                if os.path.exists(source + end):
+                    self._carve(source + end, named_only=structured)
+        return self.live, self.ended, self.lost
+
+    def _read(self, source: str) -> bool:
+        """Take over all rows SQLite can read; False when it does not even find the table."""
         if not os.path.exists(source) or os.path.getsize(source) == 0:
-            return 0, 0, 0
+            return False
         old = sqlite3.connect(source, isolation_level=None)
         old.text_factory = bytes  # text that is not UTF-8 is data too
         try:
+            if not _columns(old, TABLE):
+                return False
             letters = _columns(old, "dead_letters")
             columns = _columns(old, TABLE)
             for row in self._rows(old, TABLE, "_id", [*_ROW, *(c for c in _OURS if c in columns)]):
@@ -305,7 +323,29 @@ class _Salvage:
             self._outages(old)
         finally:
             old.close()
-        return self.live, self.ended, self.lost
+        return True
+
+    def _carve(self, source: str, named_only: bool) -> None:
+        """Queue every job whose text is found anywhere in the file and is not known yet, ended ones and all: when
+        nothing tells them from the others, a look too many is the right price. ``named_only``: not those whose text
+        has no id to know them by, which are of the original plan."""
+        with open(source, "rb") as file:
+            raw = file.read()
+        decoder = json.JSONDecoder()
+        for found in _EVENT.finditer(raw):
+            text = raw[found.start() : found.start() + CARVED_BYTES].decode("latin-1")
+            try:
+                value = decoder.raw_decode(text)[0]
+            except (ValueError, RecursionError):
+                continue
+            if named_only and "event" not in value:
+                continue
+            event = _payload(json.dumps(value).encode())
+            if event is not None and event["event"] not in self.seen:
+                self.seen.add(event["event"])
+                event = intake.completed(_who(event), self.now)  # no checksum vouches for the rest
+                _, generation = intake.insert(self.new, event, self.now, late=True)
+                self.live += generation == 1
 
     def _rows(
         self, db: sqlite3.Connection, table: str, key: str, columns: list[str]
@@ -314,7 +354,7 @@ class _Salvage:
         last, failures = 0, 0
         try:
             end = int(db.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()[0])
-        except sqlite3.DatabaseError as error:
+        except _UNREADABLE as error:
             if _code(error) == _ERROR:
                 return  # no such table
             end = 1_000_000  # the rightmost page is the damaged one; there is no telling how far it went
@@ -324,7 +364,7 @@ class _Salvage:
                     f"SELECT {', '.join(columns)} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT 1",
                     (last,),
                 ).fetchone()
-            except sqlite3.DatabaseError as error:
+            except _UNREADABLE as error:
                 if _code(error) == _NOTADB:
                     return  # nothing of it is to be had
                 failures += 1
@@ -345,6 +385,8 @@ class _Salvage:
         crc = row.get("checksum")
         sound = crc is None or (isinstance(raw, bytes) and crc == intake.checksum(raw))
         event = _payload(raw) if sound else None
+        if event is not None:
+            self.seen.add(event["event"])
         if event is not None and intake.moment(event["enqueued_at"]) in (None, 0.0):
             event["enqueued_at"] = intake.moment(row["timestamp"]) or self.now
         if status in (5, 9):
@@ -429,7 +471,7 @@ class _Salvage:
                 "SELECT server, cause, started_at, ended_at, waiting FROM outages ORDER BY id"
             ).fetchall()
             counts = old.execute("SELECT value, name FROM tally WHERE name <> 'kept'").fetchall()
-        except sqlite3.DatabaseError:
+        except _UNREADABLE:
             return
         for server, cause, started_at, ended_at, waiting in rows:
             begun = intake.moment(started_at)
@@ -448,7 +490,7 @@ class _Salvage:
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:
     try:
         return [row[1].decode("utf-8", "replace") for row in db.execute(f"PRAGMA table_info({table})")]
-    except sqlite3.DatabaseError:
+    except _UNREADABLE:
         return []
 
 
@@ -482,8 +524,11 @@ def _payload(raw: object) -> dict[str, Any] | None:
         return dict(json.loads(intake.encode(event)))
     except (TypeError, ValueError, RecursionError):
         # A pickle may hold what JSON cannot; the scene is what matters.
-        plain = {name: value[name] for name in ("scene_id", "entity", "id") if name in value}
-        return intake.completed(plain, 0.0)
+        return intake.completed(_who(value), 0.0)
+
+
+def _who(payload: dict[str, Any]) -> dict[str, Any]:
+    return {name: payload[name] for name in ("scene_id", "entity", "id") if name in payload}
 
 
 def _strings(value: object) -> list[str]:

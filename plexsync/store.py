@@ -265,7 +265,7 @@ class Store:
             return None
         try:
             rescue.look_through(db)
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
             db.close()
             return None
         return db
@@ -346,6 +346,9 @@ class Store:
             if rescue.is_damage(error):
                 rescue.suspect(self.path)
             raise
+        except UnicodeDecodeError:
+            rescue.suspect(self.path)
+            raise sqlite3.DatabaseError(intake.GARBLED) from None
 
     # ---- putting ----
 
@@ -455,13 +458,19 @@ class Store:
                 if not self._read(free, values):
                     return None
                 with self.transaction() as db:
+                    found = db.execute(free, values).fetchone()
+                    if found is None:
+                        return None  # somebody was faster
                     row = db.execute(
                         f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = :owner, token = :token,"
-                        f" lease_boot = :boot, lease_until = :until WHERE _id = ({free}) RETURNING {_ROW}",
-                        values,
+                        " lease_boot = :boot, lease_until = :until WHERE _id = :found AND status < 2"
+                        f" RETURNING {_ROW}",
+                        {**values, "found": found[0]},
                     ).fetchone()
                     if row is None:
-                        return None
+                        # Else the same row would be handed out for ever, and all behind it would wait.
+                        rescue.suspect(self.path)
+                        raise sqlite3.DatabaseError("an index of the queue names a row that does not wait")
                     job, payload, damage = _read_row(row, token)
                     if damage is not None:
                         self._bury(db, job.id, token, DAMAGED, damage, "")
