@@ -2,8 +2,9 @@
 
 Who imports whom: ``hook`` imports ``intake``, ``locks`` and ``protocol`` and otherwise only the standard library;
 ``core`` imports nothing but itself; ``store`` and ``memory_store`` import ``core`` and ``intake``; ``stash`` and
-``plex`` import ``core``; ``engine`` goes from scenes to edits with servers that are handed to it, and so does ``worker``
-with its store, clock and chance; ``tasks`` and ``cli`` stand on top, and ``__main__`` imports what it routes to once it knows where to go. ``tests/test_map.py`` holds us to it.
+``plex`` import ``core``; ``engine`` goes from scenes to edits on servers that are handed to it, and so does ``worker``
+with its store, clock and chance; ``tasks`` and ``cli`` stand on top, and ``__main__`` imports what it routes to once
+it knows where to go. ``tests/test_map.py`` holds us to it.
 """
 
 __version__ = "0.1.0"

@@ -73,7 +73,7 @@ def _look(
         outcome = _without_plex(scene, settings)
         if outcome is None and scene is not None:
             paths = matching.plex_paths(scene, settings.path_map)
-            if scene_id not in fresh and _is_known_level(scene, paths, ledger, settings):
+            if scene_id not in fresh and is_known_level(scene, paths, ledger, settings):
                 outcome = Level()
             else:
                 asked[scene_id] = paths
@@ -95,7 +95,7 @@ def _without_plex(scene: Scene | None, settings: Settings) -> Outcome | None:
     return Skipped(reason) if reason else None
 
 
-def _is_known_level(
+def is_known_level(
     scene: Scene, paths: tuple[str, ...], ledger: Ledger | MemoryLedger, settings: Settings
 ) -> bool:
     """Nothing has changed since Plex was level with the scene, and its item still has its file."""

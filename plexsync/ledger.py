@@ -140,6 +140,19 @@ class Ledger:
                     )
         return news
 
+    def paths(self) -> Iterator[str]:
+        """The path keys of all files the index knows, in pieces, so that it may be large."""
+        last = ""
+        while True:
+            rows = self._store.db.execute(
+                "SELECT DISTINCT path FROM plex_files WHERE server = ? AND path > ? ORDER BY path LIMIT ?",
+                (self._server, last, BATCH),
+            ).fetchall()
+            yield from (str(row[0]) for row in rows)
+            if len(rows) < BATCH:
+                return
+            last = rows[-1][0]
+
     def drop(self, rating_key: int) -> None:
         with self._transaction() as db:
             db.execute(
@@ -221,6 +234,9 @@ class MemoryLedger(MemoryPathIndex):
         super().__init__()
         self._memories: dict[int, Memory] = {}
         self._choices: dict[int, int] = {}
+
+    def paths(self) -> Iterator[str]:
+        yield from sorted(self._keys)
 
     def recall(self, scene_id: int) -> Memory | None:
         return self._memories.get(scene_id)

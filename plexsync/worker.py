@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
-from plexsync import engine
+from plexsync import engine, reconcile
 from plexsync.clock import Clock
 from plexsync.core import breaker as breakers
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
@@ -55,6 +55,8 @@ BATCH = 25  # jobs claimed together: one request to Stash, one to Plex to read t
 BURSTS = 4  # writes a slot, between two looks at how many at a time serve best
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 
+SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
+SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
 RELEASE_S = (
     0.05  # between two jobs of the backlog of an outage: a server that just came back has enough to do
 )
@@ -309,7 +311,7 @@ class Worker:
         The default linger is the setting's. ``on_step`` is called after each job and each look at an empty queue.
         """
         linger = linger_s or (lambda: self._settings.worker_linger_s)
-        next_upkeep = next_recovery = 0.0
+        next_upkeep = next_recovery = next_schedule = 0.0
         busy_at = self.clock.monotonic()
         tidied = False
         self._forget_lost_probes()
@@ -331,7 +333,10 @@ class Worker:
             on_step()
             self._backlog = False
             counts = self.store.counts()
-            if counts.pending or counts.in_progress:
+            if not counts.pending and now >= next_schedule:
+                next_schedule = now + SCHEDULE_S
+                self._reconcile_if_due()
+            if counts.pending or counts.in_progress or self._settings.reconcile_interval:
                 busy_at = now
             elif now - busy_at >= linger():
                 return
@@ -346,6 +351,34 @@ class Worker:
             known = self._breaker(server)
             if known.state is breakers.State.HALF_OPEN:
                 self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
+
+    def _reconcile_if_due(self) -> None:
+        """The look for changes no hook told, when the settings ask for one and its time has come."""
+        try:
+            settings = self._settings = self.world.settings()
+            every_s = settings.reconcile_interval * 3600
+            last = float(self.store.load_state("reconciled_at") or 0.0)
+            if not every_s or 0 <= self.clock.now() - last < every_s:
+                return
+            hours = SCOPE_HOURS[settings.reconcile_scope]
+            found = reconcile.sweep(
+                self.store,
+                self.world,
+                settings,
+                hours,
+                should_stop=lambda: hours is None and self._is_wanted(),
+            )
+        except SyncFailure as failure:
+            log.warning("could not look for changes: %s", failure)
+            return
+        if found.done:
+            self.store.save_state("reconciled_at", str(self.clock.now()))
+        log.info("looked for changes: %s scenes seen, %s queued", found.seen, found.queued)
+
+    def _is_wanted(self) -> bool:
+        """Something waits that can be done now; a long look for more of it can go on later."""
+        counts = self.store.counts()
+        return counts.pending > counts.waiting_later
 
     def _tidy(self) -> None:
         while self.store.prune(self._settings.history_keep):

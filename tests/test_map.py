@@ -222,7 +222,7 @@ def test_what_destroys_says_so_first(plugin: pluginfile.Plugin) -> None:
 
 def test_the_readme_lists_the_tasks(plugin: pluginfile.Plugin) -> None:
     section = README.split("## Tasks")[1].split("\n## ")[0]
-    found = dict(re.findall(r"^\| ([^|]+?) \| `([a-z_]+)`", section, re.MULTILINE))
+    found = dict(re.findall(r"^\| ([^|]+?) \| `([a-z0-9_]+)`", section, re.MULTILINE))
     assert found == {task.name: task.default_args["mode"] for task in plugin.tasks}
 
 

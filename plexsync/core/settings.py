@@ -201,6 +201,19 @@ class Settings:
         unit="jobs",
         most=1_000_000,
     )
+    reconcile_interval: float = _row(
+        0,
+        "Reconcile every (off by default)",
+        "How often the worker looks by itself for changes no hook told it. Set, it keeps the worker running. 0: never.",
+        unit="hours",
+        least=0.1,
+        most=24 * 365,
+    )
+    reconcile_scope: str = _row(
+        "recent",
+        "What to reconcile",
+        "What that look covers: recent (the last 24 hours), 7days or all. Empty: recent.",
+    )
     leave_title: bool = _leave("titles")
     leave_summary: bool = _leave("summaries")
     leave_studio: bool = _leave("studios")
@@ -574,7 +587,19 @@ def _policies(row: Setting, given: object) -> Read:
     return tuple(policies.items()), complaints
 
 
+SCOPES = ("recent", "7days", "all")
+
+
+def _scope(row: Setting, given: object) -> Read:
+    """One of SCOPES."""
+    word = _plain(row, given).strip().lower()
+    if word not in SCOPES:
+        raise _Wrong(f"must be one of {', '.join(SCOPES)}")
+    return word, []
+
+
 _READERS: Mapping[str, Callable[[Setting, object], Read]] = {
+    "reconcile_scope": _scope,
     "plex_url": _url,
     "plex_token": _token,
     "plex_library": _names,

@@ -35,6 +35,7 @@ class Model:
     pages: list[int] = field(default_factory=list)
     meanwhile: object = None  # called once while a write is at Plex
     reads: int = 0  # items asked of Plex
+    sweeps: int = 0
     bad: int = 0  # a scene that cannot be read without an exception
     remembered: MemoryLedger = field(default_factory=MemoryLedger)
 
@@ -75,6 +76,11 @@ class Model:
         for number in ids:  # a page a scene
             self.pages.append(number)
             yield [number]
+
+    def scene_pages(self, after_id=0, per_page=100, updated_since=None):
+        self.sweeps += not after_id
+        if after_id < max(self.has):
+            yield [scene for scene in self.has.values() if scene.id > after_id]
 
     # Plex
 
@@ -496,3 +502,17 @@ def test_told_to_go_at_once_it_leaves_every_job_as_it_was(worker, store, model):
     model.meanwhile = ordered_to_go
     worker.step()
     assert seen == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("scope", ["all", "recent"])
+def test_a_scheduled_look_finds_what_no_hook_told_and_keeps_the_worker(worker, store, model, clock, scope):
+    model.given = replace(SETTINGS, reconcile_interval=2.0, reconcile_scope=scope)
+    end = clock.now() + 5 * 3600
+    worker.run(should_stop=lambda: clock.now() > end, linger_s=lambda: 60.0)
+    assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
+    assert model.sweeps == 3, "at the start, after two hours and after four"
+
+
+def test_without_a_schedule_nothing_is_swept(worker, model):
+    worker.run(linger_s=lambda: 60.0)
+    assert model.sweeps == 0

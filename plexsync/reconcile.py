@@ -1,0 +1,134 @@
+"""Finding what no hook told: merges, Auto Tag, covers, file moves, and whatever happened while nobody listened.
+
+Stash fires no hook for these and bumps ``updated_at`` for some of them only (Stash 0.30, ``pkg/sqlite/scene.go``). So
+a sweep reads the scenes in pages by id and compares each one's fingerprint with the one remembered from when Plex was
+last level with it. Scenes that differ are queued; Plex is not asked. How far a sweep came is kept, so that one that
+was cut short goes on instead of beginning again.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from plexsync import engine
+from plexsync.core.gate import gate
+from plexsync.core.match import path_key, plex_paths
+from plexsync.core.scene import Scene
+from plexsync.core.settings import Settings
+from plexsync.servers import World
+from plexsync.store import Store
+
+PAGE = 500  # scenes a request to Stash, and a transaction
+RESUME_S = 86_400.0  # a sweep cut short longer ago than this begins anew
+SAMPLES = 20  # examples named in a report
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found."""
+
+    seen: int = 0
+    queued: int = 0
+    level: int = 0  # known to be level
+    skipped: int = 0  # by a rule of the settings, or without a file
+    done: bool = True  # False when it was told to stop; the next sweep of all goes on from there
+
+
+def sweep(
+    store: Store,
+    world: World,
+    settings: Settings,
+    hours: float | None = None,
+    progress: Callable[[int, int], None] = lambda seen, last_id: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Swept:
+    """Queue every scene that is not known to be level, or of those changed in the last ``hours`` hours.
+
+    Raises the failures of the servers. ``progress`` is told how many were seen and the last id.
+    """
+    place = f"sweep {'all' if hours is None else f'{hours:g} h'}"
+    ledger = world.ledger(settings)
+    found, after_id, since = Swept(), 0, None
+    if hours is None:
+        after_id = _resume(store, place)
+    else:
+        now = datetime.datetime.fromtimestamp(store.clock.now(), datetime.UTC)
+        since = now - datetime.timedelta(hours=hours)
+    for scenes in world.stash().scene_pages(after_id=after_id, per_page=PAGE, updated_since=since):
+        stale: list[int] = []
+        level = skipped = 0
+        for scene in scenes:
+            if not scene.files or gate(scene, settings):
+                skipped += 1
+            elif engine.is_known_level(scene, plex_paths(scene, settings.path_map), ledger, settings):
+                level += 1
+            else:
+                stale.append(scene.id)
+        queued = store.put_many(stale) if stale else 0
+        found = Swept(
+            found.seen + len(scenes), found.queued + queued, found.level + level, found.skipped + skipped
+        )
+        if hours is None:
+            store.save_state(place, f"{scenes[-1].id} {store.clock.now()}")
+        progress(found.seen, scenes[-1].id)
+        if should_stop():
+            return replace(found, done=False)
+    store.drop_state(place)
+    return found
+
+
+def _resume(store: Store, place: str) -> int:
+    """The id after which an earlier sweep was cut short, 0 when it was not, or is too long ago."""
+    kept = (store.load_state(place) or "").split()
+    if len(kept) != 2:
+        return 0
+    return int(kept[0]) if 0 <= store.clock.now() - float(kept[1]) <= RESUME_S else 0
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What only one of the two sides has."""
+
+    scenes: int = 0  # in Stash, not in Plex
+    items: int = 0  # in Plex's libraries, not in Stash
+    scene_samples: tuple[str, ...] = ()  # paths as Stash sees them
+    item_samples: tuple[str, ...] = ()  # paths as Plex spells them in a comparison
+    seen: int = 0
+
+
+def missing(
+    world: World, settings: Settings, progress: Callable[[int, int], None] = lambda seen, last_id: None
+) -> Missing:
+    """Compare the paths of all scenes with those of all items. Writes and queues nothing.
+
+    Raises the failures of the servers.
+    """
+    world.plex().freshen()
+    ledger = world.ledger(settings)
+    seen = scenes_without = 0
+    scene_samples: list[str] = []
+    known: set[str] = set()
+    for scenes in world.stash().scene_pages(per_page=PAGE):
+        for scene in scenes:
+            keys = _keys(scene, settings)
+            known.update(keys)
+            if scene.files and not any(ledger.lookup(key) for key in keys):
+                scenes_without += 1
+                if len(scene_samples) < SAMPLES:
+                    scene_samples.append(scene.files[0].path)
+        seen += len(scenes)
+        progress(seen, scenes[-1].id)
+    items_without = 0
+    item_samples: list[str] = []
+    for key in ledger.paths():
+        if key not in known:
+            items_without += 1
+            if len(item_samples) < SAMPLES:
+                item_samples.append(key)
+    return Missing(scenes_without, items_without, tuple(scene_samples), tuple(item_samples), seen)
+
+
+def _keys(scene: Scene, settings: Settings) -> list[str]:
+    return [path_key(path) for path in plex_paths(scene, settings.path_map)]
