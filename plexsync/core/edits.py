@@ -34,7 +34,7 @@ import json
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from plexsync.core import template
 from plexsync.core.item import Item
@@ -137,6 +137,8 @@ def plan(scene: Scene, item: Item, settings: Settings, written: Mapping[str, obj
                 row.name, row.has(item), (*theirs, *wanted) if isinstance(wanted, tuple) else wanted
             )
             changes.append(change)
+            if row.name == "title" and isinstance(wanted, str):
+                item = replace(item, title=wanted)  # a sort title Plex does not name follows the title
             params |= _parameters(row.plex, change.after, change.before)
             params[f"{row.plex}.locked"] = "0" if settings.keep_unlocked else "1"
     return Edits(params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours)

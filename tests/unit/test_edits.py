@@ -443,3 +443,11 @@ def test_the_fingerprint_is_the_same_for_the_same_and_another_for_whatever_count
         fingerprint(SCENE, Settings(leave_rating=True)),
     ]
     assert len({base, *others}) == len(others) + 1
+
+
+def test_a_sort_title_that_would_follow_the_new_title_is_written_with_it() -> None:
+    settings = Settings(title_template="{studio} - {title}", sort_title_template="{title}")
+    item = replace(LEVEL, title="A title", locked=LOCKS | {"titleSort"})
+    edits = plan(SCENE, item, settings)
+    assert edits.params["title.value"] == "Studio - A title"
+    assert edits.params["titleSort.value"] == "A title"
