@@ -728,7 +728,7 @@ class Library:
             item.agent = self._agent_values(section, file, mtime, {})
         item.media = tuple(self._media(path, mtime, given) for path in (file, *given.get("more_files", ())))
         for media in item.media:
-            section.disk[media.file] = {"mtime": media.mtime}
+            section.disk[media.file] = _NOTHING_NEW
         item.guids = tuple(given.get("guids", ()))
         for kind in _TAGS_BY_KEY.keys() & given.keys():
             taggings = tuple(Tagging(self.tag(_TAGS_BY_KEY[kind], name).id) for name in given[kind])
@@ -1321,6 +1321,8 @@ class Library:
         self.switches = switches
 
 
+# What is on the disk for a file that an item knows everything about.
+_NOTHING_NEW: dict[str, Any] = {}
 _ITEM_KEYS = {
     *MOVIE_FIELDS,
     "duration",

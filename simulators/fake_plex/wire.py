@@ -72,15 +72,18 @@ class El:
         return "".join(parts)
 
     def _write(self, parts: list[str]) -> None:
-        parts.append("<" + self.name)
+        add = parts.append
+        add("<" + self.name)
         for name, value in self.attributes.items():
+            if value is None:
+                continue
             if type(value) is str:
                 # Most text needs no escaping, and finding that out is cheaper than translating it.
-                parts.append(f' {name}="{value.translate(_ESCAPES) if _SPECIAL(value) else value}"')
+                add(f' {name}="{value.translate(_ESCAPES) if _SPECIAL(value) else value}"')
             elif value is True or value is False:
-                parts.append(f' {name}="{value:d}"')
-            elif value is not None:
-                parts.append(f' {name}="{value}"')
+                add(f' {name}="{value:d}"')
+            else:
+                add(f' {name}="{value}"')
         if not self.children:
             parts.append(" />\n")
             return
@@ -193,16 +196,22 @@ def item_element(
     if isinstance(item, Playlist):
         return playlist_element(library, item)
     section = library.sections[item.section]
+    personal = section.personal
     get = item.fields.get
-    key = f"/library/metadata/{item.key}"
-    titles = item.title_sort
-    attributes: dict[str, Any] = {"ratingKey": str(item.key), "key": key, "guid": item.guid}
-    if not section.personal:
-        attributes["slug"] = _slug(item.title)
-    attributes |= {"studio": get("studio"), "type": "movie", "title": item.title}
-    if section.personal:
-        attributes["subtype"] = "clip"
-    attributes["titleSort"] = titles if titles != item.title else None
+    title, titles = item.title, item.title_sort
+    thumb, art = image_path(item, "posters"), image_path(item, "arts")
+    logo = image_path(item, "clearLogos") if item.galleries else None
+    attributes: dict[str, Any] = {
+        "ratingKey": str(item.key),
+        "key": f"/library/metadata/{item.key}",
+        "guid": item.guid,
+        "slug": None if personal else _slug(title),
+        "studio": get("studio"),
+        "type": "movie",
+        "title": title,
+        "subtype": "clip" if personal else None,
+        "titleSort": titles if titles != title else None,
+    }
     if full:
         attributes["librarySectionTitle"] = section.title
         attributes["librarySectionID"] = section.key
@@ -222,24 +231,28 @@ def item_element(
         "lastRatedAt": item.last_rated_at,
         "year": get("year"),
         "tagline": get("tagline"),
-        "thumb": image_path(item, "posters"),
-        "art": image_path(item, "arts"),
+        "thumb": thumb,
+        "art": art,
         "duration": item.duration_ms or None,
         "originallyAvailableAt": get("originallyAvailableAt"),
         "addedAt": item.added_at,
         "updatedAt": item.updated_at,
         "deletedAt": item.deleted_at,
     }
-    if section.personal:
-        attributes |= {"createdAtAccuracy": "epoch", "createdAtTZOffset": "0"}
+    if personal:
+        attributes["createdAtAccuracy"] = "epoch"
+        attributes["createdAtTZOffset"] = "0"
     else:
         attributes["audienceRatingImage"] = _AUDIENCE if "audienceRating" in item.fields else None
         attributes["ratingImage"] = _CRITICS if "rating" in item.fields else None
     children = [media_element(library, media, full, check_files, section) for media in item.media]
-    children += _images(item)
+    for kind, path in (("coverPoster", thumb), ("background", art), ("clearLogo", logo)):
+        if path:
+            children.append(El("Image", {"alt": title, "type": kind, "url": path}))
     if item.settled and item.media:
         children.append(_colours(item.key))
-    children += _tags(library, item, full, guids)
+    if full or item.tags or item.guids:
+        children += _tags(library, item, full, guids)
     if full:
         children += [El("Field", {"locked": True, "name": name}) for name in sorted(item.locks)]
     if prefs:
@@ -302,19 +315,16 @@ def image_path(item: Item, gallery: str) -> str | None:
     return f"/library/metadata/{item.key}/{kind}/{item.updated_at}" if made else None
 
 
-def _images(item: Item) -> list[El]:
-    kinds = (("posters", "coverPoster"), ("arts", "background"), ("clearLogos", "clearLogo"))
-    found = ((kind, image_path(item, gallery)) for gallery, kind in kinds)
-    return [El("Image", {"alt": item.title, "type": kind, "url": path}) for kind, path in found if path]
-
-
 def _colours(number: int) -> El:
     """The colours a client blurs behind the item, which Plex takes from its picture; here from its number."""
-    corners = ("topLeft", "topRight", "bottomRight", "bottomLeft")
-    return El(
-        "UltraBlurColors",
-        {name: f"{number * 2654435761 + n * 40503 & 0x3F3F3F:06x}" for n, name in enumerate(corners)},
-    )
+    text = f"{number * 0x9E3779B97F4A7C15F39CC060 & 0x3F3F3F3F3F3F3F3F3F3F3F3F:024x}"
+    corners = {
+        "topLeft": text[:6],
+        "topRight": text[6:12],
+        "bottomRight": text[12:18],
+        "bottomLeft": text[18:],
+    }
+    return El("UltraBlurColors", corners)
 
 
 _AUDIENCE, _CRITICS = "rottentomatoes://image.rating.upright", "rottentomatoes://image.rating.ripe"
