@@ -70,7 +70,7 @@ def start(running: list[subprocess.Popen[str]], name: str, *args: object) -> Ser
     return Service(ready["url"], ready["control"], ready.get("token") or ready.get("api_key") or "")
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 30) -> float:
+def wait_until(holds: Callable[[], bool], seconds: float = 90) -> float:
     """Seconds it took."""
     began = time.monotonic()
     while not holds():

@@ -95,8 +95,22 @@ def test_it_is_said_in_one_sentence_and_the_edit_is_kept(world: World, number: i
     fault = world.plex.send("POST", "/faults", trouble.fault)["id"] if trouble.fault else None
     if trouble.down:
         world.plex.send("POST", "/outage", {"seconds": 60})
-    world.edit(id=str(number), title=title)
+    try:
+        world.edit(id=str(number), title=title)
+        it_is_said_and_kept(world, trouble)
+    finally:
+        if fault is not None:
+            world.plex.send("DELETE", f"/faults/{fault}")
+        if trouble.down:
+            world.plex.send("POST", "/outage", {"up": True})
+        world.configure()
+    # Healed, everything goes on by itself.
+    wait_until(lambda: world.item(file)["title"] == title)
+    wait_until(lambda: world.operation("queue_status")["pending"] == 0)
+    assert world.operation("queue_status")["dead"] == 0
 
+
+def it_is_said_and_kept(world: World, trouble: Trouble) -> None:
     def is_said() -> bool:
         return any(re.search(trouble.says, reason) for reason in world.operation("process_queue")["reasons"])
 
@@ -110,16 +124,6 @@ def test_it_is_said_in_one_sentence_and_the_edit_is_kept(world: World, number: i
     log = (world.data / "plexsync.log").read_text()
     assert re.search(trouble.says, log) and "Traceback" not in log
     no_secret_is_told(world)
-
-    # Healed, everything goes on by itself.
-    if fault is not None:
-        world.plex.send("DELETE", f"/faults/{fault}")
-    if trouble.down:
-        world.plex.send("POST", "/outage", {"up": True})
-    world.configure()
-    wait_until(lambda: world.item(file)["title"] == title, 60)
-    wait_until(lambda: world.operation("queue_status")["pending"] == 0)
-    assert world.operation("queue_status")["dead"] == 0
 
 
 def no_secret_is_told(world: World) -> None:
@@ -145,17 +149,19 @@ def in_plex(world: World, number: int, title: str) -> Callable[[], bool]:
 def test_stash_away_costs_nothing(world: World) -> None:
     """The worker meets a Stash that is gone for a moment."""
     world.configure()
-    world.plex.send("POST", "/outage", {"seconds": 60})  # so that the edit still waits when Stash goes
-    world.edit(id="15", title="Stash was away")
     arrived = in_plex(world, 15, "Stash was away")
-    world.stash.send("POST", "/outage", {"seconds": 60})
-    world.plex.send("POST", "/outage", {"up": True})
     log = world.data / "plexsync.log"
-    wait_until(
-        lambda: bool(re.search("Stash at .* is not reachable: connection refused", log.read_text())), 60
-    )
-    world.stash.send("POST", "/outage", {"up": True})
-    wait_until(arrived, 60)
+    world.plex.send("POST", "/outage", {"seconds": 60})  # so that the edit still waits when Stash goes
+    try:
+        world.edit(id="15", title="Stash was away")
+        world.stash.send("POST", "/outage", {"seconds": 60})
+        world.plex.send("POST", "/outage", {"up": True})
+        wait_until(
+            lambda: bool(re.search("Stash at .* is not reachable: connection refused", log.read_text()))
+        )
+    finally:
+        world.stash.send("POST", "/outage", {"up": True})
+    wait_until(arrived)
     no_secret_is_told(world)
 
 
