@@ -53,7 +53,6 @@ IMPORTS: dict[str, set[str]] = {
     "engine": {"core", "ledger", "servers"},
     "reconcile": {"core", "engine", "servers", "store"},
     "worker": {"clock", "core", "engine", "reconcile", "servers", "store"},
-    "reconcile": {"core", "engine", "servers", "store"},
     "daemon": MIDDLE,
     "tasks": MIDDLE,
     "cli": MIDDLE | {"tasks"},

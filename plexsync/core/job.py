@@ -47,6 +47,10 @@ MOVES: dict[tuple[Status, str], Status] = {
 }
 
 
+LEASE_S = 60.0  # a claim not heard of for this long is anybody's again
+DEATHS_MAX = 3  # workers a job may take with it before it is buried as what kills them
+
+
 class IllegalMove(ValueError):
     """A job was asked to do what its state does not allow; a defect of the caller."""
 
@@ -80,5 +84,44 @@ class Job:
 
     @property
     def about(self) -> str:
-        """ "scene 12", "performer 5", for a log line."""
-        return f"{self.entity} {self.scene_id or self.entity_id}"
+        """ "scene=12", "performer=5", for a log line."""
+        return f"{self.entity}={self.scene_id or self.entity_id}"
+
+
+class StaleLease(Exception):
+    """The job is no longer ours: its lease ran out and somebody else took it up. Nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many jobs are where; ``pending`` includes what lies in the spool."""
+
+    pending: int = 0
+    in_progress: int = 0
+    completed: int = 0  # finished rows still kept
+    failed: int = 0
+    dead: int = 0  # dead letters nobody has replayed
+    spooled: int = 0
+    waiting_later: int = 0  # of the pending, those postponed to a later time
+    next_due_at: float | None = None  # wall seconds at which the first pending row may be claimed
+    finished: int = 0  # over the life of the file
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A job that failed for good, with all that was known."""
+
+    id: int
+    job_id: int | None
+    scene_id: int | None
+    error_type: str
+    message: str
+    traceback: str
+    attempts: int
+    generation: int
+    enqueued_at: float | None
+    first_failed_at: float | None
+    failed_at: float
+    replayed_at: float | None
+    replayed_as: int | None
+    payload: object  # the job as it was queued; its raw text when it is not readable
