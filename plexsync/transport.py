@@ -9,6 +9,7 @@ exception's text.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from requests.adapters import HTTPAdapter
 from plexsync.core.failures import SettingProblem, SyncFailure, Unavailable
 
 CONNECT_TIMEOUT_S = 10.0  # at most; a machine that is off answers nothing at all
+BODY_TIMEOUTS = 4  # times the timeout, for a whole body to arrive
+PIECE_BYTES = 65_536
 POOL_SIZE = 8  # connections kept open to one server
 
 Judge = Callable[[requests.PreparedRequest, requests.Response], None]
@@ -68,12 +71,27 @@ class Transport(HTTPAdapter):
         for final in (False, True):
             try:
                 response = super().send(request, *args, **kwargs)
-                _ = response.content  # read here, so that a body cut short fails here
+                self._read(response)
                 return response
-            except requests.ConnectionError as trouble:
+            except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as trouble:
                 if final or not _dropped(trouble):
                     raise
         raise AssertionError("the second round returns or raises")
+
+    def _read(self, response: requests.Response) -> None:
+        """Read the body here, so that one cut short fails here; and within a limit as a whole, since a
+        socket's timeout starts anew with every byte."""
+        ends_at = time.monotonic() + self._timeout_s * BODY_TIMEOUTS
+        pieces = []
+        while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
+            pieces.append(piece)
+            if time.monotonic() > ends_at:
+                response.close()
+                raise requests.ReadTimeout
+        response.raw.release_conn()
+        # What Response.content does, piece by piece; it has no way in from outside.
+        response._content = b"".join(pieces)
+        response._content_consumed = True  # type: ignore[attr-defined]
 
     def _failure(self, trouble: Exception) -> SyncFailure:
         where = f"{self._service} at {self._address}"
@@ -117,7 +135,7 @@ def excerpt(text: str, limit: int = 120) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def _dropped(trouble: requests.ConnectionError) -> bool:
+def _dropped(trouble: Exception) -> bool:
     """The connection had been made and was closed on us, as an idle one is."""
     if isinstance(trouble, (requests.Timeout, requests.exceptions.SSLError)):
         return False
