@@ -23,67 +23,28 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from persistqueue.sqlackqueue import AckStatus, SQLiteAckQueue
 
 from plexsync import intake, rescue
 from plexsync.clock import Clock, SystemClock
-from plexsync.core.job import Job
+from plexsync.core.job import DEATHS_MAX, LEASE_S, Counts, DeadLetter, Job, StaleLease
 from plexsync.intake import TABLE
 from plexsync.locks import FileLock
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 60.0
+__all__ = ["LEASE_S", "Counts", "DeadLetter", "LeasedAckQueue", "StaleLease", "Store"]
+
 DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
-DEATHS_MAX = 3  # workers a job may take with it before it is buried as what kills them
 LOG_BYTES = 4_000_000  # the write-ahead log is cut to this once it has been copied back
 LOG_PAGES_ODD = 5_000  # five times what a log has when nobody stands in the way of copying it back
 EXAMINE_S = 86_400.0  # between two looks through the whole file
 PRUNE_ROWS = 500  # finished rows deleted at once: some milliseconds in which no hook can write
 SPOOL_KEPT_S = 30 * 86400.0  # how long the ids of merged spool files are remembered
 HALF_WRITTEN_S = 60.0  # a spool file without its final name that is older than this has lost its writer
-
-
-class StaleLease(Exception):
-    """The job is no longer ours: its lease ran out and somebody else took it up. Nothing was changed."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many jobs are where; ``pending`` includes what lies in the spool."""
-
-    pending: int = 0
-    in_progress: int = 0
-    completed: int = 0  # finished rows still kept
-    failed: int = 0
-    dead: int = 0  # dead letters nobody has replayed
-    spooled: int = 0
-    waiting_later: int = 0  # of the pending, those postponed to a later time
-    next_due_at: float | None = None  # wall seconds at which the first pending row may be claimed
-    finished: int = 0  # over the life of the file
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A job that failed for good, with all that was known."""
-
-    id: int
-    job_id: int | None
-    scene_id: int | None
-    error_type: str
-    message: str
-    traceback: str
-    attempts: int
-    generation: int
-    enqueued_at: float | None
-    first_failed_at: float | None
-    failed_at: float
-    replayed_at: float | None
-    replayed_as: int | None
-    payload: object  # the job as it was queued; its raw text when it is not readable
 
 
 class _Json:
@@ -1203,7 +1164,7 @@ def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None
     job = Job(
         id=row_id,
         scene_id=number if entity == "scene" else 0,
-        deaths=deaths,
+        deaths=deaths if isinstance(deaths, int) else 0,
         entity=entity,
         entity_id=0 if entity == "scene" else number,
         update_type=str(said.get("update_type", "sync")),
