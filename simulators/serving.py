@@ -26,6 +26,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -115,16 +116,17 @@ class Service:
     """What a simulator implements. Every method but `answer` and `state` has a default that does nothing."""
 
     name = "service"
+    tls: ssl.SSLContext | None = None  # the public listener speaks https
     cancel_when_gone = False  # True: `answer` is cancelled when its client leaves
     keepalive_s: float = 75  # an idle connection is closed after this
 
     async def start(self, address: Address) -> None:
         """Called when the port is bound and before the first request."""
 
-    async def finish(self) -> None:
+    async def finish(self, open_requests: Callable[[], int]) -> None:
         """Called when no connection is accepted any more and before those that are open are reset.
 
-        A service that waits for its open requests waits here.
+        A service that waits for its open requests waits here, until none is left; streams do not count.
         """
 
     async def stop(self) -> None:
@@ -287,6 +289,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._control_listener: asyncio.Server | None = None
         self._settling = asyncio.Lock()
+        self._open: set[Exchange] = set()  # requests read and not answered to the last byte
         self._left_behind: set[asyncio.Task[Any]] = set()  # answers that outlive their client
 
     async def start(self) -> None:
@@ -309,8 +312,9 @@ class Server:
         control = _bound(self.host, self.control_port)
         self.control_port = control.getsockname()[1]
         shown = _shown(self.host)
+        scheme = "https" if self.service.tls else "http"
         self.address = Address(
-            self.host, self.port, f"http://{shown}:{self.port}", f"http://{shown}:{self.control_port}"
+            self.host, self.port, f"{scheme}://{shown}:{self.port}", f"http://{shown}:{self.control_port}"
         )
         await self._listen()
         self._control_listener = await loop.create_server(self._control, sock=control)
@@ -322,7 +326,7 @@ class Server:
                 timer.cancel()
         if self._listener is not None:
             self._listener.close()
-        await self.service.finish()
+        await self.service.finish(lambda: len(self._open))
         await self._close()
         if self._control_listener is not None:
             self._control_listener.close()
@@ -348,7 +352,9 @@ class Server:
 
     async def _listen(self) -> None:
         sock = _bound(self.host, self.port)
-        self._listener = await asyncio.get_running_loop().create_server(self._public, sock=sock, backlog=512)
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._public, sock=sock, backlog=512, ssl=self.service.tls
+        )
 
     async def _close(self) -> None:
         listener, self._listener = self._listener, None
@@ -402,6 +408,7 @@ class Server:
         rules = [rule for rule in self.rules.values() if rule.fires(request, began)]
         entry["faults"] = [rule.fault.kind for rule in rules]
         entry["fault_ids"] = [rule.id for rule in rules]
+        self._open.add(exchange)
         answering = self._keep(exchange.run(rules, self.service.answer))
         try:
             reply = await asyncio.shield(answering)
@@ -419,6 +426,7 @@ class Server:
                 exchange.note("client gone")
             raise
         finally:
+            self._open.discard(exchange)
             entry["ms"] = round((time.monotonic() - began) * 1000, 3)
 
     async def _read(self, http: web.BaseRequest) -> Request:
@@ -440,6 +448,8 @@ class Server:
         request, entry = exchange.request, exchange.entry
         reply = self.service.encode(request, reply)
         entry["status"], entry["bytes"] = reply.status, len(reply.body)
+        if reply.websocket is not None or reply.stream is not None:
+            self._open.discard(exchange)
         if reply.websocket is not None:
             return await self._send_websocket(http, reply, entry)
         headers = dict(reply.headers)

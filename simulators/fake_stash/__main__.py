@@ -1,6 +1,7 @@
 """Run a fake Stash by hand: `python -m simulators.fake_stash --generate 24 --plugins DIR`."""
 
 import gc
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,8 @@ def run(argv: list[str]) -> int:
         "--python-path", default="", metavar="FILE", help="interpreter for plugins that say python"
     )
     parser.add_argument("--advertise", metavar="H", help="the Host that plugins are told (default: --host)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="speak https, with --tls-key (PEM files)")
+    parser.add_argument("--tls-key", metavar="FILE")
     args = parser.parse_args(argv)
     try:
         library = read_library(args.library) if args.library else {}
@@ -48,10 +51,14 @@ def run(argv: list[str]) -> int:
         )
         instance.switches.shutdown_waits = True
         gc.freeze()  # the library stays: no need to look through it for garbage again and again
-    except (BadLibrary, ValueError) as problem:
+        tls = None
+        if args.tls_cert:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(args.tls_cert, args.tls_key)
+    except (BadLibrary, ValueError, OSError) as problem:
         print(f"fake_stash: {problem}", file=sys.stderr)
         return 2
-    return main(FakeStash(instance), args)
+    return main(FakeStash(instance, tls), args)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from .sessions import Caller, Sessions, plugin_cookie
 
 VISITS_ALLOWED = 10  # runs of one plugin by one trigger along one chain of cookies
 RUNS_KEPT = 50_000
+BIG_INPUT = 100_000  # bytes; of inputs this long only the last few are kept
+BIG_KEPT = 20
 
 
 class PluginRefused(Exception):
@@ -80,6 +82,7 @@ class PluginHost:
         self.plugins: list[Plugin] = []
         self.runs = runs
         self._processes: set[PluginProcess] = set()
+        self._big: deque[Run] = deque()
         self._abandoned = False
         self._log = log
         self._sessions = sessions
@@ -146,6 +149,14 @@ class PluginHost:
         }
         return dumps({"server_connection": connection, "args": args})
 
+    def _forget_big(self, run: Run) -> None:
+        """Covers make inputs of megabytes: those of runs long past go, so that a storm of them fits in memory."""
+        if len(run.input) < BIG_INPUT:
+            return
+        self._big.append(run)
+        if len(self._big) > BIG_KEPT:
+            self._big.popleft().input = ""
+
     def start(
         self,
         plugin: Plugin,
@@ -170,6 +181,7 @@ class PluginHost:
             self._rng if self.settings.lose_stderr_tail else None,
         )
         self.runs.append(run)
+        self._forget_big(run)
         try:
             process.start()
         except OSError as error:

@@ -7,11 +7,13 @@ import asyncio
 import functools
 import gzip
 import hashlib
+import heapq
 import json
 import mimetypes
 import os
+import ssl
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 from graphql import FieldNode, OperationDefinitionNode
 
 from simulators.faults import ControlError
+from simulators.page import SHELVES
 from simulators.serving import NOT_MINE, Address, Reply, Request, Service
 
 from .catalog import CatalogError, Scene
@@ -104,23 +107,23 @@ class FakeStash(Service):
     name = "fake_stash"
     cancel_when_gone = True
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, tls: ssl.SSLContext | None = None) -> None:
         self.instance = instance
+        self.tls = tls
         self.engine = make_engine()
         self._later: set[asyncio.Task[Any]] = set()
-        self._open = 0
 
     # Life.
 
     async def start(self, address: Address) -> None:
         host = self.instance.advertised_host or address.host
-        self.instance.address = PluginAddress(host, address.port)
+        self.instance.address = PluginAddress(host, address.port, "https" if self.tls else "http")
         self.instance.host.reload()
         self.instance.log.info(f"stash is listening on {address.host}:{address.port}")
 
-    async def finish(self) -> None:
+    async def finish(self, open_requests: Callable[[], int]) -> None:
         """Waits for open requests where Stash does; whatever plugin runs after that is an orphan."""
-        while self._open and self.instance.switches.shutdown_waits:
+        while open_requests() and self.instance.switches.shutdown_waits:
             await asyncio.sleep(0.01)
         self.instance.host.abandon()
 
@@ -179,6 +182,13 @@ class FakeStash(Service):
             "switches": instance.switches.__dict__,
         }
 
+    def cards(self, most: int) -> tuple[int, list[dict[str, Any]]]:
+        """How many scenes there are, and the last changed of them as cards of the live page."""
+        catalog = self.instance.catalog
+        latest = heapq.nlargest(most, catalog.scenes.values(), key=lambda scene: (scene.updated_at, scene.id))
+        state = {"scenes": [scene_state(catalog, scene) for scene in latest]}
+        return len(catalog.scenes), SHELVES[self.name].cards(state)
+
     @staticmethod
     def _job_state(job: Any) -> dict[str, Any]:
         named = ("id", "status", "description", "progress", "error")
@@ -213,11 +223,7 @@ class FakeStash(Service):
         caller, cookie, refused = self._judge(request)
         if refused is not None:
             return refused
-        self._open += 1
-        try:
-            reply = await self._route(request, caller)
-        finally:
-            self._open -= 1
+        reply = await self._route(request, caller)
         return replace(reply, headers={**cookie, **cors, **reply.headers})
 
     def _judge(self, request: Request) -> tuple[Caller, dict[str, str], Reply | None]:
@@ -271,7 +277,7 @@ class FakeStash(Service):
         )
 
     def _call(self, request: Request, caller: Caller) -> Call:
-        scheme = request.headers.get("X-Forwarded-Proto", "http")
+        scheme = request.headers.get("X-Forwarded-Proto", self.instance.address.scheme)
         prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
         call = Call(self.instance, caller, f"{scheme}://{request.headers.get('Host', '')}{prefix}")
         if request.as_of is not None:

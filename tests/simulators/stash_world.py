@@ -119,14 +119,17 @@ class World:
 
     def job(self, job_id: Any) -> Any:
         return self.ask(
-            "query($id: ID!) { findJob(input: {id: $id}) { id status progress error description } }", id=job_id
+            "query($id: ID!) { findJob(input: {id: $id}) { id status progress error description } }",
+            id=job_id,
         )["findJob"]
 
     def ended(self, job_id: Any, timeout_s: float = 10) -> Any:
         """The job once it has ended."""
         return wait_for(
             lambda: (
-                job if (job := self.job(job_id)) and job["status"] in ("FINISHED", "FAILED", "CANCELLED") else None
+                job
+                if (job := self.job(job_id)) and job["status"] in ("FINISHED", "FAILED", "CANCELLED")
+                else None
             ),
             timeout_s,
         )
@@ -160,6 +163,7 @@ def world(folder: Path, library: dict[str, Any] | None = None, **options: Any) -
     plugins.mkdir(parents=True, exist_ok=True)
     config = folder / "config"
     options.setdefault("python_path", sys.executable)
+    tls = options.pop("tls", None)
     instance = Instance(config, plugins, LIBRARY if library is None else library, **options)
-    with running(FakeStash(instance)) as handle:
+    with running(FakeStash(instance, tls)) as handle:
         yield World(handle, instance, plugins)

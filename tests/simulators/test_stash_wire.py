@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import requests
 from stash_world import World, wait_for, world
+from stashapi.stashapp import StashInterface
 
 from simulators.fake_stash.gojson import Number, dumps, graphql_float, sorted_map, struct_float
 from simulators.fake_stash.routes import SCHEMA, make_engine
@@ -505,6 +508,38 @@ def test_queries_and_refusals_over_a_websocket(stash):
     assert by_kind["a", "next"] == {"data": {"findScene": {"title": "First light"}}}
     assert ("a", "complete") in by_kind
     assert by_kind["b", "error"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+# --- https --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+def test_https_with_a_certificate_of_its_own(tmp_path, monkeypatch):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # either makes requests forget `verify_ssl=False`
+        monkeypatch.delenv(name, raising=False)
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-subj", "/CN=elsewhere", "-days", "2", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    with world(tmp_path, tls=tls) as stash:
+        assert stash.url.startswith("https://")
+        port = int(stash.url.rsplit(":", 1)[1])
+        with pytest.raises(requests.exceptions.SSLError):
+            StashInterface({"Scheme": "https", "Host": "127.0.0.1", "Port": port})
+        api = StashInterface({"Scheme": "https", "Host": "127.0.0.1", "Port": port}, verify_ssl=False)
+        found = api.find_scene(1, "paths { screenshot }")["paths"]["screenshot"]
+        assert found.startswith(f"https://127.0.0.1:{port}/scene/1/")
+        script = 'import json, sys; print(json.load(sys.stdin)["server_connection"]["Scheme"])'
+        (stash.plugins / "P").mkdir()
+        (stash.plugins / "P" / "P.yml").write_text('exec: [python3, "{pluginDir}/main.py"]\n')
+        (stash.plugins / "P" / "main.py").write_text(script)
+        api.call_GQL("mutation { reloadPlugins }")
+        assert api.call_GQL('mutation { runPluginOperation(plugin_id: "P") }') == {
+            "runPluginOperation": "https\n"
+        }
 
 
 # --- as a program -------------------------------------------------------------------------------------------
