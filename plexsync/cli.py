@@ -142,7 +142,7 @@ def queue(desk: Desk, limit: int) -> int:
     rows = [
         {
             "job": job.id,
-            "about": job.about,
+            "about": f"{job.entity} {job.scene_id or job.entity_id}",
             "scene_id": job.scene_id,
             "update_type": job.update_type,
             "edits": job.generation,

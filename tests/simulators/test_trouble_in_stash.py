@@ -186,4 +186,4 @@ def test_a_scene_deleted_meanwhile_is_done(world: World) -> None:
     world.plex.send("POST", "/outage", {"up": True})
     wait_until(lambda: not world.operation("process_queue")["waiting"])
     assert world.operation("queue_status")["dead"] == 0
-    assert re.search("gone scene 17 ", (world.data / "plexsync.log").read_text())
+    assert re.search("gone scene.17 ", (world.data / "plexsync.log").read_text())
