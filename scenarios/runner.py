@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import random
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from scenarios.scenario import Lane, Scenario
 from scenarios.world import RealWorld, building
 
 AT_ONCE = 2  # real worlds at the same time: they wait more than they compute
+LIVE: set[RealWorld] = set()  # worlds that are being played, to be ended when the run is
 QUIET_S = 0.3  # so long nothing may stir before we believe that a queue is at rest
 
 
@@ -70,10 +71,10 @@ def play(
 ) -> Result:
     """Play one scenario in a real world."""
     workload, trouble = scenario.lanes(random.Random(seed))
-    with building(scenario, seed, watcher, keep) as world:
+    with building(scenario, seed, watcher, keep) as world, _known(world):
         world.begin()
         play_lanes(world, (workload, trouble))
-        time.sleep(max(0.0, world.back_at - time.time()))
+        world.pause(world.back_at - time.time())
         world.heal()
         world.recorder.mark("heal", "all trouble is over")
         healed_at = time.time()
@@ -92,15 +93,21 @@ def play(
     return Result(scenario, history, checks.judge(history, scenario.expect))
 
 
+@contextmanager
+def _known(world: RealWorld) -> Iterator[None]:
+    LIVE.add(world)
+    try:
+        yield
+    finally:
+        LIVE.discard(world)
+
+
 def play_lanes(world: RealWorld, lanes: Sequence[Lane]) -> None:
     """All lanes side by side; the first exception of an act is raised when all have ended."""
-    stop = threading.Event()
 
     def walk(lane: Lane) -> None:
         for at in lane:
             world.sleep_until(at.s)
-            if stop.is_set():
-                return
             at.act.do(world)
 
     with ThreadPoolExecutor(max(1, len(lanes))) as pool:
@@ -108,8 +115,9 @@ def play_lanes(world: RealWorld, lanes: Sequence[Lane]) -> None:
         try:
             for future in futures:
                 future.result()
-        finally:
-            stop.set()
+        except BaseException:
+            world.halt.set()
+            raise
 
 
 def drain(world: RealWorld, scenario: Scenario) -> float | None:
@@ -125,7 +133,7 @@ def drain(world: RealWorld, scenario: Scenario) -> float | None:
     while time.monotonic() < deadline:
         if world.wait_until(rest, within_s=0):
             at = time.time()
-            time.sleep(QUIET_S)
+            world.pause(QUIET_S)
             if world.wait_until(rest, within_s=0):
                 return at
             continue
@@ -136,7 +144,7 @@ def drain(world: RealWorld, scenario: Scenario) -> float | None:
                 world.press("process_queue")
         else:
             alone_since = None
-        time.sleep(0.1)
+        world.pause(0.1)
     return None
 
 
@@ -177,5 +185,7 @@ def play_all(
         try:
             return list(pool.map(one, scenarios))
         except BaseException:
+            for world in tuple(LIVE):
+                world.halt.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -58,6 +58,10 @@ time.time = _turned
 """
 
 
+class Halted(Exception):
+    """The world is to end before its scenario does."""
+
+
 class RealWorld:
     """Use as a context manager; `begin` starts the clock of the history."""
 
@@ -83,6 +87,7 @@ class RealWorld:
         self.secrets: list[str] = []
         self.baselines_ms: list[float] = []
         self._stack = ExitStack()
+        self.halt = threading.Event()  # somebody wants the world to end now
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self._later: list[Callable[[], None]] = []  # what healing takes back
@@ -212,7 +217,13 @@ class RealWorld:
         return time.time() - self.began_at
 
     def sleep_until(self, s: float) -> None:
-        time.sleep(max(0.0, s - self.now_s()))
+        """Raises Halted when the world is to end."""
+        self.pause(s - self.now_s())
+
+    def pause(self, s: float) -> None:
+        """Sleep. Raises Halted when the world is to end."""
+        if self.halt.wait(max(0.0, s)):
+            raise Halted
 
     def _keep_sampling(self) -> None:
         while not self._ended.wait(SAMPLE_S):
@@ -315,9 +326,10 @@ class RealWorld:
         deadline = time.monotonic() + within_s
         while not self._is(what, n):
             if time.monotonic() > deadline:
-                self.recorder.mark("note", f"waited {within_s:g} s in vain for: {what} {n}")
+                if within_s:
+                    self.recorder.mark("note", f"waited {within_s:g} s in vain for: {what} {n}")
                 return False
-            time.sleep(0.05)
+            self.pause(0.05)
         return True
 
     def _is(self, what: str, n: int) -> bool:
@@ -401,7 +413,7 @@ class RealWorld:
 
     def stop_job(self, mode: str, ms: float) -> None:
         job = self.person.start_task(mode)
-        time.sleep(ms / 1000)
+        self.pause(ms / 1000)
         self.recorder.mark("kill", f"Stash's job of {mode} stopped", "task")
         with suppress(NotDone):
             self.person.stop_task(job)
@@ -433,7 +445,7 @@ class RealWorld:
             found = looking.workers(self.data)
             if found:
                 return found[0]
-            time.sleep(0.02)
+            self.pause(0.02)
         self.recorder.mark("note", "there was no worker to be troubled")
         return None
 
@@ -444,7 +456,7 @@ class RealWorld:
         if wake:
             deadline = time.monotonic() + 6
             while pid in looking.workers(self.data) and time.monotonic() < deadline:
-                time.sleep(0.02)
+                self.pause(0.02)
             self.press("queue_status")
 
     def kill_at(self, service: str, when: str, match: Mapping[str, Any], within_s: float = 15.0) -> None:
@@ -461,7 +473,7 @@ class RealWorld:
                     "kill", f"SIGKILL to the worker: {when.replace('_', ' ')} at {service}", "worker"
                 )
                 return
-            time.sleep(0.03)
+            self.pause(0.03)
         server.clear_faults(rule)
         self.recorder.mark("note", f"no request came at which to kill the worker within {within_s:g} s")
 
@@ -476,7 +488,7 @@ class RealWorld:
             self.press(
                 "queue_status"
             )  # what would also happen by itself: the next hook or task looks for a worker
-        time.sleep(s)
+        self.pause(s)
         _signal(pid, signal.SIGCONT)
         self._stopped.discard(pid)
         self.recorder.mark("thaw", "the worker goes on", "worker")
@@ -545,7 +557,7 @@ class RealWorld:
                 self.recorder.mark("calm", "the new token is entered", "plex")
 
         self._later.append(tell)
-        time.sleep(tell_s)
+        self.pause(tell_s)
         tell()
 
     def lock_queue(self, s: float) -> None:
@@ -553,7 +565,7 @@ class RealWorld:
         try:
             db.execute("BEGIN IMMEDIATE")
             self.recorder.mark("fault", "another program holds the queue file", "queue")
-            time.sleep(s)
+            self.pause(s)
             db.execute("ROLLBACK")
             self.recorder.mark("calm", "the queue file is free again", "queue")
         finally:
@@ -566,7 +578,7 @@ class RealWorld:
                 file.write(b"\0" * 4096)
         self._later.append(lambda: ballast.unlink(missing_ok=True))
         self.recorder.mark("fault", "the disk is full", "disk")
-        time.sleep(s)
+        self.pause(s)
         ballast.unlink(missing_ok=True)
         self.recorder.mark("calm", "the disk has room again", "disk")
 
@@ -581,7 +593,7 @@ class RealWorld:
 
         undo = [again]
         self._later.append(lambda: undo.pop()() if undo else None)
-        time.sleep(s)
+        self.pause(s)
         undo.pop()()
 
     def damage_queue(self, what: str) -> None:
@@ -616,7 +628,7 @@ class RealWorld:
             beside = file.with_suffix(".py.new")
             beside.write_bytes(file.read_bytes() + b"\n# the next version\n")
             os.replace(beside, file)
-            time.sleep(0.01)
+            self.pause(0.01)
         self.person.ask("mutation { reloadPlugins }")
 
     def poison(self, scene: int, on: bool) -> None:

@@ -62,7 +62,10 @@ class Page:
                 self._waiting.pop(said["id"]).set_result(said)
             elif said["method"] == "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(said["params"]["exceptionDetails"])[:500])
-            elif said["method"] == "Runtime.consoleAPICalled" and said["params"]["type"] in ("error", "assert"):
+            elif said["method"] == "Runtime.consoleAPICalled" and said["params"]["type"] in (
+                "error",
+                "assert",
+            ):
                 self.complaints.append(json.dumps(said["params"]["args"])[:500])
             elif said["method"] == "Log.entryAdded" and said["params"]["entry"]["level"] == "error":
                 self.complaints.append(said["params"]["entry"]["text"])
@@ -99,7 +102,7 @@ class Page:
             time.sleep(0.05)
 
     def scheme(self, name: str) -> None:
-        """"dark" or "light"."""
+        """ "dark" or "light"."""
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def picture(self, file: Path) -> None:
@@ -131,7 +134,9 @@ def browsing(width: int = 1200, height: int = 900) -> Iterator[Page]:
         f"--user-data-dir={profile}",
         "about:blank",
     ]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         port_file = Path(profile) / "DevToolsActivePort"
         deadline = time.monotonic() + 30
