@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from xml.etree import ElementTree
 
 import requests
@@ -389,6 +389,26 @@ class Plex:
         except _NotThere:
             self._index.drop(item.rating_key)
             raise Transient(f"Plex item {item.rating_key} vanished between reading and writing.") from None
+
+    def upload(self, item: Item, data: bytes, gallery: Literal["posters", "arts"] = "posters") -> None:
+        """Give ``item`` a picture, which it then shows and keeps through refreshes.
+
+        Plex stores each different upload for ever: whoever calls remembers what was sent
+        (``Picture.sha256``).
+        """
+        server = self._server()
+        try:
+            with self._border():
+                server.query(
+                    f"/library/metadata/{item.rating_key}/{gallery}", method=self._session.post, data=data
+                )
+        except ElementTree.ParseError:
+            raise Unavailable(
+                "Plex", f"{self._where} took a picture but did not answer as Plex does."
+            ) from None
+        except _NotThere:
+            self._index.drop(item.rating_key)
+            raise Transient(f"Plex item {item.rating_key} vanished before it got its picture.") from None
 
     # Listing
 

@@ -13,6 +13,7 @@ import ipaddress
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -65,6 +66,15 @@ class _Client(StashInterface):
 
     def _get_fragments_introspection(self, *args: object, **kwargs: object) -> dict[str, str]:
         return {}
+
+
+@dataclass(frozen=True)
+class Cover:
+    """The answer to a request for a scene's cover; ``core.picture.judge`` tells whether it is a picture."""
+
+    data: bytes
+    content_type: str
+    etag: str  # to be sent with the next request for it
 
 
 class Stash:
@@ -181,7 +191,8 @@ class Stash:
     def scene_ids_of(
         self, entity: str, entity_id: int, after_id: int = 0, per_page: int = 500
     ) -> Iterator[list[int]]:
-        """The ids of the scenes of one performer, studio (its daughters too), tag or group, ascending, in lists."""
+        """The ids of the scenes of one performer, studio (its daughters too), tag or group, ascending, in
+        lists."""
         wanted: dict[str, object] = {"value": [str(entity_id)], "modifier": "INCLUDES"}
         if entity == "studio":
             wanted["depth"] = -1  # a scene may show its parent studio
@@ -195,6 +206,21 @@ class Stash:
                 {}, filter={"per_page": 0}, fragment="id", get_count=True
             )
         return int(number)
+
+    def cover(self, scene_id: int, etag: str = "") -> Cover | None:
+        """The scene's cover as Stash shows it; None when it is still the one of ``etag``, or the scene is
+        gone.
+
+        The address is ours, not the one in ``Scene.screenshot``: that one is made from a Host header.
+        """
+        with self._border():
+            answer = self._connected().s.get(
+                f"{self.address}/scene/{scene_id}/screenshot",
+                headers={"Accept": "image/*", **({"If-None-Match": etag} if etag else {})},
+            )
+        if answer.status_code in (304, 404):
+            return None
+        return Cover(answer.content, answer.headers.get("Content-Type", ""), answer.headers.get("ETag", ""))
 
     def _pages(
         self, scene_filter: Mapping[str, object], selection: str, after_id: int, per_page: int
@@ -266,6 +292,9 @@ class Stash:
             raise NeedsAttention("Stash", f"{where} does not accept our session or API key (401).")
         if status == 403:
             raise NeedsAttention("Stash", f"{where} forbids this (403); its log tells why.")
+        if request.method == "GET":
+            self._judge_picture(status)
+            return
         if 300 <= status < 400:  # followed, it would carry the key to wherever it points
             raise Unavailable("Stash", f"{where} points to another address ({status}).")
         if status >= 500 or status in (404, 429):
@@ -282,6 +311,14 @@ class Stash:
             raise self._refusal(status, errors if isinstance(errors, list) else [])
         if status != 200:
             raise Unavailable("Stash", f"{where} answers {status}.")
+
+    def _judge_picture(self, status: int) -> None:
+        """Of a picture only the status is judged here; trouble with one says nothing about Stash as a
+        whole."""
+        if status in (301, 302, 303, 307, 308):  # to the login page, which would come with 200
+            raise NeedsAttention("Stash", f"Stash at {self.address} wants a login for pictures ({status}).")
+        if status not in (200, 304, 404):
+            raise Transient(f"Stash at {self.address} answers {status} for a picture.")
 
     def _refusal(self, status: int, errors: Sequence[object]) -> Transient | NeedsAttention:
         first = errors[0] if errors and isinstance(errors[0], dict) else {}

@@ -20,6 +20,7 @@ from plexsync.core.edits import plan
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.match import Found, choose, plex_paths
+from plexsync.core.picture import NoPicture, Picture, judge
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.plex import Plex
@@ -27,6 +28,7 @@ from plexsync.stash import Stash
 from simulators.fake_plex.service import FakePlex
 from simulators.serving import Handle, running, spawned
 
+JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
 TOKEN = "t0ken-0f-the-0wner"
 FOLDER = "/data/clips"
 CLIPS = [f"{FOLDER}/clip {number}.mp4" for number in range(1, 6)]
@@ -51,6 +53,7 @@ STASH = {
             "tags": ["Tag, with comma", "Other"],
             "performers": ["Ann"],
             "date": "2024-05",
+            "cover": n == 1,
         }
         for n, path in enumerate(CLIPS, 1)
     ],
@@ -230,6 +233,22 @@ def test_a_wrong_library_name_lists_those_there_are(server: Handle) -> None:
     assert "'Vidoes'; it has 'Clips'." in str(failure(plex.libraries))
 
 
+def test_a_picture_is_shown_locked_and_kept_once(server: Handle, plex: Plex) -> None:
+    there = item(plex)
+    for _ in range(2):
+        plex.upload(there, JPEG)
+        plex.upload(there, JPEG, "arts")
+    (shown,) = [
+        i for section in server.state()["sections"] for i in section["items"] if i["file"] == CLIPS[0]
+    ]
+    assert len([poster for poster in shown["posters"] if "upload://" in str(poster)]) == 1
+    assert {"thumb", "art"} <= set(shown["locked"])
+    gone = replace(there, rating_key=99_999)
+    assert "vanished" in str(failure(lambda: plex.upload(gone, JPEG)))
+    server.fault("status", code=500, count=1, match={"method": "POST"})
+    assert isinstance(failure(lambda: plex.upload(there, JPEG)), Transient)
+
+
 # --- Plex: trouble
 
 
@@ -354,6 +373,27 @@ def test_stash_is_asked_for_scenes_and_settings(stash: Stash) -> None:
     assert stash.count() == 5
     assert stash.settings() == {}
     assert stash.version().startswith("v")
+
+
+def test_a_cover_is_asked_for_once_and_then_only_if_it_changed(stash_server: Handle, stash: Stash) -> None:
+    first = stash.cover(1)
+    assert first is not None
+    assert isinstance(judge(first.data, first.content_type), Picture)
+    assert stash.cover(1, first.etag) is None
+    bare = stash.cover(2)
+    assert bare is not None
+    assert judge(bare.data, bare.content_type) == NoPicture(
+        "is the placeholder Stash shows where there is no cover"
+    )
+    assert stash.cover(999) is None
+    for fault, kind in (
+        ({"kind": "status", "code": 500}, Transient),
+        ({"kind": "status", "code": 302}, NeedsAttention),
+        ({"kind": "truncate", "bytes": 9, "count": 2}, Unavailable),
+    ):
+        stash_server.call("POST", "/faults", {"count": 1, "match": {"path": "/scene/.*"}, **fault})
+        assert type(failure(lambda: stash.cover(1))) is kind, fault
+        stash_server.clear_faults()
 
 
 def test_stash_in_trouble_and_calm_afterwards(stash_server: Handle, stash: Stash) -> None:
