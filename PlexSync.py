@@ -3,6 +3,12 @@
 import os
 import sys
 
+if sys.version_info < (3, 11):  # noqa: UP036 - the one file an older Python can read so far
+    found = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    remedy = "Name a newer one in Stash: Settings, System, Python executable path."
+    print(f'{{"error": "PlexSync needs Python 3.11 or newer, and Stash runs it with {found}. {remedy}"}}')
+    sys.exit(0)
+
 here = os.path.dirname(os.path.realpath(__file__))
 vendor = os.path.join(here, "vendor")
 first = [here, vendor] if os.path.isdir(vendor) else [here]

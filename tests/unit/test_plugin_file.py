@@ -104,6 +104,19 @@ def test_neighbours_do_not_get_in(installed: Path, tmp_path: Path) -> None:
     assert rows(tmp_path / "data") == 1
 
 
+@pytest.mark.parametrize("version", [(3, 7, 3), (3, 10, 12)])
+def test_an_older_python_is_told_so(installed: Path, tmp_path: Path, version: tuple[int, ...]) -> None:
+    """No traceback of some missing name, but what to do about it."""
+    code = f"import runpy, sys; sys.version_info = {version}\n"
+    code += f"runpy.run_path({str(installed / 'PlexSync.py')!r}, run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=NOTE, capture_output=True, cwd=tmp_path, check=False
+    )
+    answer = json.loads(done.stdout)
+    assert answer["error"].startswith("PlexSync needs Python 3.11 or newer, and Stash runs it with 3.")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_linked_plugin_finds_its_package(installed: Path, tmp_path: Path) -> None:
     link = tmp_path / "elsewhere" / "PlexSync.py"
     link.parent.mkdir()
