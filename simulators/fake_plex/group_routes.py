@@ -1,14 +1,15 @@
-"""Collections and playlists. See routes.py."""
+"""Collections, playlists and play queues. See routes.py."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 from simulators.fake_plex import edits, search, wire
-from simulators.fake_plex.library import TAG_KINDS, Collection, Item, NoSuch, Playlist, Refused
+from simulators.fake_plex.library import TAG_KINDS, Collection, Item, NoSuch, Playlist, PlayQueue, Refused
 from simulators.fake_plex.prefs import COLLECTION_PREFS
 from simulators.fake_plex.routes import Call, route, summaries, windowed
 from simulators.fake_plex.wire import IDENTIFIER, LIBRARY_ATTRIBUTES, El, container
@@ -118,6 +119,9 @@ def collection_prefs(call: Call) -> None:
     call.library.saved(new)
 
 
+_PREF_FIELDS = {"collectionMode": "mode", "collectionSort": "sort", "collectionFilterBasedOnUser": "for_user"}
+
+
 def set_collection_prefs(collection: Collection, call: Call) -> None:
     """Takes collectionMode and collectionSort; Refused when one is no number of the served choices."""
     for pref in COLLECTION_PREFS:
@@ -126,10 +130,7 @@ def set_collection_prefs(collection: Collection, call: Call) -> None:
             continue
         if text not in [choice.partition(":")[0] for choice in pref.choices.split("|")]:
             raise Refused
-        if pref.id == "collectionMode":
-            collection.mode = int(text)
-        else:
-            collection.sort = int(text)
+        setattr(collection, _PREF_FIELDS[pref.id], int(text))
 
 
 @route("DELETE", r"/library/collections/(\d+)")
@@ -273,3 +274,112 @@ def playlist_move(call: Call) -> None:
     assert isinstance(new, Playlist)
     new.entries = tuple(rows)
     library.saved(new)
+
+
+# --- play queues --------------------------------------------------------------------------------------------
+
+
+def _queue(call: Call) -> PlayQueue:
+    found = call.library.play_queues.get(int(call.parts[0]))
+    if found is None:
+        raise NoSuch
+    return found
+
+
+def _queue_element(call: Call, queue: PlayQueue) -> El:
+    """The queue as a container of its items, the selected one named in the attributes."""
+    library = call.library
+    rows = [(number, library.items[key]) for number, key in queue.entries if key in library.items]
+    children = []
+    for number, item in rows:
+        made = wire.in_section(library, item)
+        made.attributes["playQueueItemID"] = number
+        children.append(made)
+    place = next((n for n, (number, _) in enumerate(rows) if number == queue.selected), 0)
+    about = {
+        **LIBRARY_ATTRIBUTES,
+        "playQueueID": queue.id,
+        "playQueueSelectedItemID": queue.selected,
+        "playQueueSelectedItemOffset": place,
+        "playQueueSelectedMetadataItemID": str(rows[place][1].key) if rows else None,
+        "playQueueShuffled": queue.shuffled,
+        "playQueueSourceURI": queue.source,
+        "playQueueTotalCount": len(rows),
+        "playQueueVersion": queue.version,
+    }
+    return container(about, children)
+
+
+@route("POST", "/playQueues")
+def queue_create(call: Call) -> El:
+    library = call.library
+    if call.get("playlistID"):
+        found = library.playlists.get(int(call.get("playlistID")))
+        if found is None:
+            raise NoSuch
+        keys = [key for _, key in found.entries]
+    else:
+        keys = _queued(call)
+    entries = tuple((library.next_id("queue_item"), library.movie(key).key) for key in keys)
+    if call.flag("shuffle"):
+        entries = tuple(library.rng.sample(entries, len(entries)))
+    wanted = call.get("key").rpartition("/")[2]
+    selected = next(
+        (number for number, key in entries if str(key) == wanted), entries[0][0] if entries else 0
+    )
+    made = PlayQueue(library.next_id("queue"), entries, selected, call.flag("shuffle"), call.get("uri"))
+    library.play_queues[made.id] = made
+    return _queue_element(call, made)
+
+
+def _queued(call: Call) -> list[int]:
+    """The rating keys a play queue's uri names: library://<section uuid>/item/<quoted path> or server://..."""
+    found = re.search(r"/library/(?:metadata|collections)/([\d,]+)", unquote(unquote(call.get("uri"))))
+    if found is None:
+        raise Refused
+    keys = [int(key) for key in found[1].split(",") if key]
+    items = [call.library.item(key) for key in keys]
+    return [m.key for i in items for m in (call.library.members(i) if isinstance(i, Collection) else [i])]
+
+
+@route("GET", r"/playQueues/(\d+)")
+def queue(call: Call) -> El:
+    return _queue_element(call, _queue(call))
+
+
+@route("PUT", r"/playQueues/(\d+)")
+def queue_add(call: Call) -> El:
+    library, found = call.library, _queue(call)
+    more = tuple((library.next_id("queue_item"), library.movie(key).key) for key in _queued(call))
+    place = len(found.entries)
+    if call.flag("next"):
+        place = next((n + 1 for n, (number, _) in enumerate(found.entries) if number == found.selected), 0)
+    return _changed(call, found, (*found.entries[:place], *more, *found.entries[place:]))
+
+
+def _changed(call: Call, queue: PlayQueue, entries: tuple[tuple[int, int], ...]) -> El:
+    made = replace(queue, entries=entries, version=queue.version + 1)
+    call.library.play_queues[queue.id] = made
+    return _queue_element(call, made)
+
+
+@route("DELETE", r"/playQueues/(\d+)/items/(\d+)")
+def queue_remove(call: Call) -> El:
+    found = _queue(call)
+    return _changed(call, found, tuple(entry for entry in found.entries if str(entry[0]) != call.parts[1]))
+
+
+@route("DELETE", r"/playQueues/(\d+)/items")
+def queue_clear(call: Call) -> El:
+    return _changed(call, _queue(call), ())
+
+
+@route("PUT", r"/playQueues/(\d+)/items/(\d+)/move")
+def queue_move(call: Call) -> El:
+    found = _queue(call)
+    moved = [entry for entry in found.entries if str(entry[0]) == call.parts[1]]
+    if not moved:
+        raise NoSuch
+    rest = [entry for entry in found.entries if entry not in moved]
+    place = next((n + 1 for n, entry in enumerate(rest) if str(entry[0]) == call.get("after")), 0)
+    return _changed(call, found, (*rest[:place], *moved, *rest[place:]))

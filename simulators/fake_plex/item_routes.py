@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -61,7 +62,16 @@ def _items_in_full(call: Call, items: Sequence[Item]) -> El:
     }
     check, prefs = call.flag("checkFiles"), call.flag("includePreferences")
     made = [wire.item_element(library, item, full=True, check_files=check, prefs=prefs) for item in items]
+    for element in made:
+        _exclude(element, call.get("excludeElements").split(","), call.get("excludeFields").split(","))
     return El("MediaContainer", about, made)
+
+
+def _exclude(element: El, elements: Sequence[str], fields: Sequence[str]) -> None:
+    """Takes away what the request does not want to see of an item."""
+    element.children = [child for child in element.children if child.name not in elements]
+    for name in fields:
+        element.attributes.pop(name, None)
 
 
 @route("PUT", r"/library/metadata/(\d+)")
@@ -114,9 +124,18 @@ def split(call: Call) -> None:
 
 @route("GET", r"/library/metadata/(\d+)/matches")
 def matches(call: Call) -> El:
-    """What an agent would match it with: nothing for personal media, its own title elsewhere."""
+    """What an agent would match it with: nothing for personal media, its own title elsewhere.
+
+    A title like "imdb-tt0000001" asks for the item that has that external id.
+    """
     library = call.library
     item = library.movie(call.parts[0])
+    scheme, dash, number = call.get("title").partition("-")
+    if dash and scheme in ("imdb", "tmdb", "tvdb"):
+        found = [i for i in library.items.values() if f"{scheme}://{number}" in i.guids]
+        if not found:
+            return container(LIBRARY_ATTRIBUTES)
+        item = found[0]
     rows = []
     if not library.sections[item.section].personal:
         title = call.get("title") or item.title
@@ -238,7 +257,7 @@ def composite(call: Call) -> Raw:
 @route("GET", "/photo/:/transcode")
 def photo_transcode(call: Call) -> Raw:
     """A picture of ours, not scaled."""
-    path = call.get("url").partition("?")[0]
+    path = re.sub("^https?://[^/]*", "", call.get("url")).partition("?")[0]
     found = find("GET", path)
     if isinstance(found, int):
         raise NoSuch

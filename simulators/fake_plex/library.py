@@ -205,6 +205,7 @@ COLLECTION_FIELDS = {
 } | {
     "addedAt": int,
     "userRating": _stars,
+    "rating": _stars,
     "audienceRating": _stars,
 }
 LOCK_ONLY = ("thumb", "art", "clearLogo", "squareArt", "theme", "logo", "banner")
@@ -338,7 +339,7 @@ class Item:
 class Collection(Item):
     """`tag` is the id of the Collection tag its members carry; a smart one has a search instead of members."""
 
-    __slots__ = ("arranged", "from_tag", "mode", "smart", "sort", "tag", "type_of_items")
+    __slots__ = ("arranged", "for_user", "from_tag", "mode", "smart", "sort", "tag", "type_of_items")
     type = "collection"
     number = COLLECTION
 
@@ -350,6 +351,7 @@ class Collection(Item):
         self.smart: str | None = None  # the search, as path and query of a section listing
         self.mode = -1  # -1 default, 0 hide, 1 hide items, 2 show items
         self.sort = 0  # 0 release date, 1 alphabetical, 2 custom
+        self.for_user = 0  # whose play state its search goes by: 0 the owner's, 1 of who is looking
         self.arranged: tuple[int, ...] = ()  # custom order
         self.from_tag = False  # made on the fly by tagging an item
         self.type_of_items = MOVIE
@@ -364,6 +366,18 @@ class Playlist(Item):
         super().__init__(key, 0, guid, values, added_at)
         self.entries: tuple[tuple[int, int], ...] = ()  # (playlistItemID, rating key)
         self.smart: str | None = None
+
+
+@dataclass(frozen=True)
+class PlayQueue:
+    """What a client plays next: (playQueueItemID, rating key) in their order."""
+
+    id: int
+    entries: tuple[tuple[int, int], ...]
+    selected: int  # a playQueueItemID
+    shuffled: bool
+    source: str  # the uri it was made of
+    version: int = 1
 
 
 @dataclass
@@ -447,6 +461,7 @@ class Library:
         self.sections: dict[int, Section] = {}
         self.items: dict[int, Item] = {}
         self.playlists: dict[int, Playlist] = {}
+        self.play_queues: dict[int, PlayQueue] = {}
         self.tags: dict[int, Tag] = {}
         self.tag_names: dict[tuple[str, str], int] = {}
         self.tagged: dict[int, dict[int, None]] = {}  # tag id -> rating keys
@@ -466,6 +481,8 @@ class Library:
             "stream": 0,
             "playlist_item": 0,
             "session": 0,
+            "queue": 0,
+            "queue_item": 0,
         }
         self._gone_keys: dict[str, int] = {}  # file -> rating key it had
         self._filling = False

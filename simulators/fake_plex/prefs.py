@@ -109,7 +109,8 @@ SECTION_PREFS = (
         0,
         "",
         "Visibility",
-        "0:Include in home screen and global search|1:Exclude from home screen",
+        "0:Include in home screen and global search|1:Exclude from home screen"
+        "|2:Exclude from home screen and global search",
     ),
     Pref("country", "int", 46, "", "Country", "46:United States of America|47:United Kingdom"),
     Pref("respectTags", "bool", False, "", "Prefer local metadata"),
@@ -135,6 +136,7 @@ COLLECTION_PREFS = (
         "-1:Library default|0:Hide collection|1:Hide items in this collection|2:Show this collection and its items",
     ),
     Pref("collectionSort", "int", 0, "", "Collection order", "0:Release date|1:Alphabetical|2:Custom"),
+    Pref("collectionFilterBasedOnUser", "int", 0, "", "Filtering", "0:Admin user|1:Current user"),
 )
 
 MOVIE_PREFS = (

@@ -7,8 +7,8 @@ Raw; it may be a coroutine. What the library refuses is turned into a status by 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +24,7 @@ class Raw:
 
     body: bytes
     content_type: str = "text/html"
-    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

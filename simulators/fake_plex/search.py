@@ -45,7 +45,7 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
     "mediaBitrate": lambda i: i.media[0].bitrate if i.media else None,
     "mediaHeight": lambda i: i.media[0].height if i.media else None,
     "id": lambda i: i.key,
-    "index": lambda i: i.key,
+    "index": lambda i: getattr(i, "tag", i.key),  # of a collection the id of its tag
 }
 DATES: dict[str, Callable[[Any], Any]] = {
     "originallyAvailableAt": lambda i: _day(i.fields.get("originallyAvailableAt")),

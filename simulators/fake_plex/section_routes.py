@@ -293,7 +293,7 @@ def timeline(call: Call) -> El:
     waiting = sum(1 for item in call.library.movies(section) if not item.settled)
     return El(
         "MediaContainer",
-        {"size": 0, **about, "latestEntryTime": section.updated_at, "updateQueueSize": waiting},
+        {"size": 1, **about, "latestEntryTime": section.updated_at, "updateQueueSize": waiting},
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +17,8 @@ from simulators.fake_plex.library import (
     Refused,
     Section,
 )
-from simulators.fake_plex.prefs import BUTLER_TASKS, SERVER_PREFS
-from simulators.fake_plex.routes import Call, read_prefs, route, selected, windowed
+from simulators.fake_plex.prefs import BUTLER_TASKS, SECTION_PREFS, SERVER_PREFS
+from simulators.fake_plex.routes import Call, Raw, read_prefs, route, selected, windowed
 from simulators.fake_plex.wire import IDENTIFIER, LIBRARY_ATTRIBUTES, El, container
 
 # --- the server ---------------------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ def prefs_edit(call: Call) -> None:
 
 @route("GET", "/accounts")
 def accounts(call: Call) -> El:
-    about = {"autoSelectAudio": True, "defaultSubtitleLanguage": "en", "subtitleMode": 1, "thumb": ""}
+    about = {"autoSelectAudio": True, "defaultSubtitleLanguage": "en", "subtitleMode": 0, "thumb": ""}
     rows = [
         El("Account", {"id": n, "key": f"/accounts/{n}", "name": name, "defaultAudioLanguage": "en", **about})
         for n, name in call.library.accounts
@@ -279,12 +281,13 @@ def butler_task(call: Call) -> None:
 @route("PUT", "/library/(optimize|clean/bundles)")
 @route("PUT", "/actions/(removeFromContinueWatching)")
 @route("PUT", "/sync/(refreshSynclists|refreshContent)")
+@route("PUT", "/updater/(check|apply)")
 def housekeeping(call: Call) -> None:
     """Nothing to tidy up here."""
 
 
-@route("GET", "/(clients|devices|updater/status|transcode/sessions|status/sessions/background)")
-@route("GET", "/(statistics/bandwidth|statistics/resources|playQueues|system/agents)")
+@route("GET", "/(clients|updater/status|transcode/sessions|status/sessions/background)")
+@route("GET", "/(statistics/bandwidth|statistics/resources)")
 def empty(call: Call) -> El:
     """Lists this server has nothing for."""
     return container({})
@@ -297,14 +300,72 @@ def browse(call: Call) -> El:
     path = base64.b64decode(call.parts[0]).decode() if call.parts[0] else "/"
     head = path.rstrip("/") + "/"
     folders = {*library.folders, *(place for s in library.sections.values() for _, place in s.locations)}
-    folders |= {file.rpartition("/")[0] for s in library.sections.values() for file in s.disk}
+    files = {file for s in library.sections.values() for file in s.disk}
+    folders |= {file.rpartition("/")[0] for file in files}
     below = sorted({f[len(head) :].partition("/")[0] for f in folders if f.startswith(head) and f != head})
     rows = []
     for name in below:
         full = head + name
         key = f"/services/browse/{base64.b64encode(full.encode()).decode()}"
         rows.append(El("Path", {"key": key, "path": full, "title": name, "home": False, "network": False}))
+    if call.flag("includeFiles"):
+        here = sorted(file for file in files if file.rpartition("/")[0] == path.rstrip("/"))
+        rows += [El("File", {"key": "", "path": file, "title": file.rpartition("/")[2]}) for file in here]
     return container({"path": path}, rows)
+
+
+@route("GET", "/devices")
+@route("GET", "/devices/*")
+def devices(call: Call) -> El:
+    """The device that asks: the server has met no other."""
+    about = {
+        "id": 1,
+        "name": call.headers.get("X-Plex-Device-Name", ""),
+        "platform": call.headers.get("X-Plex-Platform", ""),
+        "clientIdentifier": call.headers.get("X-Plex-Client-Identifier", ""),
+        "createdAt": call.library.started_at,
+    }
+    return container({"identifier": "com.plexapp.system.devices"}, [El("Device", about)])
+
+
+# Identifier, name, whether it is the one a new library gets.
+_AGENTS = (
+    ("tv.plex.agents.movie", "Plex Movie", True),
+    ("com.plexapp.agents.imdb", "Plex Movie (Legacy)", False),
+    ("com.plexapp.agents.themoviedb", "The Movie Database", False),
+    ("com.plexapp.agents.none", "Personal Media", False),
+)
+
+
+@route("GET", "/system/agents")
+def agents(call: Call) -> El:
+    inner = (
+        El("Language", {"code": "en"})
+        if call.get("mediaType")
+        else El("MediaType", {"name": "Movie", "mediaType": 1})
+    )
+    rows = [
+        El("Agent", {"identifier": identifier, "name": name, "hasPrefs": True, "primary": primary}, [inner])
+        for identifier, name, primary in _AGENTS
+    ]
+    return container({"identifier": "com.plexapp.system"}, rows)
+
+
+@route("GET", "/:/plugins/*/prefs")
+def agent_prefs(call: Call) -> El:
+    if call.parts[0] not in [identifier for identifier, _, _ in _AGENTS]:
+        raise NoSuch
+    return container({}, [wire.setting(pref, pref.default) for pref in SECTION_PREFS if pref.id == "country"])
+
+
+@route("GET", "/diagnostics/(logs|databases)")
+def diagnostics(call: Call) -> Raw:
+    """An archive with next to nothing in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"{call.parts[0]}.txt", "fake plex\n")
+    name = f'attachment; filename="fake plex {call.parts[0]}.zip"'
+    return Raw(packed.getvalue(), "application/zip", {"Content-Disposition": name})
 
 
 @route("GET", "/security/token")

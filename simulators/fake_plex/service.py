@@ -165,8 +165,8 @@ class FakePlex(Service):
 
     def _filled(self) -> Library:
         library = Library(self.seed, time.time)
-        # A hundred thousand items are a million objects that stay: looking through them again and again for garbage
-        # would take half of the start, and make long pauses later.
+        # A hundred thousand items are a million objects that stay: looking through them again and again for
+        # garbage would take half of the start, and make long pauses later.
         gc.disable()
         with library.filling():
             self.fill(library)
@@ -262,7 +262,7 @@ class FakePlex(Service):
         if made is None:
             return Reply(content_type="text/html")
         if isinstance(made, routes.Raw):
-            return Reply(status=made.status, body=made.body, content_type=made.content_type)
+            return Reply(body=made.body, content_type=made.content_type, headers=made.headers)
         if isinstance(made, routes.Created):
             return replace(self._reply(request, made.root), status=201)
         if "application/json" in request.headers.get("Accept", ""):

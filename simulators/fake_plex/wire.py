@@ -343,9 +343,13 @@ def _tags(library: Library, item: Item, full: bool, guids: bool) -> list[El]:
     if guids:
         children += [El("Guid", {"id": guid}) for guid in item.guids]
     if full:
-        for name, kind in (("rating", "critic"), ("audienceRating", "audience")):
+        rows = (
+            ("audienceRating", "imdb://image.rating", "audience"),
+            ("rating", _CRITICS, "critic"),
+            ("audienceRating", _AUDIENCE, "audience"),
+        )
+        for name, image, kind in rows:
             if name in item.fields and not library.sections[item.section].personal:
-                image = _CRITICS if kind == "critic" else _AUDIENCE
                 children.append(
                     El("Rating", {"image": image, "value": number(item.fields[name]), "type": kind})
                 )
@@ -528,6 +532,7 @@ def collection_element(library: Library, item: Collection, full: bool = False, p
         "content": item.smart,
         "index": item.tag,
         "ratingCount": 1,
+        "rating": number(item.fields.get("rating")),
         "userRating": number(item.fields.get("userRating")),
         "audienceRating": number(item.fields.get("audienceRating")),
         "lastRatedAt": item.last_rated_at,
@@ -540,12 +545,17 @@ def collection_element(library: Library, item: Collection, full: bool = False, p
         "minYear": min(years, default=None),
         "collectionMode": str(item.mode) if item.mode >= 0 else None,
         "collectionSort": str(item.sort) if item.sort else None,
+        "collectionFilterBasedOnUser": str(item.for_user) if item.for_user else None,
     }
     children = _kind(library, item, "label", full) if full else []
     if full:
         children += [El("Field", {"locked": True, "name": name}) for name in sorted(item.locks)]
     if prefs:
-        now = {"collectionMode": item.mode, "collectionSort": item.sort}
+        now = {
+            "collectionMode": item.mode,
+            "collectionSort": item.sort,
+            "collectionFilterBasedOnUser": item.for_user,
+        }
         children.append(El("Preferences", {}, [setting(pref, now[pref.id]) for pref in COLLECTION_PREFS]))
     return El("Directory", attributes, children)
 
@@ -579,10 +589,16 @@ def photo_elements(item: Item, gallery: str) -> list[El]:
     if gallery in ("posters", "arts") and item.media and item.settled:
         own = f"media://{item.guid.rpartition('/')[2][:2]}/{item.key}.bundle/Contents/Thumbnails/thumb1.jpg"
         children.append(_photo(item, own, chosen is None or chosen.selected == own, "local"))
+    elif gallery == "posters" and isinstance(item, Collection):
+        own = f"/library/collections/{item.key}/composite/{item.added_at}"
+        children.append(_photo(item, own, chosen is None or chosen.selected == own, "local"))
     for picture in chosen.pictures if chosen else ():
         if picture.key != own:
             selected = chosen is not None and picture.key == chosen.selected
             children.append(_photo(item, picture.key, selected, picture.provider))
+    if gallery == "themes":
+        for child in children:
+            child.name = "Track"
     return children
 
 

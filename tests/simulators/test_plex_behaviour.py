@@ -582,7 +582,7 @@ def test_odds_and_ends_plexapi_asks_for(world: World) -> None:
     assert len(plex.library.all(libtype="movie")) == 15
     assert plex.library.hubs()[0].title == "Continue Watching in Movies"
     assert world.movies.totalStorage > 4_000_000_000 and world.movies.totalDuration == 6_060_000
-    assert plex.clients() == [] and plex.transcodeSessions() == [] and plex.systemDevices() == []
+    assert plex.clients() == [] and plex.transcodeSessions() == []
     assert plex.library.optimize() is plex.library and plex.library.cleanBundles() is plex.library
     assert plex.createToken().startswith("transient-")
     assert world.movie.extras() == [] and world.movie.hubs() == []
@@ -594,6 +594,69 @@ def test_odds_and_ends_plexapi_asks_for(world: World) -> None:
         requests.get(plex.url(world.movie.media[0].parts[0].key, includeToken=True), timeout=5).status_code
         == 200
     )
+
+
+def test_play_queues(world: World) -> None:
+    queue = world.plex.createPlayQueue(world.movies.all()[0], repeat=1)
+    assert [i.ratingKey for i in queue.items] == [2] and not queue.playQueueShuffled
+    queue.addItem(world.plex.fetchItem(3))
+    queue.addItem(world.plex.fetchItem(1), playNext=True)
+    assert [i.ratingKey for i in queue.items] == [2, 1, 3]
+    queue.moveItem(queue[2])
+    assert [i.ratingKey for i in queue.items] == [3, 2, 1]
+    queue.removeItem(queue[0])
+    assert [i.ratingKey for i in queue.items] == [2, 1] and queue.playQueueVersion == 5
+    collection = world.movies.createCollection("All", items=world.movies.all())
+    shuffled = world.plex.createPlayQueue(collection, shuffle=1)
+    assert {i.ratingKey for i in shuffled.items} == {1, 2, 3} and shuffled.playQueueShuffled
+    queue.clear()
+    assert queue.items == []
+
+
+def test_disk_agents_devices_and_diagnostics(world: World, tmp_path: Path) -> None:
+    plex = world.plex
+    assert [p.path for p in plex.browse()] == ["/data"]
+    assert [p.path for p in plex.browse("/data/clips")] == ["/data/clips/even", "/data/clips/odd"]
+    assert (
+        len(plex.browse("/data/clips/odd")) == 6 and plex.browse("/data/clips/odd", includeFiles=False) == []
+    )
+    assert sum(len(files) for _, _, files in plex.walk("/data/clips")) == 12
+    assert plex.isBrowsable("/data/third") and not plex.isBrowsable("/data/nowhere")
+    assert {a.shortIdentifier for a in plex.agents()} == {"movie", "imdb", "themoviedb", "none"}
+    assert [s.id for s in plex.agents()[0].settings()] == ["country"]
+    (device,) = plex.systemDevices()
+    assert device.clientIdentifier == plex._headers()["X-Plex-Client-Identifier"]
+    assert Path(plex.downloadLogs(str(tmp_path))).stat().st_size > 20
+    assert plex.checkForUpdate() is None
+
+
+def test_by_external_id_and_without_the_heavy_parts(world: World) -> None:
+    assert world.movies.getGuid("imdb://tt0000001").ratingKey == 1
+    with pytest.raises(NotFound):
+        world.movies.getGuid("imdb://tt9999999")
+    movie = world.movie
+    movie.reload(includeFields=False, **movie._EXCLUDES)
+    movie._autoReload = False
+    assert (movie.media, movie.summary, movie.genres, movie.title) == ([], None, [], "The Long Road")
+
+
+def test_a_theme_is_a_track(world: World) -> None:
+    answer = requests.post(
+        f"{world.handle.url}/library/metadata/1/themes?X-Plex-Token=tok", data=b"ID3x", timeout=5
+    )
+    assert answer.status_code == 200
+    (theme,) = world.movie.themes()
+    assert theme.selected and theme.ratingKey.startswith("upload://themes/") and world.movie.isLocked("theme")
+
+
+def test_collection_preferences_and_posters(world: World) -> None:
+    smart = world.movies.createCollection("Smart", smart=True, filters={"genre": "Drama"})
+    smart.filterUserUpdate("user")
+    assert smart.reload().collectionFilterBasedOnUser == 1
+    roads = world.movies.collection("Roads")
+    (own,) = roads.posters()
+    assert own.selected and "/composite/" in own.ratingKey
+    assert world.movies.search(libtype="collection", index=roads.index)[0].title == "Roads"
 
 
 # --- control and library file -------------------------------------------------------------------------------
