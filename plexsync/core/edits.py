@@ -110,6 +110,7 @@ def plan(scene: Scene, item: Item, settings: Settings, written: Mapping[str, obj
     changes: list[Change] = []
     kept: list[Kept] = []
     ours: dict[str, Value] = {}
+    stash_is_newer = _is_newer(scene, item)
     for row in FIELDS:
         wanted, held = row.wants(scene, settings), row.has(item)
         if wanted is None:
@@ -123,7 +124,7 @@ def plan(scene: Scene, item: Item, settings: Settings, written: Mapping[str, obj
             policy=settings.policy(row.name),
             respect_locks=settings.respect_locks,
             clear_unlocked=settings.keep_unlocked,
-            stash_is_newer=_is_newer(scene, item),
+            stash_is_newer=stash_is_newer,
         )
         step = settle(wanted, held, last, known=written is not None, locked=locked, rules=rules)
         if step in (Step.KEEP_EDIT, Step.KEEP_LOCK):
@@ -206,7 +207,8 @@ def _cut(text: str, limit: int) -> str:
 
 def _line(text: str) -> str:
     """``text`` on one line: an XML attribute gives a line break or tab back as a space."""
-    return _cut(re.sub(r"\s*[\t\n]\s*", " ", writable(text)), TEXT_LIMIT)
+    text = writable(text)
+    return _cut(text if text.isprintable() else re.sub(r"\s*[\t\n]\s*", " ", text), TEXT_LIMIT)
 
 
 def file_stem(scene: Scene) -> str:

@@ -96,7 +96,7 @@ def without_theirs(wanted: Tags, held: Tags, last: Tags) -> tuple[Tags, Tags, Ta
 
 def folded(tag: str) -> str:
     """What two tags share when Plex takes them for one."""
-    return unicodedata.normalize("NFC", tag).casefold()
+    return tag.lower() if tag.isascii() else unicodedata.normalize("NFC", tag).casefold()
 
 
 def same(one: Value, other: Value) -> bool:

@@ -106,6 +106,10 @@ def scene_from(answer: Mapping[str, object]) -> Scene:
 
 def writable(text: str) -> str:
     """``text`` as Plex can store it and give it back: line breaks as \\n, no control characters, trimmed."""
+    if (
+        text.isprintable()
+    ):  # nearly every name; printable text has neither line breaks nor what XML cannot carry
+        return text.strip()
     return _UNWRITABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
