@@ -608,9 +608,12 @@ def test_retry_wakes_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -
     answer, _ = run(capfd, folder, "retry_dlq", {"Dir": str(folder), "Host": "127.0.0.1", "Port": 1})
     assert answer == {"output": {"replayed": 1}}
     log, lock = data(folder) / "plexsync.log", data(folder) / "worker.lock"
-    wait_until(lambda: log.exists() and "postponed scene=5" in log.read_text())
-    assert is_held(lock)
-    os.kill(int(log.read_text().split("worker ")[1].split()[0]), signal.SIGTERM)
+    wait_until(lambda: log.exists() and "begins" in log.read_text())
+    try:
+        wait_until(lambda: "postponed scene=5" in log.read_text())
+        assert is_held(lock)
+    finally:
+        os.kill(int(log.read_text().split("worker ")[1].split()[0]), signal.SIGTERM)
     wait_until(lambda: not is_held(lock))
     with Store(data(folder)) as store:
         assert store.counts().pending == 1
