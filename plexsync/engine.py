@@ -11,8 +11,8 @@ see it in Plex.
 from __future__ import annotations
 
 import traceback as tracebacks
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from plexsync.core import edits as planning
 from plexsync.core import match as matching
@@ -20,9 +20,10 @@ from plexsync.core.edits import Edits
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
 from plexsync.core.gate import gate
 from plexsync.core.item import Item
+from plexsync.core.picture import Picture, judge
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
-from plexsync.core.verdict import Ambiguous, Failed, Gone, Level, NoFile, NotFound, Outcome, Skipped
+from plexsync.core.verdict import Ambiguous, Failed, Gone, Level, NoFile, NotFound, Outcome, Skipped, Synced
 from plexsync.ledger import Ledger, MemoryLedger
 from plexsync.servers import World
 
@@ -37,6 +38,8 @@ class Look:
     item: Item | None = None
     edits: Edits = field(default_factory=Edits)
     fingerprint: str = ""  # "" when there is nothing to remember
+    images: Mapping[str, str] = field(default_factory=dict)  # as remembered, then as they are after ``apply``
+    cover: bool = False  # the cover may have changed and is to be written
 
 
 def look(
@@ -79,9 +82,18 @@ def _look(
                 asked[scene_id] = paths
         found[scene_id] = Look(scene_id, outcome, scene)
     if asked:
-        answers = world.plex().find_many(list(asked.values()))
-        for (scene_id, paths), items in zip(asked.items(), answers, strict=True):
-            found[scene_id] = _one(found[scene_id], paths, items, ledger, settings)
+        plex = world.plex()
+        answers = dict(zip(asked, plex.find_many(list(asked.values())), strict=True))
+        lost = [scene_id for scene_id, items in answers.items() if not items]
+        # Where no item has the path, perhaps the path map does not reach: items of the same file name are looked at.
+        alike = (
+            dict(zip(lost, plex.find_alike([asked[scene_id] for scene_id in lost]), strict=True))
+            if lost
+            else {}
+        )
+        for scene_id, paths in asked.items():
+            near = alike.get(scene_id, ())
+            found[scene_id] = _one(found[scene_id], paths, answers[scene_id], near, ledger, settings)
     return found
 
 
@@ -100,7 +112,7 @@ def is_known_level(
 ) -> bool:
     """Nothing has changed since Plex was level with the scene, and its item still has its file."""
     memory = ledger.recall(scene.id)
-    if memory is None or memory.fingerprint != planning.fingerprint(scene, settings):
+    if memory is None or memory.fingerprint != fingerprint(scene, settings):
         return False
     return any(memory.rating_key in ledger.lookup(matching.path_key(path)) for path in paths)
 
@@ -109,47 +121,127 @@ def _one(
     seen: Look,
     paths: tuple[str, ...],
     items: tuple[Item, ...],
+    near: tuple[Item, ...],
     ledger: Ledger | MemoryLedger,
     settings: Settings,
 ) -> Look:
     assert seen.scene is not None
     scene = seen.scene
     try:
-        chosen = _choose(scene, items, ledger, settings)
+        chosen = _choose(scene, items, near, ledger, settings)
         if not isinstance(chosen, Item):
             return Look(scene.id, chosen or NotFound(paths), scene)
         memory = ledger.recall(scene.id)
-        written = memory.written if memory is not None and memory.rating_key == chosen.rating_key else None
-        changes = planning.plan(scene, chosen, settings, written)
+        if memory is not None and memory.rating_key != chosen.rating_key:
+            memory = None  # of another item
+        changes = planning.plan(scene, chosen, settings, None if memory is None else memory.written)
+        images = {} if memory is None else memory.images
+        cover = _wants_cover(settings) and images.get("cover") != (scene.screenshot or "")
         return Look(
             scene.id,
-            outcome=None if changes else Level(tuple(kept.field for kept in changes.kept)),
+            outcome=None if changes or cover else Level(_kept(changes)),
             scene=scene,
             item=chosen,
             edits=changes,
-            fingerprint=planning.fingerprint(scene, settings),
+            fingerprint=fingerprint(scene, settings),
+            images=images,
+            cover=cover,
         )
     except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the other scenes of the batch theirs
         return Look(scene.id, failed(error, settings), scene)
 
 
 def _choose(
-    scene: Scene, items: tuple[Item, ...], ledger: Ledger | MemoryLedger, settings: Settings
+    scene: Scene,
+    items: tuple[Item, ...],
+    near: tuple[Item, ...],
+    ledger: Ledger | MemoryLedger,
+    settings: Settings,
 ) -> Item | Ambiguous | None:
-    match matching.choose(scene, items, settings.path_map):
+    chosen = matching.choose(scene, items, settings.path_map)
+    if isinstance(chosen, matching.Missing):
+        chosen = matching.closest(scene, near, settings.path_map)
+    match chosen:
         case matching.Found(item):
             return item
         case matching.Ambiguous(candidates):
             # A person was asked before, and what they said holds.
             said = ledger.choice(scene.id)
-            return next((item for item in candidates if item.rating_key == said), None) or Ambiguous(
-                candidates
-            )
+            known = next((item for item in candidates if item.rating_key == said), None)
+            return known or Ambiguous(candidates)
         case matching.Missing():
             return None
+
+
+def fingerprint(scene: Scene, settings: Settings) -> str:
+    """``edits.fingerprint``, and the version of the cover where covers are written.
+
+    The cover's address carries the second in which Stash last touched the scene; making a cover is such a touch.
+    """
+    plain = planning.fingerprint(scene, settings)
+    return f"{plain} {scene.screenshot}" if _wants_cover(settings) else plain
+
+
+def _wants_cover(settings: Settings) -> bool:
+    return settings.write_poster or settings.write_background
+
+
+def _kept(changes: Edits) -> tuple[str, ...]:
+    return tuple(kept.field for kept in changes.kept)
+
+
+def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
+    """Write what a look found to be written; the outcome, and the look as it is to be remembered.
+
+    Raises the failures of the servers; whatever was written before one is met again as level.
+    """
+    assert seen.item is not None
+    if seen.edits:
+        world.plex().write(seen.item, seen.edits)
+    fields = seen.edits.fields
+    if seen.cover:
+        images, sent = _apply_cover(seen, world, settings)
+        seen, fields = replace(seen, images=images), (*fields, *sent)
+    return (Synced(fields, _kept(seen.edits)) if fields else Level(_kept(seen.edits))), seen
+
+
+def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What to remember of the cover, and the fields that were written.
+
+    Remembered: ``cover``, the address it had; ``etag``, Stash's name for its bytes; ``poster`` and ``background``, the
+    hash of what Plex was given. Bytes that are no picture (Stash's placeholder above all) are asked for again only when
+    the address changes.
+    """
+    assert seen.scene is not None and seen.item is not None
+    images = {**seen.images, "cover": seen.scene.screenshot or ""}
+    given = [
+        (name, gallery)
+        for name, gallery, wanted in (
+            ("poster", "posters", settings.write_poster),
+            ("background", "arts", settings.write_background),
+        )
+        if wanted
+    ]
+    has_all = all(name in seen.images for name, _ in given)
+    cover = world.stash().cover(seen.scene_id, seen.images.get("etag", "") if has_all else "")
+    if cover is None:
+        return images, ()
+    images["etag"] = cover.etag
+    picture = judge(cover.data, cover.content_type)
+    if not isinstance(picture, Picture):
+        return images, ()
+    sent = []
+    for name, gallery in given:
+        if images.get(name) != picture.sha256:
+            world.plex().upload(seen.item, picture.data, gallery)
+            images[name] = picture.sha256
+            sent.append(name)
+    return images, tuple(sent)
 
 
 def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:
     """Plex is level with this look now, by our writing or of itself."""
     if seen.fingerprint and seen.item is not None:
-        ledger.remember(seen.scene_id, seen.item.rating_key, seen.fingerprint, seen.edits.written)
+        ledger.remember(
+            seen.scene_id, seen.item.rating_key, seen.fingerprint, seen.edits.written, seen.images
+        )

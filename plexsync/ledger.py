@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS scenes (
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,  -- of the scene and the settings, when they were last level
     written TEXT NOT NULL,      -- JSON: field -> the value Plex had of us then
+    images TEXT NOT NULL,       -- JSON: what Plex has of the scene's cover, see engine._apply_cover
     synced_at REAL NOT NULL,
     PRIMARY KEY (server, scene_id)
 ) WITHOUT ROWID;
@@ -56,6 +57,7 @@ class Memory:
     rating_key: int
     fingerprint: str
     written: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     synced_at: float = 0.0  # wall seconds
 
 
@@ -179,28 +181,38 @@ class Ledger:
     def recall(self, scene_id: int) -> Memory | None:
         """What we know of a scene; None when it was never level with this server."""
         row = self._db.execute(
-            "SELECT rating_key, fingerprint, written, synced_at FROM scenes WHERE server = ? AND scene_id = ?",
+            "SELECT rating_key, fingerprint, written, images, synced_at FROM scenes WHERE server = ? AND scene_id = ?",
             (self._server, scene_id),
         ).fetchone()
         if row is None:
             return None
         try:
-            written = json.loads(row[2])
+            written, images = json.loads(row[2]), json.loads(row[3])
         except (ValueError, RecursionError):
             return None  # damaged: as if never level
-        return Memory(int(row[0]), str(row[1]), written if isinstance(written, dict) else {}, float(row[3]))
+        if not isinstance(written, dict) or not isinstance(images, dict):
+            return None
+        return Memory(int(row[0]), str(row[1]), written, images, float(row[4]))
 
-    def remember(self, scene_id: int, rating_key: int, fingerprint: str, written: Mapping[str, Any]) -> None:
+    def remember(
+        self,
+        scene_id: int,
+        rating_key: int,
+        fingerprint: str,
+        written: Mapping[str, Any],
+        images: Mapping[str, str] | None = None,
+    ) -> None:
         """Plex is level with the scene now."""
         with self._transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     self._server,
                     scene_id,
                     rating_key,
                     fingerprint,
                     intake.encode(dict(written)),
+                    intake.encode(dict(images or {})),
                     self._store.clock.now(),
                 ),
             )
@@ -241,8 +253,15 @@ class MemoryLedger(MemoryPathIndex):
     def recall(self, scene_id: int) -> Memory | None:
         return self._memories.get(scene_id)
 
-    def remember(self, scene_id: int, rating_key: int, fingerprint: str, written: Mapping[str, Any]) -> None:
-        self._memories[scene_id] = Memory(rating_key, fingerprint, dict(written))
+    def remember(
+        self,
+        scene_id: int,
+        rating_key: int,
+        fingerprint: str,
+        written: Mapping[str, Any],
+        images: Mapping[str, str] | None = None,
+    ) -> None:
+        self._memories[scene_id] = Memory(rating_key, fingerprint, dict(written), dict(images or {}))
 
     def forget(self, scene_id: int) -> None:
         self._memories.pop(scene_id, None)

@@ -118,13 +118,15 @@ class Worker:
         while to_write:
             limit = self._throttle.limit
             burst, to_write = to_write[: limit * BURSTS], to_write[limit * BURSTS :]
+            found = [by_job[job.id] for job in burst]
             began = self.clock.monotonic()
             if limit == 1:
-                written = {job.id: self._write(by_job[job.id]) for job in burst}
+                results = [self._write(seen) for seen in found]
             else:
                 with ThreadPoolExecutor(limit, "write") as pool:
-                    results = pool.map(lambda job: self._write(by_job[job.id]), burst)
-                    written = {job.id: outcome for job, outcome in zip(burst, results, strict=True)}
+                    results = list(pool.map(self._write, found))
+            written = {job.id: outcome for job, (outcome, _) in zip(burst, results, strict=True)}
+            by_job |= {job.id: seen for job, (_, seen) in zip(burst, results, strict=True)}
             down = any(isinstance(o, Failed) and isinstance(o.error, Unavailable) for o in written.values())
             took_s = self.clock.monotonic() - began
             most = replace(self._throttle, most=settings.plex_concurrency)
@@ -135,15 +137,12 @@ class Worker:
                     self._quietly(lambda job=job: self.store.give_back(job), job)  # type: ignore[misc]
                 return
 
-    def _write(self, seen: engine.Look) -> Outcome:
-        """Send the edits of one look; several of these run side by side."""
-        assert seen.item is not None
-
-        def send() -> Outcome:
-            self.world.plex().write(seen.item, seen.edits)
-            return Synced(seen.edits.fields, tuple(kept.field for kept in seen.edits.kept))
-
-        return self._guarded(send)
+    def _write(self, seen: engine.Look) -> tuple[Outcome, engine.Look]:
+        """Carry out one look; several of these run side by side."""
+        try:
+            return engine.apply(seen, self.world, self._settings)
+        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
+            return engine.failed(error, self._settings), seen
 
     def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
         try:

@@ -272,6 +272,16 @@ class Settings:
         "What collections are made of, separated by commas: studio, parent_studio, groups, performers, tags, "
         "organized. Only collections PlexSync added are ever removed. Empty: none.",
     )
+    write_poster: bool = _row(
+        False,
+        "Write posters (off by default)",
+        "On: the scene's cover becomes the item's poster, uploaded once for each different picture.",
+    )
+    write_background: bool = _row(
+        False,
+        "Write backgrounds (off by default)",
+        "On: the scene's cover becomes the item's background too.",
+    )
     conflict_policy: tuple[tuple[str, Policy], ...] = _row(
         (),
         "When Plex was edited too",

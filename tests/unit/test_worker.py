@@ -16,6 +16,7 @@ from plexsync.core.settings import Settings
 from plexsync.core.verdict import ATTENTION_HOLD_S
 from plexsync.ledger import MemoryLedger
 from plexsync.plex import Entry
+from plexsync.stash import Cover
 from plexsync.store import LEASE_S, Store
 from plexsync.worker import RELEASE_S, Worker
 
@@ -36,6 +37,9 @@ class Model:
     meanwhile: object = None  # called once while a write is at Plex
     reads: int = 0  # items asked of Plex
     sweeps: int = 0
+    picture: Cover = field(default_factory=lambda: Cover(b"\xff\xd8\xff one", "image/jpeg", "etag-1"))
+    covers_asked: list[tuple[int, str]] = field(default_factory=list)
+    uploads: list[tuple[int, str]] = field(default_factory=list)
     bad: int = 0  # a scene that cannot be read without an exception
     remembered: MemoryLedger = field(default_factory=MemoryLedger)
 
@@ -90,6 +94,22 @@ class Model:
         return [
             tuple(item for item in self.items.values() if set(paths) & set(item.files)) for paths in groups
         ]
+
+    def find_alike(self, groups) -> list[tuple[Item, ...]]:
+        """Items whose file has the same name."""
+        names = [{path.rpartition("/")[2] for path in paths} for paths in groups]
+        return [
+            tuple(item for item in self.items.values() if item.files[0].rpartition("/")[2] in some)
+            for some in names
+        ]
+
+    def cover(self, scene_id: int, etag: str = "") -> Cover | None:
+        self.covers_asked.append((scene_id, etag))
+        return None if etag and etag == self.picture.etag else self.picture
+
+    def upload(self, item: Item, data: bytes, gallery: str) -> None:
+        self._meet("upload")
+        self.uploads.append((item.rating_key, gallery))
 
     def freshen(self) -> None:
         self._meet("Plex")
@@ -516,3 +536,63 @@ def test_a_scheduled_look_finds_what_no_hook_told_and_keeps_the_worker(worker, s
 def test_without_a_schedule_nothing_is_swept(worker, model):
     worker.run(linger_s=lambda: 60.0)
     assert model.sweeps == 0
+
+
+def with_cover(model, second):
+    """The scene was touched in this second, which is when a cover may have changed."""
+    model.has[1] = replace(model.has[1], screenshot=f"http://stash/scene/1/screenshot?t={second}")
+
+
+def test_a_cover_is_uploaded_once_for_each_picture(worker, store, model):
+    model.given = replace(SETTINGS, write_poster=True, write_background=True)
+    with_cover(model, 1)
+    store.put(1)
+    drain(worker)
+    assert model.uploads == [(101, "posters"), (101, "arts")]
+    with_cover(model, 2)  # touched, the same picture
+    store.put(1)
+    drain(worker)
+    assert model.covers_asked == [(1, ""), (1, "etag-1")] and len(model.uploads) == 2
+    with_cover(model, 3)
+    model.picture = Cover(b"\xff\xd8\xff two", "image/jpeg", "etag-2")
+    store.put(1)
+    drain(worker)
+    assert len(model.uploads) == 4
+    asked = len(model.covers_asked)
+    store.put(1)
+    drain(worker)
+    assert len(model.covers_asked) == asked, "an address that is known is not asked again"
+
+
+def test_a_placeholder_is_no_cover(worker, store, model):
+    model.given = replace(SETTINGS, write_poster=True)
+    model.picture = Cover(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", "etag-0")
+    with_cover(model, 1)
+    store.put(1)
+    drain(worker)
+    assert model.uploads == [] and store.counts().finished == 1
+    assert model.items[101].title == "Scene 1"
+
+
+def test_an_upload_that_fails_is_tried_again_and_the_fields_are_not_written_twice(
+    worker, store, model, clock
+):
+    model.given = replace(SETTINGS, write_poster=True)
+    model.trouble["upload"] = Transient("Plex failed at the picture (500).")
+    with_cover(model, 1)
+    store.put(1)
+    drain(worker)
+    assert len(model.writes) == 1 and model.uploads == []
+    del model.trouble["upload"]
+    clock.advance(60)
+    drain(worker)
+    assert len(model.writes) == 1 and model.uploads == [(101, "posters")]
+
+
+def test_where_the_path_map_does_not_reach_the_same_file_is_found_by_its_size(worker, store, model):
+    model.has[1] = replace(model.has[1], files=(SceneFile("/mnt/nas/films/1.mp4", size=777),))
+    model.items[101] = replace(model.items[101], files=("/media/films/1.mp4",), sizes=(777,))
+    model.items[555] = Item(555, 1, files=("/media/other/1.mp4",), sizes=(1,))
+    store.put(1)
+    drain(worker)
+    assert model.items[101].title == "Scene 1" and model.items[555].title == ""
