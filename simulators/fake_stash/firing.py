@@ -176,7 +176,8 @@ class PluginHost:
             command,
             env,
             plugin.default_log_level,
-            lambda level, text: self._log.write(level, f"[Plugin / {plugin.name}] {text}"),
+            self._log,
+            f"[Plugin / {plugin.name}] ",
             on_progress,
             self._rng if self.settings.lose_stderr_tail else None,
         )

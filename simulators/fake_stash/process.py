@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .logs import Log
+
 LINE_LIMIT = 64 * 1024  # bytes of one stderr line, its newline included
 PROGRESS_BUSY_S = 0.00005  # a progress value offered while the job takes the one before is dropped
 
@@ -133,7 +135,8 @@ class PluginProcess:
         command: Sequence[str],
         env: Mapping[str, str],
         default_level: str,
-        write_log: Callable[[str, str], None],
+        log: Log,
+        prefix: str,
         on_progress: Callable[[float], None] | None = None,
         lose_tail: random.Random | None = None,
     ) -> None:
@@ -143,7 +146,8 @@ class PluginProcess:
         self._command = list(command)
         self._env = dict(env)
         self._default_level = default_level
-        self._write_log = write_log
+        self._log = log
+        self._prefix = prefix  # before each of the plugin's own lines
         self._on_progress = on_progress
         self._lose_tail = lose_tail
         self._last_progress = -math.inf
@@ -195,8 +199,7 @@ class PluginProcess:
                 while sent < len(data):
                     sent += pipe.write(data[sent:]) or 0
         except BrokenPipeError:
-            self._write_log(
-                "Warning",
+            self._log.warning(
                 f"error writing input to plugins stdin (wrote {sent} bytes out of {len(data)}): write |1: broken pipe",
             )
 
@@ -291,7 +294,7 @@ class PluginProcess:
             self._progress(text)
         elif level != "None":
             self.run.log.append({"level": level.lower(), "message": text})
-            self._write_log(level, text)
+            self._log.write(level, self._prefix + text)
 
     def _progress(self, text: str) -> None:
         value = read_progress(text)
@@ -299,7 +302,7 @@ class PluginProcess:
             reason = f"strconv.ParseFloat: parsing {json.dumps(text)}: invalid syntax"
             message = f"Error parsing progress value '{text}': {reason}"
             self.run.log.append({"level": "error", "message": message})
-            self._write_log("Error", message)
+            self._log.error(message)
             return
         self.run.progress.append(value if math.isfinite(value) else 0.0)
         if self._on_progress is None:

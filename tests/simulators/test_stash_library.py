@@ -435,6 +435,11 @@ def test_pages_order_and_search(stash, find, found):
         ('{files_filter: {basename: {value: "third.mp4", modifier: EQUALS}}}', [3]),
         ("{file_count: {value: 0, modifier: EQUALS}}", [4]),
         ("{NOT: {organized: true}}", [1, 2, 4]),
+        (
+            "{NOT: {rating100: {value: 90, modifier: GREATER_THAN}}}",
+            [1],
+        ),  # nothing is neither above nor below
+        ("{organized: true, OR: {rating100: {value: 90, modifier: LESS_THAN}}}", [1, 3]),
         ('{organized: true, OR: {title: {value: "No file", modifier: EQUALS}}}', [3, 4]),
         ("{AND: {rating100: {value: 80, modifier: EQUALS}, organized: false}}", [1]),
         ("{resolution: {value: FULL_HD, modifier: EQUALS}}", [1, 2, 3]),

@@ -79,8 +79,14 @@ def test_a_trigger_named_twice_runs_twice_and_an_unknown_one_never():
         ("settings:\n  a: {}\n  a: {}", 'line 3: key "a" already set in map'),
         ("tasks:\n  - name: t\n    defaultArgs: {x: [1]}", "line 3: cannot unmarshal !!seq into string"),
         ("tasks:\n  - nam: t", "line 2: field nam not found in type plugin.OperationConfig"),
-        ("hooks:\n  - name: t\n    triggers: []", "line 3: field triggers not found in type plugin.HookConfig"),
-        ("tasks:\n  - name: t\n    triggeredBy: []", "field triggeredBy not found in type plugin.OperationConfig"),
+        (
+            "hooks:\n  - name: t\n    triggers: []",
+            "line 3: field triggers not found in type plugin.HookConfig",
+        ),
+        (
+            "tasks:\n  - name: t\n    triggeredBy: []",
+            "field triggeredBy not found in type plugin.OperationConfig",
+        ),
         ("ui:\n  javascript: a.js", "line 2: cannot unmarshal !!str `a.js` into []string"),
         ("ui:\n  csp:\n    img-src: [a]", "field img-src not found in type plugin.PluginCSP"),
         ("- a\n- b", "line 1: cannot unmarshal !!seq into plugin.Config"),
@@ -99,7 +105,13 @@ def test_all_problems_of_a_file_in_one_error():
 
 @pytest.mark.parametrize(
     "text",
-    ["# only a comment\nname: a", "\ufeffname: a", "name: a\n---\nnmae: b", "name: a\ninterface: js", "name: a\nexec:"],
+    [
+        "# only a comment\nname: a",
+        "\ufeffname: a",
+        "name: a\n---\nnmae: b",
+        "name: a\ninterface: js",
+        "name: a\nexec:",
+    ],
 )
 def test_what_is_taken(text: str):
     assert read(text).name == "a"
