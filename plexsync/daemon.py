@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from logging.handlers import RotatingFileHandler
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 GRACE_S = 4.0
 LOG_BYTES = 1_000_000
 LOG_FILES = 3
+UPGRADE_S = 60.0  # for the new files of an upgrade to be there
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TROUBLE_S = 5.0  # between two tries when the queue file itself cannot be used
 
 
@@ -50,6 +53,56 @@ class _Stop:
         while not self.asked and time.monotonic() < end:
             time.sleep(0.05)
         return self.asked
+
+
+class _Code:
+    """The files this process runs from: a package upgrade swaps them under it (Stash 0.30, ``pkg/pkg/manager.go``)."""
+
+    def __init__(self, folder: str = ROOT) -> None:
+        self._files = [
+            os.path.join(folder, *parts) for parts in (("PlexSync.py",), ("plexsync", "__init__.py"))
+        ]
+        self._begun_with = self._seen()
+        self._looked_at = time.monotonic()
+        self._changed = False
+
+    def _seen(self) -> list[tuple[int, int]] | None:
+        """None while some are missing: Stash deletes the old ones before it writes the new ones."""
+        try:
+            return [(stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, self._files)]
+        except OSError:
+            return None
+
+    def changed(self) -> bool:
+        """Whether other files lie there than those we began with; looked at once a second."""
+        now = time.monotonic()
+        if not self._changed and now - self._looked_at >= 1.0:
+            self._looked_at = now
+            self._changed = self._seen() != self._begun_with
+        return self._changed
+
+    def settle(self, stop: _Stop) -> bool:
+        """Wait until the new files are all there; False when that does not come to pass."""
+        give_up = time.monotonic() + UPGRADE_S
+        last = None
+        while time.monotonic() < give_up and not stop.wait(1.0):
+            seen = self._seen()
+            if seen is not None and seen == last:
+                return True
+            last = seen
+        return False
+
+    def begin_anew(self, data_dir: str, lock: FileLock) -> None:
+        """Become the new version, without letting go of the lock. Returns only where that cannot be done."""
+        if os.name == "nt":  # its exec is a new process, without our descriptors
+            return
+        os.set_inheritable(lock.fd, True)
+        command = [sys.executable, self._files[0], "worker", "--data", data_dir, "--lock-fd", str(lock.fd)]
+        try:
+            os.execv(command[0], command)
+        except OSError as error:
+            log.error("could not begin anew after an upgrade: %s", error)
+            os.set_inheritable(lock.fd, False)
 
 
 def log_to_file(data_dir: str) -> None:
@@ -90,8 +143,14 @@ def serve(data_dir: str, lock_fd: int = -1) -> int:
     signal.signal(signal.SIGTERM, stop.on_signal)
     signal.signal(signal.SIGINT, stop.on_signal)
     log.info("worker %s of PlexSync %s begins", os.getpid(), __version__)
+    code = _Code()
     while True:
-        _work(data_dir, stop, lock)
+        _work(data_dir, stop, lock, code)
+        if code.changed() and not stop():
+            log.info("the plugin was upgraded; going on as its new version")
+            if code.settle(stop):
+                code.begin_anew(data_dir, lock)
+            break
         lock.release()
         # A hook that wrote its row just before this saw the lock held and started nobody. It is looked for once more.
         if stop() or not _anything_waits(data_dir) or not lock.take():
@@ -108,16 +167,16 @@ def _anything_waits(data_dir: str) -> bool:
         return False
 
 
-def _work(data_dir: str, stop: _Stop, lock: FileLock) -> None:
+def _work(data_dir: str, stop: _Stop, lock: FileLock, code: _Code) -> None:
     """Drain until idle or stopped; a queue file that fails under us is opened again, mended if need be."""
     clock = SystemClock()
-    while not stop():
+    while not stop() and not code.changed():
         try:
             with Store(data_dir, clock) as store:
                 worker = Worker(store, Servers(data_dir, clock, store), clock, random.Random())
                 _give_back_in_time(worker, stop)
                 with worker.heartbeats(lock.beat):
-                    worker.run(stop)
+                    worker.run(lambda: stop() or code.changed())
                 return
         except rescue.Refused as refusal:
             log.error("%s", refusal)

@@ -266,26 +266,32 @@ class Worker:
     def _is_held(self) -> bool:
         if not self._held_by or self.clock.monotonic() >= self._held_until:
             return False
-        try:
-            # Settings are read anew every few seconds; when a person has changed them, that may have been the help.
-            changed = self.world.settings() != self._settings
-        except SyncFailure as failure:
-            changed = str(failure) != self._held_by and not isinstance(failure, Unavailable)
+        changed = self._settings_changed()
         if changed:
             log.info("the settings have changed; trying again")
             self._let_go()
             self.store.release_due()
         return not changed
 
+    def _settings_changed(self) -> bool:
+        """A person has been at the settings, read anew every few seconds: that may be the help we wait for."""
+        try:
+            return self.world.settings() != self._settings
+        except SyncFailure as failure:
+            return (
+                bool(self._held_by) and str(failure) != self._held_by and not isinstance(failure, Unavailable)
+            )
+
     def _is_reachable(self, server: str) -> bool:
         known = self._breaker(server)
         if known.state is breakers.State.CLOSED:
             return True
         allowed, then = breakers.allow(known, self.clock.now())
-        if not allowed:
-            return False
+        if not allowed and not (server == "Plex" and self._settings_changed()):
+            return False  # another address or token is tried at once
         self.store.save_breaker(server, breakers.to_dict(then))
         try:
+            self._settings = self.world.settings()
             self.world.probe(server)
         except Unavailable as failure:
             self._failed(failure.service, str(failure))

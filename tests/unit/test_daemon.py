@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from plexsync import hook, intake
+from plexsync import __version__, hook, intake
 from plexsync.locks import FileLock
 from plexsync.store import Store
 
@@ -164,3 +165,27 @@ def test_connection_data_is_written_for_this_user_alone(data):
     path = data / "connection.json"
     assert json.loads(path.read_text()) == NOBODY_THERE
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_upgrade_under_it_makes_it_go_on_as_the_new_version(data, tmp_path):
+    plugin = tmp_path / "plugin"
+    shutil.copytree(ROOT / "plexsync", plugin / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "PlexSync.py", plugin)
+    queue_one(data)
+    packages = os.pathsep.join(sys.path)
+    process = subprocess.Popen(
+        [sys.executable, str(plugin / "PlexSync.py"), "worker", "--data", str(data)],
+        env={**os.environ, "PYTHONPATH": packages},
+    )
+    try:
+        wait_for(lambda: begins(data))
+        version = plugin / "plexsync" / "__init__.py"
+        text = version.read_text()
+        version.unlink()
+        version.write_text(text.replace(f'__version__ = "{__version__}"', '__version__ = "99.0"'))
+        assert wait_for(lambda: "of PlexSync 99.0 begins" in (data / "plexsync.log").read_text())
+        assert begins(data) == [process.pid, process.pid], "the same process, which never let go of the lock"
+        assert not FileLock(str(data / "worker.lock")).take()
+    finally:
+        process.kill()
+        process.wait()

@@ -50,5 +50,5 @@ def test_the_numbers_are_persist_queues():
 
 
 def test_what_a_job_is_about():
-    assert Job(1, 12, "update").about == "scene 12"
-    assert Job(1, 0, "update", entity="performer", entity_id=5).about == "performer 5"
+    assert Job(1, 12, "update").about == "scene=12"
+    assert Job(1, 0, "update", entity="performer", entity_id=5).about == "performer=5"

@@ -596,3 +596,15 @@ def test_where_the_path_map_does_not_reach_the_same_file_is_found_by_its_size(wo
     store.put(1)
     drain(worker)
     assert model.items[101].title == "Scene 1" and model.items[555].title == ""
+
+
+def test_another_address_is_tried_at_once_although_the_breaker_is_open(worker, store, model, clock):
+    model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    store.put(1)
+    for _ in range(40):
+        drain(worker)
+        clock.advance(5)
+    del model.trouble["Plex"]
+    model.given = replace(SETTINGS, plex_url="http://elsewhere:32400")
+    drain(worker)
+    assert model.items[101].title == "Scene 1"
