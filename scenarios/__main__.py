@@ -28,6 +28,13 @@ def main(argv: list[str] | None = None) -> int:
     run.add_argument("--junit", type=Path, metavar="FILE")
     run.add_argument("--json", type=Path, metavar="FILE")
     run.add_argument("--keep", type=Path, metavar="DIR", help="leave each world's files here")
+    fuzz = commands.add_parser("fuzz", help="random trouble in simulated worlds")
+    fuzz.add_argument("--runs", type=int, default=0, metavar="N", help="worlds to draw (default 420)")
+    fuzz.add_argument("--seed", type=int, default=0, help="of the first; the others follow")
+    fuzz.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="only every N-th, beginning with the I-th"
+    )
+    fuzz.add_argument("--acts", metavar="1,2,3", help="with --runs 1: only these acts, and the log of events")
     demo = commands.add_parser("demo", help="watch edits arrive in spite of an outage and kills")
     demo.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
@@ -123,7 +130,20 @@ def _demo(args: argparse.Namespace) -> int:
     return demo.run(args.seed)
 
 
-COMMANDS: dict[str, Any] = {"list": _list, "run": _run, "demo": _demo}
+def _fuzz(args: argparse.Namespace) -> int:
+    from scenarios import fuzz
+
+    first, _, of = args.shard.partition("/")
+    if not (first.isdigit() and of.isdigit() and 1 <= int(first) <= int(of)):
+        print(f"--shard is I/N with I from 1 to N, not {args.shard}", file=sys.stderr)
+        return 2
+    if args.acts is not None:
+        kept = {int(number) for number in args.acts.split(",") if number.isdigit()}
+        return fuzz.replay(args.seed, kept)
+    return fuzz.run(args.runs or fuzz.RUNS, args.seed, (int(first), int(of)))
+
+
+COMMANDS: dict[str, Any] = {"list": _list, "run": _run, "fuzz": _fuzz, "demo": _demo}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,7 +17,7 @@ from pathlib import Path
 from scenarios.history import Letter, Move, Outage, Sample
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) (\w+) (.*)")
-_MOVE = re.compile(r"(\w+) scene[ =](\d+) job=\d+ attempt=(\d+): (.*)")
+MOVE = re.compile(r"(\w+) scene[ =](\d+) job=\d+ attempt=(\d+): (.*)")
 
 
 def queue_file(data: Path) -> Path:
@@ -103,7 +103,7 @@ def log_lines(data: Path) -> Iterator[tuple[float, str, str]]:
 def moves(data: Path) -> tuple[Move, ...]:
     found = []
     for at, _, text in log_lines(data):
-        move = _MOVE.match(text)
+        move = MOVE.match(text)
         if move:
             found.append(Move(at, move[1], int(move[2]), int(move[3]), move[4]))
     return tuple(found)

@@ -59,6 +59,7 @@ class World:
     dated: bool = False  # every scene has a date; without one Plex keeps the date of the file
     login: bool = False  # Stash asks for a user and password
     bundle: bool = False  # the plugin comes out of dist/PlexSync.zip instead of the checkout
+    latency_s: float = 0.01  # of each request, in a simulated world
     switches: Mapping[str, Any] = field(default_factory=dict)  # of fake Plex
 
 
@@ -73,6 +74,7 @@ class Expect:
     outages: bool = True  # the plugin's outage records are to match ours
     hook_ms: float = 100.0  # the 95th percentile, on a machine that starts Python in 20 ms
     drain_s: float = 20.0
+    redrive: bool = False  # after healing somebody presses "Retry dead letters" (simulated worlds)
     woken: bool = True  # after healing somebody presses "Process queue" when no worker lives
 
 

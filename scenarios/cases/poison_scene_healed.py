@@ -9,9 +9,10 @@ SCENARIO = Scenario(
     __doc__,
     World(settings={"max_attempts": 2, "retry_cap_s": 1}),
     workload=(
+        At(0.0, Poison(2)),
         At(0.3, Edit(2, {"title": "Poison, then not"})),
         At(0.5, Until("dead", within_s=15.0)),
+        At(0.5, Poison(2, on=False)),
         At(0.6, Press("retry_dlq")),
     ),
-    trouble=(At(0.0, Poison(2)), At(0.5, Until("dead", within_s=15.0)), At(0.5, Poison(2, on=False))),
 )

@@ -149,7 +149,7 @@ SICK = {
         replace(WELL, final=Sample(111.0, plex="half_open")),
     ],
     "hook_in_budget": [
-        replace(WELL, hooks=(Hook(100.2, 1, "Scene.Update.Post", 180.0, 0, None),)),
+        replace(WELL, hooks=(Hook(100.2, 1, "Scene.Update.Post", 480.0, 0, None),)),
         replace(WELL, hooks=tuple(Hook(100.0, 1, "", 300.0 if i > 30 else 20.0, 0, None) for i in range(40))),
     ],
     "status_true": [

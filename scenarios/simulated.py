@@ -1,0 +1,854 @@
+"""A simulated world: the plugin's own worker and store on a clock that leaps, with models of Stash and Plex.
+
+The worker, the store and everything between are the product's. Only the adapters are replaced: the models answer in
+values and raise the failures the adapters would. Time passes where the worker asks a server or sleeps, and while it
+passes the acts of the scenario happen, so an edit can arrive in the middle of a write. A kill is an exception the
+worker cannot catch: it is abandoned at that very operation, and the next hook starts another on the same file.
+
+Nothing here looks at the real clock, the environment or an unseeded generator, so one seed gives one log of events,
+byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import shutil
+import tempfile
+import unicodedata
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plexsync import hook
+from plexsync.clock import ManualClock
+from plexsync.core.failures import NeedsAttention, Transient, Unavailable
+from plexsync.core.item import Actor, Item
+from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.settings import Settings, parse
+from plexsync.ledger import Ledger
+from plexsync.plex import Entry
+from plexsync.protocol import Hook
+from plexsync.store import Store
+from plexsync.worker import POLL_S, Worker
+from scenarios import levels
+from scenarios.history import FAILED, History, Letter, Move, Outage, Pair, Sample, Write
+from scenarios.looking import MOVE
+from scenarios.recorder import NotDone, Recorder
+from scenarios.scenario import QUICK, Act, Lane, Scenario
+from simulators.generate import ROOT, generate
+
+START = 1_700_000_000.0
+BLINK_S = 1e-6  # what adding up seconds may be wrong by
+LEAP_S = 3600.0  # the longest sleep in one piece
+GIVE_UP_S = 40 * 86400.0  # simulated, for coming to rest
+
+ENTITIES = {"tag": "Tag.Update.Post", "performer": "Performer.Update.Post", "studio": "Studio.Update.Post"}
+STASH_NAMES = {"studio": "studio_id", "performers": "performer_ids", "tags": "tag_ids"}
+
+
+# What a job is at while it asks this.
+MOMENTS = {"find": "reading Plex", "freshen": "reading Plex", "write": "writing", "probe": "probing"}
+
+
+class Killed(BaseException):
+    """The worker ends here and now."""
+
+
+class Clock(ManualClock):
+    """While it moves, the world's acts happen."""
+
+    def __init__(self, world: SimulatedWorld) -> None:
+        super().__init__(now=START)
+        self._world = world
+
+    def sleep(self, seconds: float) -> None:
+        self._world.pass_time(seconds, idle=seconds == POLL_S)
+
+
+@dataclass
+class Rule:
+    """A fault that is on."""
+
+    service: str
+    kind: str
+    writes_only: bool
+    settings: Mapping[str, Any]
+    since: float
+    seen: int = 0
+    fired: int = 0
+
+    def fires(self, service: str, writing: bool, now: float, rng: random.Random) -> bool:
+        what = self.settings
+        if service != self.service or (self.writes_only and not writing):
+            return False
+        over = what.get("for_s") is not None and now >= self.since + what["for_s"]
+        if over or (what.get("count") is not None and self.fired >= what["count"]):
+            return False
+        self.seen += 1
+        if self.seen <= what.get("after", 0) or rng.random() >= what.get("probability", 1.0):
+            return False
+        self.fired += 1
+        return True
+
+
+@dataclass
+class Strip:
+    """One lane as it is played: what comes next, and what it waits for."""
+
+    acts: Lane
+    next: int = 0
+    waiting: Callable[[], bool] | None = None
+    until: float = 0.0  # the wait ends then at the latest
+
+    def due(self) -> float:
+        """Seconds since the beginning at which something happens here; infinite when nothing more does."""
+        if self.waiting is not None:
+            return self.until
+        return self.acts[self.next].s if self.next < len(self.acts) else float("inf")
+
+
+class SimulatedWorld:
+    """The acts of `world.RealWorld` that need no processes, in one thread."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.scenario, self.spec, self.seed = scenario, scenario.world, seed
+        self.rng = random.Random(f"world:{seed}")
+        self.clock = Clock(self)
+        self.began_at = self.clock.now()
+        self.recorder = Recorder(self.stamp)
+        shm = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self.root = Path(tempfile.mkdtemp(prefix="plexsync-sim-", dir=shm))
+        self.log: list[str] = []  # the log of events
+        self.reached: set[tuple[str, str, str]] = set()  # (trouble, state of a job, state of Plex's breaker)
+        self.store = Store(self.root, clock=self.clock)  # the hooks' and our own door to the queue
+        self.worker: Worker | None = None
+        self.wanted = False  # a hook or a button wakes a worker
+        self.strips: list[Strip] = []
+        self.rules: list[Rule] = []
+        self.down_until = {"plex": 0.0, "stash": 0.0}  # monotonic
+        self.landing: list[tuple[float, Callable[[], None]]] = []  # writes that are carried out late
+        self.kill_at_request: tuple[str, str, bool] | None = None
+        self.kill_soon = False
+        self.busy = False  # an act is being played: its own requests pass no time
+        self.writes: list[Write] = []
+        self.moves: list[Move] = []
+        self.healed_at = 0.0
+        self._build()
+
+    def _build(self) -> None:
+        self.scenes: dict[int, dict[str, Any]] = {}
+        self.items: dict[int, dict[str, Any]] = {}
+        self.poisoned: set[str] = set()
+        rows = generate(self.spec.scenes, self.seed)
+        for number, row in enumerate(rows, 1):
+            row = {**row, "id": number, "updated_at": self.clock.now(), "details": row["details"]}
+            if self.spec.dated:
+                row["date"] = row["date"] or "2020-02-02"
+            self.scenes[number] = row
+            if self.spec.plex_has is None or number <= self.spec.plex_has:
+                self._new_item(self.plex_path(row["path"]))
+            if number in self.spec.twice:
+                self._new_item(self.plex_path(row["path"]))
+        self.before = {item["file"]: levels.plex_says(item) for item in self.items.values()}
+        self.given: dict[str, Any] = {
+            **QUICK,
+            "plex_url": "http://plex:32400",
+            "plex_token": "token-of-the-owner",
+            "plex_concurrency": 1,  # one write after the other: threads would make chance of the order
+            **self.spec.settings,
+        }
+        if self.spec.plex_root:
+            self.given["path_map"] = f"{ROOT} => {self.spec.plex_root}"
+        self.first_settings = dict(self.given)
+
+    def plex_path(self, path: str) -> str:
+        return path.replace(ROOT, self.spec.plex_root, 1) if self.spec.plex_root else path
+
+    def _new_item(self, file: str) -> None:
+        key = max(self.items, default=0) + 1
+        title = os.path.splitext(os.path.basename(file))[0]
+        fields = {"title": title, "originallyAvailableAt": "2023-11-14"}
+        self.items[key] = {
+            "rating_key": key,
+            "title": title,
+            "file": file,
+            "fields": fields,
+            "tags": {},
+            "locked": set(),
+        }
+
+    def close(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    # ---- time ----
+
+    def now_s(self) -> float:
+        return self.clock.monotonic() - 1000.0
+
+    def stamp(self) -> float:
+        """The time that a history speaks of: it never jumps, whatever somebody does to the wall clock."""
+        return self.began_at + self.now_s()
+
+    def event(self, text: str) -> None:
+        self.log.append(f"{self.now_s():.3f} {text}")
+
+    def pass_time(self, seconds: float, idle: bool = False) -> None:
+        """Let time go by and play what falls into it. An idle worker's sleep goes on until something can happen."""
+        if self.busy:
+            return
+        end = self.now_s() + seconds
+        if idle:
+            end = max(end, min(self._next_moment(), end + LEAP_S))
+        while True:
+            moment = min([strip.due() for strip in self.strips] + [at for at, _ in self.landing] + [end])
+            if moment > self.now_s() + BLINK_S:
+                self.clock.advance(moment - self.now_s())
+            if not self._play_due() and self.now_s() >= end - BLINK_S:
+                return
+
+    def _play_due(self) -> bool:
+        """Play one thing that is due; False when there is none."""
+        now = self.now_s() + BLINK_S
+        for at, land in sorted(self.landing, key=lambda pair: pair[0]):
+            if at <= now:
+                self.landing.remove((at, land))
+                land()
+                return True
+        for strip in self.strips:
+            if strip.waiting is not None and (strip.waiting() or now >= strip.until):
+                strip.waiting = None
+                return True
+            if strip.waiting is None and strip.due() <= now:
+                act = strip.acts[strip.next].act
+                strip.next += 1
+                self._playing, self.busy = strip, True
+                try:
+                    act.do(self)
+                finally:
+                    self.busy = False
+                self._look()
+                if self.kill_soon:
+                    self._die()
+                return True
+        return False
+
+    def _next_moment(self) -> float:
+        """When an idle worker can next have something to do, as far as the queue and the breakers tell."""
+        offset = self.now_s() - self.clock.now()
+        counts = self.store.counts()
+        moments = [float("inf")]
+        breakers = [self.store.load_breaker(name) or {} for name in ("Plex", "Stash")]
+        shut = [b["probe_at"] for b in breakers if b.get("state") in ("open", "half_open")]
+        if counts.next_due_at is not None:
+            held = self.worker._held_until - 1000.0 if self.worker and self.worker._held_by else 0.0
+            moments.append(max([counts.next_due_at + offset, held, *(at + offset for at in shut)]))
+        if counts.in_progress:
+            moments.append(self.now_s() + 15.0)
+        if not counts.pending:
+            moments.append(self.now_s() + float(self.given.get("worker_linger_s", 60)) / 2)
+        if any(strip.waiting is not None for strip in self.strips):
+            moments.append(self.now_s() + 1.0)
+        return min(moments)
+
+    def _die(self) -> None:
+        self.kill_soon = False
+        if self.worker is not None:
+            raise Killed
+
+    # ---- playing ----
+
+    def play(self, lanes: Sequence[Lane]) -> float | None:
+        """Play, heal, drain; when it came to rest (wall seconds), None when it never did."""
+        self.strips = [Strip(lane) for lane in lanes]
+        while not self.healed_at:
+            self._turn()
+            self._heal_in_time()
+        give_up = self.now_s() + GIVE_UP_S
+        self.wanted = True
+        while self.now_s() < give_up:
+            self._turn()
+            counts = self.store.counts()
+            rest = counts.waiting_later if self.scenario.expect.later else 0
+            if counts.in_progress == 0 and counts.pending == rest and not self.landing:
+                return self.stamp()
+            self.wanted = True
+            self.clock.advance(0.5)
+        return None
+
+    def _heal_in_time(self) -> None:
+        """Take back all trouble once every lane is played out and what ends by itself has ended."""
+        playing = any(strip.due() < float("inf") for strip in self.strips) or bool(self.landing)
+        if self.healed_at or playing or any(t > self.clock.monotonic() for t in self.down_until.values()):
+            return
+        self.heal()
+        self.recorder.mark("heal", "all trouble is over")
+        self.healed_at = self.stamp()
+        if self.scenario.expect.redrive:
+            self.press("retry_dlq")
+
+    def _turn(self) -> None:
+        """A worker's life, if one is wanted; else time until the next act."""
+        if not self.wanted:
+            self.pass_time(1.0, idle=False)
+            due = min([strip.due() for strip in self.strips] + [at for at, _ in self.landing])
+            ends = [until - 1000.0 for until in self.down_until.values() if until > self.clock.monotonic()]
+            target = min([due, *ends])
+            if self.now_s() < target < float("inf") and not self.wanted:
+                self.pass_time(target - self.now_s())
+            return
+        self.wanted = False
+        self.event("a worker starts")
+        store = Store(self.root, clock=self.clock)
+        self.worker = Worker(store, self, self.clock, random.Random(self.rng.getrandbits(32)))
+        drained = self._draining
+        try:
+            self.worker.run(should_stop=drained)
+            self.event("the worker ends")
+        except Killed:
+            self.event("the worker is killed")
+            self.recorder.mark("kill", "the worker is abandoned", "worker")
+        finally:
+            self.worker = None
+            store.close()
+
+    def _draining(self) -> bool:
+        """Whether there is nothing more to wait for: all is played out and healed, and the queue is empty."""
+        self._heal_in_time()
+        if not self.healed_at or self.landing:
+            return False
+        counts = self.store.counts()
+        rest = counts.waiting_later if self.scenario.expect.later else 0
+        return counts.in_progress == 0 and counts.pending == rest
+
+    def wait_until(self, what: str, n: int = 1, within_s: float = 20.0) -> bool:
+        """Called by an act: its lane goes on when it has come true."""
+
+        def true() -> bool:
+            counts = self.store.counts()
+            tests = {
+                "idle": counts.pending == counts.in_progress == 0,
+                "resting": counts.pending >= n and counts.in_progress == 0,
+                "waiting": counts.pending >= n,
+                "done": counts.finished >= n,
+                "dead": counts.dead >= n,
+                "worker": self.worker is not None,
+                "no_worker": self.worker is None,
+                "writes": len(self.writes) >= n,
+            }
+            return tests[what]
+
+        self._playing.waiting, self._playing.until = true, self.now_s() + within_s
+        return True
+
+    def _look(self) -> None:
+        """A sample, and which cells of the table of troubles are reached."""
+        counts = self.store.counts()
+        states = {
+            name: str((self.store.load_breaker(name) or {}).get("state", "closed"))
+            for name in ("Plex", "Stash")
+        }
+        sample = Sample(
+            self.stamp(),
+            counts.pending,
+            counts.in_progress,
+            counts.waiting_later,
+            counts.finished,
+            counts.dead,
+            0,
+            states["Plex"],
+            states["Stash"],
+            self.worker is not None,
+        )
+        self.recorder.sample(sample)
+        if counts.pending:
+            self._reach("waiting")
+
+    # ---- what the worker asks ----
+
+    def settings(self) -> Settings:
+        self.meet("stash", "settings")
+        settings, problems = parse(self.given)
+        for problem in problems:
+            if problem.blocking:
+                raise NeedsAttention("PlexSync", problem.sentence)
+        return settings
+
+    def stash(self) -> StashModel:
+        return StashModel(self)
+
+    def plex(self) -> SimulatedWorld:
+        return self
+
+    def ledger(self, settings: Settings) -> Ledger:
+        assert self.worker is not None
+        return Ledger(self.worker.store, settings.plex_url)
+
+    def probe(self, server: str) -> None:
+        self.meet(server.lower(), "probe")
+
+    def find_many(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
+        self.meet("plex", "find")
+        wanted = {path for group in groups for path in group}
+        if wanted & self.poisoned:
+            raise Transient("Plex answered 500 for one item.")
+        found = [
+            tuple(_item(item) for item in self.items.values() if item["file"] in group) for group in groups
+        ]
+        assert self.worker is not None
+        ledger = Ledger(self.worker.store, str(self.given["plex_url"]))
+        ledger.put(1, [Entry(item.rating_key, item.files) for items in found for item in items])
+        return found
+
+    def find_alike(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
+        return [() for _ in groups]
+
+    def freshen(self) -> None:
+        self.meet("plex", "freshen")
+        assert self.worker is not None
+        ledger = Ledger(self.worker.store, str(self.given["plex_url"]))
+        ledger.replace(1, [Entry(item["rating_key"], (item["file"],)) for item in self.items.values()])
+
+    def write(self, item: Item, edits: Any) -> None:
+        self.meet(
+            "plex", "write", lambda: self._apply(item.rating_key, edits.params), writing=item.rating_key
+        )
+
+    # ---- the line between worker and servers ----
+
+    def meet(
+        self, service: str, what: str, apply: Callable[[], None] = lambda: None, writing: int | None = None
+    ) -> None:
+        """One request: time passes, faults have their say, and `apply` is carried out or not."""
+        name = service.capitalize()
+        self._reach(MOMENTS.get(what, "reading Stash"))
+        self.pass_time(self.spec.latency_s)
+        if self.down_until[service] > self.clock.monotonic():
+            raise Unavailable(name, f"{name} cannot be reached: connection refused.")
+        if writing and writing in self.items and self.items[writing]["file"] in self.poisoned:
+            raise Transient("Plex answered 500 for one item.")
+        rule = next(
+            (r for r in self.rules if r.fires(service, writing is not None, self.now_s(), self.rng)), None
+        )
+        kind, what_of = (rule.kind, rule.settings) if rule else ("", {})
+        kill = self.kill_at_request
+        if kill is not None and kill[0] == service and (not kill[2] or writing is not None):
+            self.kill_at_request = None
+            if kill[1] != "before_apply":
+                self._carry_out(writing, apply, 200, ())
+            raise Killed
+        if kind == "delay":
+            self.pass_time(max(0.0, what_of["ms"] / 1000))
+        timeout_s = float(self.given.get(f"{service}_timeout_s", 30))
+        if kind in ("reset_before", "refuse"):
+            raise Unavailable(name, f"{name} broke the connection.")
+        if kind == "status":
+            if what_of["code"] in (401, 403):
+                raise NeedsAttention(name, f"{name} does not accept our token ({what_of['code']}).")
+            if what_of["code"] == 503 or service == "stash":
+                raise Unavailable(name, f"{name} answers {what_of['code']}.")
+            raise Transient(f"{name} answered {what_of['code']}.")
+        if kind == "hang":
+            self.pass_time(timeout_s)
+            raise Unavailable(name, f"{name} did not answer within {timeout_s:g} s.")
+        if kind == "slow_apply" and what_of["s"] > timeout_s:
+            self.landing.append(
+                (self.now_s() + what_of["s"], lambda: self._carry_out(writing, apply, None, ("slow_apply",)))
+            )
+            self.pass_time(timeout_s)
+            raise Unavailable(name, f"{name} did not answer within {timeout_s:g} s.")
+        if kind in ("reset_after", "truncate", "garble"):
+            self._carry_out(writing, apply, None, (kind,))
+            raise Unavailable(name, f"{name} answered something that is no answer.")
+        self._carry_out(writing, apply, 200, (kind,) if kind else ())
+        self.pass_time(self.spec.latency_s)
+
+    def _carry_out(
+        self, writing: int | None, apply: Callable[[], None], status: int | None, faults: tuple[str, ...]
+    ) -> None:
+        self._note = (writing, status, faults)
+        apply()
+
+    def _apply(self, key: int, params: Mapping[str, str]) -> None:
+        """An edit as Plex takes it: values, locks, tags added by index and removed by name."""
+        item = self.items.get(key)
+        _, status, faults = self._note
+        scene = next(
+            (
+                n
+                for n, row in self.scenes.items()
+                if item is not None and self.plex_path(row["path"]) == item["file"]
+            ),
+            None,
+        )
+        asks = json.dumps(dict(sorted(params.items())), ensure_ascii=False)
+        self.writes.append(Write(self.stamp(), scene, key, asks, params.get("title.value"), status, faults))
+        self.event(f"plex: item {key} (scene {scene}) takes {asks}")
+        if item is None:
+            raise Transient("Plex has no such item any more.")
+        for name, value in params.items():
+            field_name, _, rest = name.partition(".")
+            if rest == "value":
+                item["fields"][field_name] = value
+                if field_name == "title":
+                    item["title"] = value
+            elif rest == "locked":
+                (item["locked"].add if value == "1" else item["locked"].discard)(field_name)
+            elif name.endswith("[].tag.tag-"):
+                gone = {_folded(urllib.parse.unquote(tag)) for tag in value.split(",")}
+                kind = name.partition("[")[0]
+                item["tags"][kind] = [tag for tag in item["tags"].get(kind, []) if _folded(tag) not in gone]
+        for name in sorted(params, key=_index):
+            if name.endswith("].tag.tag") and "[]" not in name:
+                held = item["tags"].setdefault(name.partition("[")[0], [])
+                if _folded(params[name]) not in map(_folded, held):
+                    held.append(params[name])
+
+    def _reach(self, moment: str) -> None:
+        """Note which trouble meets which moment of a job and which state of Plex's breaker."""
+        known = self.store.load_breaker("Plex") or {}
+        state = str(known.get("state", "closed"))
+        troubles = [rule.kind for rule in self.rules] + [
+            f"{name} away"
+            for name, until in sorted(self.down_until.items())
+            if until > self.clock.monotonic()
+        ]
+        if self.kill_at_request is not None:
+            troubles.append("kill")
+        for trouble in troubles or ["none"]:
+            self.reached.add((trouble, moment, state))
+
+    # ---- acts of people ----
+
+    def edit(self, kind: str, scene_ids: tuple[int, ...], fields: Mapping[str, Any]) -> None:
+        concerns = kind not in ("plays", "destroy")
+        with suppress(NotDone), self.recorder.edit(kind, scene_ids, fields, concerns):
+            if self.down_until["stash"] > self.clock.monotonic():
+                raise NotDone(FAILED, "Stash is not there")
+            self.event(f"stash: {kind} of {scene_ids} {json.dumps(dict(fields), ensure_ascii=False)}")
+            for scene_id in scene_ids:
+                if scene_id not in self.scenes:
+                    raise NotDone(FAILED, f"scene with id {scene_id} not found")
+                if kind == "destroy":
+                    del self.scenes[scene_id]
+                    self._hook("Scene.Destroy.Post", scene_id, ("id",))
+                    continue
+                if kind != "plays":
+                    self.scenes[scene_id] |= {**fields, "updated_at": self.clock.now()}
+                self._hook("Scene.Update.Post", scene_id, ("id", *(STASH_NAMES.get(n, n) for n in fields)))
+
+    def create(self, title: str, in_plex: bool) -> None:
+        number = max(self.scenes, default=0) + 1
+        path = f"{ROOT}/New/{title}.mp4"
+        if in_plex:
+            self._new_item(self.plex_path(path))
+            self.before[self.plex_path(path)] = levels.plex_says(self.items[max(self.items)])
+        with self.recorder.edit("create", (number,), {"title": title}):
+            bare = {"title": title, "path": path, "studio": None, "performers": [], "tags": [], "details": ""}
+            self.scenes[number] = {
+                **bare,
+                "id": number,
+                "date": None,
+                "rating100": None,
+                "updated_at": self.clock.now(),
+            }
+            self.event(f"stash: scene {number} {title!r} is found")
+            self._hook("Scene.Create.Post", number, ())
+
+    def rename(self, kind: str, old: str, new: str) -> None:
+        touched = []
+        for number, row in self.scenes.items():
+            if old in (row["studio"], *row["performers"], *row["tags"]):
+                touched.append(number)
+                row["studio"] = new if row["studio"] == old else row["studio"]
+                for names in ("performers", "tags"):
+                    row[names] = [new if name == old else name for name in row[names]]
+        with self.recorder.edit("rename", tuple(touched), {kind: new}):
+            self.event(f"stash: {kind} {old!r} is called {new!r}")
+            number = self.entities().index((kind, new)) + 1 if (kind, new) in self.entities() else 1
+            self._hook(ENTITIES[kind], number, ("id", "name"))
+
+    def entities(self) -> list[tuple[str, str]]:
+        """Every studio, performer and tag there is; its place is its id."""
+        found = {("studio", row["studio"]) for row in self.scenes.values() if row["studio"]}
+        for names in ("performers", "tags"):
+            found |= {(names.removesuffix("s"), name) for row in self.scenes.values() for name in row[names]}
+        return sorted(found)
+
+    def _hook(self, trigger: str, number: int, fields: tuple[str, ...]) -> None:
+        """What the hook does, without its process: the same judgement, the same row, a worker woken."""
+        event = hook.event_of(Hook(trigger, number, None, fields, {}))
+        if event is None:
+            return
+        named = event.get("fields")
+        self.store.put(
+            number,
+            str(event["update_type"]),
+            named if isinstance(named, list) else (),
+            entity=str(event.get("entity", "scene")),
+        )
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.worker is None:
+            self.wanted = True
+
+    def press(self, mode: str) -> None:
+        self.recorder.mark("task", mode)
+        self.event(f"button: {mode}")
+        if mode in ("all", "recent"):
+            since = 0.0 if mode == "all" else self.clock.now() - 86400
+            self.store.put_many([n for n, row in sorted(self.scenes.items()) if row["updated_at"] >= since])
+        elif mode == "process_queue":
+            self.store.release_due()
+        elif mode == "retry_dlq":
+            self.store.replay()
+        self._wake()
+
+    def ask_status(self) -> None:
+        """Asked in the same instant, the counts are what they are."""
+        self._wake()
+
+    def together(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            act.do(self)
+
+    # ---- acts of trouble ----
+
+    def outage(self, service: str, s: float) -> None:
+        self.event(f"trouble: {service} away for {s:g} s")
+        self.recorder.mark("down", f"{service.capitalize()} is away", service)
+        self.recorder.mark("up", f"{service.capitalize()} is back", service, self.stamp() + s)
+        self.down_until[service] = max(self.down_until[service], self.clock.monotonic() + s)
+
+    def fault(self, service: str, kind: str, settings: Mapping[str, Any]) -> None:
+        self.event(f"trouble: {service} {kind} {json.dumps(dict(settings), sort_keys=True)}")
+        self.recorder.mark("fault", f"{service.capitalize()}: {kind}", service)
+        writes_only = dict(settings.get("match", {})).get("method") == "PUT"
+        self.rules.append(Rule(service, kind, writes_only, dict(settings), self.now_s()))
+
+    def calm(self, service: str) -> None:
+        self.event(f"calm: {service}")
+        self.recorder.mark("calm", f"{service.capitalize()} is well again", service)
+        self.rules = [rule for rule in self.rules if rule.service != service]
+
+    def kill_worker(self, signal: str, wake: bool) -> None:
+        self.event(f"trouble: SIG{signal} to the worker")
+        self.kill_soon = self.worker is not None
+        self.wanted = self.wanted or wake
+
+    def kill_at(self, service: str, when: str, match: Mapping[str, Any]) -> None:
+        self.event(f"trouble: the worker is to be killed {when} at {service}")
+        self.kill_at_request = (service, when, match.get("method") == "PUT")
+
+    def change_setting(self, name: str, value: Any) -> None:
+        self.event(f"setting: {name}")
+        self.given[name] = self.first_settings.get(name) if value is None else value
+
+    def turn_clock(self, s: float) -> None:
+        self.event(f"trouble: the clock jumps by {s:+g} s")
+        self.clock.jump(s)
+
+    def poison(self, scene: int, on: bool) -> None:
+        if scene not in self.scenes:
+            return
+        self.event(f"trouble: the item of scene {scene} is {'poisoned' if on else 'healed'}")
+        (self.poisoned.add if on else self.poisoned.discard)(self.plex_path(self.scenes[scene]["path"]))
+
+    def scan(self, scenes: Sequence[int]) -> None:
+        for scene in scenes:
+            if scene in self.scenes:
+                file = self.plex_path(self.scenes[scene]["path"])
+                self.event(f"plex: finds {file}")
+                self._new_item(file)
+                self.before[file] = levels.plex_says(self.items[max(self.items)])
+
+    def rebuild_library(self) -> None:
+        self.event("trouble: the Plex library is rebuilt")
+        files = [item["file"] for item in self.items.values()]
+        next_key = max(self.items, default=0)
+        self.items = {
+            next_key: {
+                "rating_key": next_key,
+                "title": "",
+                "file": "",
+                "fields": {},
+                "tags": {},
+                "locked": set(),
+            }
+        }
+        for file in files:
+            self._new_item(file)
+        del self.items[next_key]
+
+    # ---- calm and evidence ----
+
+    def heal(self) -> None:
+        self.event("calm: all trouble is over")
+        self.rules.clear()
+        self.poisoned.clear()
+        self.down_until = dict.fromkeys(self.down_until, 0.0)
+        self.kill_at_request, self.kill_soon = None, False
+
+    def history(self, drained_at: float | None) -> History:
+        items = {item["file"]: item for item in self.items.values()}
+        pairs = []
+        for number, row in sorted(self.scenes.items()):
+            file = self.plex_path(row["path"])
+            item = items.get(file)
+            said = levels.plex_says(item) if item else None
+            pairs.append(Pair(number, file, levels.stash_says(row), said, self.before.get(file)))
+        self._look()
+        letters = [
+            Letter(one.scene_id, one.error_type, one.message, one.attempts)
+            for one in self.store.dead_letters()
+        ]
+        outages = [
+            Outage(o["server"], o["started_at"], o["ended_at"]) for o in reversed(self.store.outages())
+        ]
+        return History(
+            scenario=self.scenario.name,
+            seed=self.seed,
+            mode="simulated",
+            began_at=self.began_at,
+            healed_at=self.healed_at,
+            drained_at=drained_at,
+            ended_at=self.stamp(),
+            edits=tuple(self.recorder.edits),
+            marks=tuple(sorted(self.recorder.marks, key=lambda mark: mark.at)),
+            samples=tuple(self.recorder.samples),
+            writes=tuple(self.writes),
+            moves=tuple(self.moves),
+            letters=tuple(letters),
+            outages=tuple(outages),
+            pairs=tuple(pairs),
+            final=self.recorder.samples[-1],
+            plex_requests=len(self.writes),
+        )
+
+
+class StashModel:
+    """Stash as the worker asks it."""
+
+    def __init__(self, world: SimulatedWorld) -> None:
+        self._world = world
+
+    def scenes(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
+        self._world.meet("stash", "scenes")
+        return {
+            number: _scene(self._world.scenes[number]) for number in scene_ids if number in self._world.scenes
+        }
+
+    def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0) -> Iterator[list[int]]:
+        self._world.meet("stash", "scene ids")
+        name = self._world.entities()[entity_id - 1][1]
+        ids = [
+            number
+            for number, row in sorted(self._world.scenes.items())
+            if number > after_id and name in (row["studio"], *row["performers"], *row["tags"])
+        ]
+        if ids:
+            yield ids
+
+    def scene_pages(
+        self, after_id: int = 0, per_page: int = 100, updated_since: Any = None
+    ) -> Iterator[list[Scene]]:
+        self._world.meet("stash", "pages")
+        rows = [_scene(row) for number, row in sorted(self._world.scenes.items()) if number > after_id]
+        if rows:
+            yield rows
+
+
+def _scene(row: Mapping[str, Any]) -> Scene:
+    return Scene(
+        id=row["id"],
+        title=(row["title"] or "").strip(),
+        details=(row["details"] or "").strip(),
+        date=row["date"],
+        rating100=row["rating100"],
+        studio=row["studio"] or None,
+        performers=tuple(row["performers"]),
+        tags=tuple(row["tags"]),
+        files=(SceneFile(row["path"]),),
+    )
+
+
+def _item(item: Mapping[str, Any]) -> Item:
+    fields, tags = item["fields"], item["tags"]
+    rating = fields.get("userRating")
+    return Item(
+        item["rating_key"],
+        1,
+        title=item["title"],
+        summary=fields.get("summary", ""),
+        studio=fields.get("studio", ""),
+        originally_available_at=fields.get("originallyAvailableAt") or None,
+        user_rating=float(rating) if rating else None,
+        genres=tuple(tags.get("genre", ())),
+        actors=tuple(Actor(name) for name in tags.get("actor", ())),
+        directors=tuple(tags.get("director", ())),
+        labels=tuple(tags.get("label", ())),
+        collections=tuple(tags.get("collection", ())),
+        title_sort=fields.get("titleSort", ""),
+        locked=frozenset(item["locked"]),
+        files=(item["file"],),
+    )
+
+
+def _folded(tag: str) -> str:
+    return unicodedata.normalize("NFC", tag).casefold()
+
+
+def _index(name: str) -> tuple[str, int]:
+    """Where an indexed tag stands in its list."""
+    kind, _, rest = name.partition("[")
+    number = rest.partition("]")[0]
+    return kind, int(number) if number.isdigit() else -1
+
+
+class _Ear(logging.Handler):
+    """What the plugin logs, as events and moves."""
+
+    def __init__(self, world: SimulatedWorld) -> None:
+        super().__init__()
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage().splitlines()[0].replace(str(self._world.root), "<data>")
+        self._world.event(f"log: {record.levelname} {text}")
+        found = MOVE.match(text)
+        if found:
+            move = Move(self._world.stamp(), found[1], int(found[2]), int(found[3]), found[4])
+            self._world.moves.append(move)
+
+
+@contextmanager
+def simulating(scenario: Scenario, seed: int) -> Iterator[SimulatedWorld]:
+    """A simulated world for as long as the block lasts; one at a time in a process, since logging is one."""
+    world = SimulatedWorld(scenario, seed)
+    ours = logging.getLogger("plexsync")
+    before = ours.handlers[:], ours.level, ours.propagate
+    ours.handlers[:], ours.propagate = [_Ear(world)], False
+    ours.setLevel(logging.INFO)
+    try:
+        yield world
+    finally:
+        ours.handlers[:], ours.propagate = before[0], before[2]
+        ours.setLevel(before[1])
+        world.close()
+
+
+def simulate(
+    scenario: Scenario, seed: int, lanes: Sequence[Lane] | None = None
+) -> tuple[History, SimulatedWorld]:
+    """Play a scenario in no time: its history, and the world with its log of events and what it reached."""
+    with simulating(scenario, seed) as world:
+        drained_at = world.play(lanes if lanes is not None else scenario.lanes(random.Random(seed)))
+        world.recorder.mark("drained", "at rest" if drained_at else "not at rest")
+        return world.history(drained_at), world
