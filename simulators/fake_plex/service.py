@@ -422,7 +422,7 @@ class FakePlex(Service):
             case ("POST", "/media"):
                 return self._media_appears(body)
             case ("DELETE", "/media"):
-                return self._media_vanishes(body)
+                return self._media_vanishes(body if body is not None else dict(params))
             case ("POST", "/items"):
                 return self._change_item(body)
             case ("GET", "/switches"):

@@ -201,6 +201,7 @@ def item_element(
     title, titles = item.title, item.title_sort
     thumb, art = image_path(item, "posters"), image_path(item, "arts")
     logo = image_path(item, "clearLogos") if item.galleries else None
+    square = image_path(item, "squareArts") if item.galleries else None
     attributes: dict[str, Any] = {
         "ratingKey": str(item.key),
         "key": f"/library/metadata/{item.key}",
@@ -246,7 +247,12 @@ def item_element(
         attributes["audienceRatingImage"] = _AUDIENCE if "audienceRating" in item.fields else None
         attributes["ratingImage"] = _CRITICS if "rating" in item.fields else None
     children = [media_element(library, media, full, check_files, section) for media in item.media]
-    for kind, path in (("coverPoster", thumb), ("background", art), ("clearLogo", logo)):
+    for kind, path in (
+        ("coverPoster", thumb),
+        ("background", art),
+        ("clearLogo", logo),
+        ("backgroundSquare", square),
+    ):
         if path:
             children.append(El("Image", {"alt": title, "type": kind, "url": path}))
     if item.settled and item.media:

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -382,6 +383,20 @@ def test_uploads_pile_up_and_large_ones_break(world: World) -> None:
     assert ask(world, "/library/metadata/1/posters?url=upload", "DELETE").status_code in (404, 405)
 
 
+def test_logos_and_square_arts(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "x.jpg"
+    file.write_bytes(b"\xff\xd8\xff logo")
+    movie = world.movie
+    movie.uploadLogo(filepath=str(file)).uploadSquareArt(filepath=str(file))
+    assert [f.name for f in movie.reload().fields] == ["clearLogo", "squareArt", "thumb"]
+    assert requests.get(movie.logoUrl, timeout=5).content == file.read_bytes()
+    assert requests.get(movie.squareArtUrl, timeout=5).content == file.read_bytes()
+    assert [logo.selected for logo in movie.logos()] == [True] == [art.selected for art in movie.squareArts()]
+    movie.deleteLogo().unlockLogo().deleteSquareArt().unlockSquareArt()
+    assert {i.type for i in movie.reload().images} == {"coverPoster", "background"}
+    assert [f.name for f in movie.fields] == ["thumb"] and len(movie.logos()) == 1
+
+
 def test_a_dead_url_takes_its_time_and_fails(world: World) -> None:
     world.handle.call("POST", "/switches", {"url_fetch_s": 0.5})
     import socket
@@ -457,6 +472,12 @@ def test_a_file_that_vanishes_and_comes_back_has_a_new_number(world: World) -> N
     world.handle.call("DELETE", "/media", {"file": CLIP})
     world.handle.call("POST", "/media", {"file": CLIP})
     assert key_of(world, CLIP) == now
+
+
+def test_vanishing_named_in_the_query(world: World) -> None:
+    path = f"/media?file={quote(CLIP)}"
+    assert requests.delete(world.handle.control + path, timeout=5).json()["sections"] == ["Clips"]
+    assert key_of(world, CLIP) is None
 
 
 def test_vanished_on_refresh_is_there_until_a_scan(world: World) -> None:
