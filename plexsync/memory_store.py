@@ -151,6 +151,9 @@ class MemoryStore:
         if row is None:
             put_at = intake.moment(event.get("enqueued_at"))
             return self._new_row(intake.encode(event), key, now if put_at is None else put_at, now).id, 1
+        self.memory.last_row += (
+            1  # as in the file, whose INSERT draws a number before it meets the row that waits
+        )
         both = intake.merged(event, row.payload) if late else intake.merged(row.payload, event)
         row.status = move(row.status, "coalesce")
         row.text = intake.encode(both)
@@ -252,7 +255,9 @@ class MemoryStore:
     # ---- closing ----
 
     def _closing(self, job: Job) -> Row:
-        self.held.pop(job.id, None)
+        held = self.held.get(job.id)
+        if held is not None and held.token == job.token:
+            del self.held[job.id]
         return self._ours(job)
 
     def finish(self, job: Job, note: str = "") -> None:

@@ -556,9 +556,15 @@ class Store:
             with self.transaction() as db:
                 yield db
         except StaleLease:
-            self.held.pop(job.id, None)
+            self._forget(job)
             raise
-        self.held.pop(job.id, None)
+        self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        with self._mutex:
+            held = self.held.get(job.id)
+            if held is not None and held.token == job.token:  # else we have claimed the same row anew since
+                del self.held[job.id]
 
     def _newer_waits(self, db: sqlite3.Connection, job: Job) -> bool:
         return (

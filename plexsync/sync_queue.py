@@ -149,17 +149,21 @@ def get_stats(queue_path: str | os.PathLike[str]) -> dict[str, int]:
             break
     else:
         return {"pending": 0, "in_progress": 0, "completed": 0, "failed": 0}
-    db = sqlite3.connect(file)
     try:
-        rows = dict(db.execute(f"SELECT status, count(*) FROM {intake.TABLE} GROUP BY status").fetchall())
+        db = intake.connect(file, busy_ms=10_000)
+    except intake.NotOurs:  # plain persist-queue's: there is nothing to count by but the rows
+        db = sqlite3.connect(file)
+        completed = "count(*) FROM {table} WHERE status = 5"
+    else:
+        completed = "value FROM tally WHERE name = 'kept'"
+    try:
+        parts = [f"count(*) FROM {{table}} WHERE status {which}" for which in ("< 2", "= 2", "= 9")]
+        parts.insert(2, completed)
+        counted = ", ".join(f"(SELECT {part.format(table=intake.TABLE)})" for part in parts)
+        row = db.execute(f"SELECT {counted}").fetchone()
     finally:
         db.close()
-    return {
-        "pending": rows.get(0, 0) + rows.get(1, 0),
-        "in_progress": rows.get(2, 0),
-        "completed": rows.get(5, 0),
-        "failed": rows.get(9, 0),
-    }
+    return dict(zip(("pending", "in_progress", "completed", "failed"), map(int, row), strict=True))
 
 
 class DeadLetterQueue:
