@@ -174,13 +174,13 @@ def test_a_wrong_checksum_deletes_nothing(stash, source):
 
 
 def test_an_upgrade_swaps_files_under_a_running_plugin(stash, source):
-    script = "import os, sys, time\nhere = os.path.dirname(os.path.abspath(__file__))\n"
+    script = "import os, sys, time\nprint('up', file=sys.stderr, flush=True)\nhere = os.path.dirname(os.path.abspath(__file__))\n"
     script += "while os.path.exists(here + '/old.py'): time.sleep(0.01)\nprint('{\"output\": \"saw it\"}')"
     source.offer("1", "2026-01-01 10:00:00", {"Pack.yml": YML, "main.py": script, "old.py": ""})
     run(stash, "install", source)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(stash.ask, 'mutation { runPluginOperation(plugin_id: "Pack") }')
-        wait_for(lambda: stash.runs() and stash.runs()[0]["pid"])
+        wait_for(lambda: stash.runs() and stash.runs()[0]["log"])
         source.offer("2", "2026-02-01 10:00:00", FILES)
         run(stash, "update", source)
         assert waiting.result(10) == {"runPluginOperation": "saw it"}
