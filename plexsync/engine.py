@@ -84,8 +84,8 @@ def _look(
     if asked:
         plex = world.plex()
         answers = dict(zip(asked, plex.find_many(list(asked.values())), strict=True))
-        lost = [scene_id for scene_id, items in answers.items() if not items]
         # Where no item has the path, perhaps the path map does not reach: items of the same file name are looked at.
+        lost = [scene_id for scene_id, items in answers.items() if not items and not settings.exact_paths]
         alike = (
             dict(zip(lost, plex.find_alike([asked[scene_id] for scene_id in lost]), strict=True))
             if lost

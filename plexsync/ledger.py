@@ -21,6 +21,7 @@ from plexsync.core.match import path_key
 from plexsync.plex import Entry, Mark, MemoryPathIndex
 from plexsync.store import Store
 
+NO_FILE = ""  # the path of an item without files, which must be known all the same; no file's key is empty
 BATCH = 500  # rows in one transaction: a few milliseconds
 
 TABLES = """
@@ -136,15 +137,15 @@ class Ledger:
                     db.executemany(
                         "INSERT OR REPLACE INTO plex_files VALUES (?, ?, ?, ?, ?)",
                         [
-                            (self._server, path_key(file), entry.rating_key, section_id, listing)
-                            for file in entry.files
+                            (self._server, path, entry.rating_key, section_id, listing)
+                            for path in [path_key(file) for file in entry.files] or [NO_FILE]
                         ],
                     )
         return news
 
     def paths(self) -> Iterator[str]:
         """The path keys of all files the index knows, in pieces, so that it may be large."""
-        last = ""
+        last = NO_FILE
         while True:
             rows = self._store.db.execute(
                 "SELECT DISTINCT path FROM plex_files WHERE server = ? AND path > ? ORDER BY path LIMIT ?",

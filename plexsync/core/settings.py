@@ -132,6 +132,12 @@ class Settings:
         "Where Stash and Plex see the same files under different paths: pairs like /data => /media, "
         "separated by semicolons. Empty: both see the same paths.",
     )
+    exact_paths: bool = _row(
+        False,
+        "Only exact paths (off by default)",
+        "On: a scene's file counts as Plex's only under the very path the path map gives. Off: where none fits, the "
+        "file of the same name and size is taken.",
+    )
     max_attempts: int = _row(
         8,
         "Attempts per scene",

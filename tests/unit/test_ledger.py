@@ -51,6 +51,19 @@ def test_an_item_that_changed_has_only_its_new_files(index):
     index.drop(10)
 
 
+def test_an_item_without_files_is_new_once(index):
+    """Counted as new at every look, the library would never seem to have the size Plex tells."""
+    assert index.put(1, [Entry(10, ()), Entry(11, ("/a.mp4",))]) == 2
+    assert index.put(1, [Entry(10, ())]) == 0
+    index.replace(1, [Entry(10, ()), Entry(11, ("/a.mp4",))])
+    assert index.put(1, [Entry(10, ()), Entry(11, ())]) == 0
+    assert list(index.paths()) == []
+    assert index.put(1, [Entry(10, ("/b.mp4",))]) == 0
+    assert list(index.paths()) == [path_key("/b.mp4")]
+    index.drop(10)
+    assert index.put(1, [Entry(10, ())]) == 1
+
+
 def test_a_long_listing_is_whole(index):
     entries = [Entry(number, (f"/{number}.mp4",)) for number in range(1, 2 * BATCH + 8)]
     index.replace(1, entries)

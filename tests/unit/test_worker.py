@@ -598,6 +598,16 @@ def test_where_the_path_map_does_not_reach_the_same_file_is_found_by_its_size(wo
     assert model.items[101].title == "Scene 1" and model.items[555].title == ""
 
 
+def test_with_exact_paths_no_other_path_will_do(worker, store, model):
+    model.given = replace(SETTINGS, exact_paths=True)
+    model.has[1] = replace(model.has[1], files=(SceneFile("/mnt/nas/films/1.mp4", size=777),))
+    model.items[101] = replace(model.items[101], files=("/media/films/1.mp4",), sizes=(777,))
+    store.put_many([1, 2])
+    drain(worker)
+    assert model.items[101].title == "1" and model.items[102].title == "Scene 2"
+    assert [job.scene_id for job in store.waiting()] == [1]
+
+
 def test_another_address_is_tried_at_once_although_the_breaker_is_open(worker, store, model, clock):
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
     store.put(1)
