@@ -55,6 +55,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "str | None": (lambda v: v is None or isinstance(v, str), "a string"),
     "bool": (lambda v: isinstance(v, bool), "true or false"),
     "dict": (lambda v: isinstance(v, dict), "an object"),
+    "dict[str, Any]": (lambda v: isinstance(v, dict), "an object"),
     "dict | None": (lambda v: v is None or isinstance(v, dict), "an object"),
     "int | str": (lambda v: isinstance(v, (int, str)) and not isinstance(v, bool), "a number or a name"),
     "Any": (lambda v: True, "anything"),
@@ -118,7 +119,7 @@ class Status(Fault):
     code: int
     body: Any = None
     content_type: str | None = None
-    headers: dict = field(default_factory=dict)
+    headers: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:

@@ -45,7 +45,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from simulators import page
-from simulators.faults import ControlError, Exchange, Rule, Severed
+from simulators.faults import CHECKS, ControlError, Exchange, Refuse, Rule, Severed, StaleRead
 
 log = logging.getLogger("simulators")
 
@@ -479,7 +479,9 @@ class Server:
             await step()
         return response
 
-    async def _send_websocket(self, http: web.BaseRequest, reply: Reply, entry: dict[str, Any]) -> Any:
+    async def _send_websocket(
+        self, http: web.BaseRequest, reply: Reply, entry: dict[str, Any]
+    ) -> web.WebSocketResponse:
         assert reply.websocket is not None
         ws = web.WebSocketResponse(protocols=reply.protocols, heartbeat=None)
         try:
@@ -655,15 +657,14 @@ class Server:
         if not isinstance(posted, dict):
             raise ControlError("a fault is a JSON object")
         rule = Rule(self._last_rule + 1, posted, self.seed, time.monotonic())
-        if rule.fault.kind == "stale_read":
-            self.service.remember(max(rule.fault.s, self._stale_s()))  # type: ignore[attr-defined]
+        if isinstance(rule.fault, StaleRead):
+            self.service.remember(max(rule.fault.s, self._stale_s()))
         self._last_rule = rule.id
         self.rules[rule.id] = rule
-        if rule.fault.kind == "refuse" and rule.at_once:
+        if isinstance(rule.fault, Refuse) and rule.at_once:
             rule.fired += 1
             self.journal.event("refuse", rule)
-            seconds = rule.fault.s if rule.fault.s is not None else rule.for_s  # type: ignore[attr-defined]
-            self.close_listener(rule.reason, seconds)
+            self.close_listener(rule.reason, rule.for_s if rule.fault.s is None else rule.fault.s)
         return rule.id
 
     async def _remove_fault(self, rule_id: int) -> None:
@@ -671,11 +672,12 @@ class Server:
         if rule.reason in self.closed_by:
             self.open_listener(rule.reason)
             await self._settle()
-        if rule.fault.kind == "stale_read":
+        if isinstance(rule.fault, StaleRead):
             self.service.remember(self._stale_s())
 
     def _stale_s(self) -> float:
-        return max((r.fault.s for r in self.rules.values() if r.fault.kind == "stale_read"), default=0.0)  # type: ignore[attr-defined]
+        """How far back the reads of any posted fault go."""
+        return max((r.fault.s for r in self.rules.values() if isinstance(r.fault, StaleRead)), default=0.0)
 
 
 def _whole(text: str, name: str) -> int:
@@ -692,8 +694,6 @@ def expect(
     `kinds` maps each key to an annotation of simulators.faults.CHECKS, e.g. {"seconds": "float"}; "list" and
     "number" (may be negative) are known besides.
     """
-    from simulators.faults import CHECKS
-
     more: dict[str, tuple[Callable[[Any], bool], str]] = {
         "list": (lambda v: isinstance(v, list), "a list"),
         "number": (lambda v: isinstance(v, (int, float)) and not isinstance(v, bool), "a number"),

@@ -1,7 +1,7 @@
 """The Service that simulators.serving runs: token, start-up sequence, faults' error pages, compression,
 control calls.
 
-`FakePlex.from_file` and `FakePlex.generated` make one; `python -m simulators.fake_plex` and the tests do
+`FakePlex.from_document` and `FakePlex.generated` make one; `python -m simulators.fake_plex` and the tests do
 nothing else.
 """
 
@@ -34,9 +34,10 @@ from simulators.fake_plex.library import (
     Section,
 )
 from simulators.fake_plex.notices import Listeners, frame
+from simulators.faults import ControlError
 from simulators.generate import ROOT, generate
 from simulators.page import plex_card
-from simulators.serving import NOT_MINE, Address, ControlError, Reply, Request, Service, expect
+from simulators.serving import NOT_MINE, Address, Reply, Request, Service, expect
 
 # Error pages, byte for byte as recorded.
 _PAGE = "<html><head><title>{0}</title></head><body><h1>{1} {0}</h1></body></html>"
@@ -398,7 +399,7 @@ class FakePlex(Service):
         }
 
     def _pictures(self, item: Item, kind: str) -> list[dict[str, Any]]:
-        gallery = item.galleries.get(kind)
+        gallery = self.library.gallery(item, kind)
         return [
             {
                 "key": picture.key,
@@ -406,7 +407,7 @@ class FakePlex(Service):
                 "selected": picture.key == gallery.selected,
                 "source_url": picture.source_url,
             }
-            for picture in (gallery.pictures if gallery else ())
+            for picture in gallery.pictures
         ]
 
     def cards(self, most: int) -> tuple[int, list[dict[str, Any]]]:
