@@ -332,6 +332,11 @@ class Plex:
         """See what each library has added, changed or lost; one request a library unless much has."""
         self._look_again(set())
 
+    def relist(self) -> None:
+        """Read every library anew: after a library was rebuilt, its files have other keys and nothing else tells."""
+        for library in self.libraries(fresh=True):
+            self._list(library)
+
     def _holders(self, groups: Sequence[set[str]]) -> list[tuple[Item, ...]]:
         """Per group of path keys the items the index knows for it, as they are now."""
         keys = [

@@ -51,6 +51,7 @@ POLL_S = 0.1  # between two looks at the queue; a look costs some microseconds
 UPKEEP_S = 0.4  # between two looks at the spool and at the file itself
 RECOVER_S = 15.0  # between two looks for what the dead have left
 FRESHEN_S = 600.0  # between two looks at what the libraries have lost
+RELIST = "relist"  # the state a task leaves when the libraries are to be read anew
 BATCH = 25  # jobs claimed together: one request to Stash, one to Plex to read them all
 BURSTS = 4  # writes a slot, between two looks at how many at a time serve best
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
@@ -153,7 +154,11 @@ class Worker:
     def _freshen(self, settings: Settings) -> None:
         """Now and then see what the libraries have lost: no scene is level with an item that is gone."""
         now = self.clock.monotonic()
-        if now >= self._fresh_until:
+        if self.store.load_state(RELIST):  # somebody wants every scene compared with what Plex really has
+            self.world.plex().relist()
+            self.store.drop_state(RELIST)
+            self._fresh_until = now + FRESHEN_S
+        elif now >= self._fresh_until:
             if self._fresh_until:
                 self.world.plex().freshen()
             self._fresh_until = now + FRESHEN_S

@@ -177,7 +177,8 @@ def _deed(rng: random.Random, scenes: int, number: int) -> Act:
     if what < 0.90:
         return Destroy((rng.randint(1, scenes),))
     if what < 0.94:
-        return Rename(rng.choice(("tag", "performer")), rng.choice(("Rain", "Ada Hansen")), f"Name {number}")
+        kind, old = rng.choice((("tag", "Rain"), ("performer", "Ada Hansen")))
+        return Rename(kind, old, f"Name {number}")
     return Press(rng.choice(("all", "recent", "process_queue", "queue_status")))
 
 

@@ -35,7 +35,7 @@ from plexsync.ledger import Ledger
 from plexsync.plex import Entry
 from plexsync.protocol import Hook
 from plexsync.store import Store
-from plexsync.worker import POLL_S, Worker
+from plexsync.worker import POLL_S, RELIST, Worker
 from scenarios import levels
 from scenarios.history import FAILED, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE
@@ -145,6 +145,7 @@ class SimulatedWorld:
         self.scenes: dict[int, dict[str, Any]] = {}
         self.items: dict[int, dict[str, Any]] = {}
         self.poisoned: set[str] = set()
+        self.entities: dict[int, tuple[str, str]] = {}  # kind and name by id
         rows = generate(self.spec.scenes, self.seed)
         for number, row in enumerate(rows, 1):
             row = {**row, "id": number, "updated_at": self.clock.now(), "details": row["details"]}
@@ -415,6 +416,8 @@ class SimulatedWorld:
         ledger = Ledger(self.worker.store, str(self.given["plex_url"]))
         ledger.replace(1, [Entry(item["rating_key"], (item["file"],)) for item in self.items.values()])
 
+    relist = freshen
+
     def write(self, item: Item, edits: Any) -> None:
         self.meet(
             "plex", "write", lambda: self._apply(item.rating_key, edits.params), writing=item.rating_key
@@ -562,24 +565,28 @@ class SimulatedWorld:
             self._hook("Scene.Create.Post", number, ())
 
     def rename(self, kind: str, old: str, new: str) -> None:
-        touched = []
-        for number, row in self.scenes.items():
-            if old in (row["studio"], *row["performers"], *row["tags"]):
-                touched.append(number)
-                row["studio"] = new if row["studio"] == old else row["studio"]
-                for names in ("performers", "tags"):
-                    row[names] = [new if name == old else name for name in row[names]]
-        with self.recorder.edit("rename", tuple(touched), {kind: new}):
+        touched = tuple(number for number, row in self.scenes.items() if old in _names(row, kind))
+        with suppress(NotDone), self.recorder.edit("rename", touched, {kind: new}):
+            if not touched:
+                raise NotDone(FAILED, f"there is no {kind} {old}")
+            number = self.entity(kind, old)
+            self.entities[number] = (kind, new)
+            for scene_id in touched:
+                row = self.scenes[scene_id]
+                if kind == "studio":
+                    row["studio"] = new
+                else:
+                    row[f"{kind}s"] = [new if name == old else name for name in row[f"{kind}s"]]
             self.event(f"stash: {kind} {old!r} is called {new!r}")
-            number = self.entities().index((kind, new)) + 1 if (kind, new) in self.entities() else 1
             self._hook(ENTITIES[kind], number, ("id", "name"))
 
-    def entities(self) -> list[tuple[str, str]]:
-        """Every studio, performer and tag there is; its place is its id."""
-        found = {("studio", row["studio"]) for row in self.scenes.values() if row["studio"]}
-        for names in ("performers", "tags"):
-            found |= {(names.removesuffix("s"), name) for row in self.scenes.values() for name in row[names]}
-        return sorted(found)
+    def entity(self, kind: str, name: str) -> int:
+        """The id of a studio, performer or tag; it keeps it under another name."""
+        for number, known in self.entities.items():
+            if known == (kind, name):
+                return number
+        self.entities[len(self.entities) + 1] = (kind, name)
+        return len(self.entities)
 
     def _hook(self, trigger: str, number: int, fields: tuple[str, ...]) -> None:
         """What the hook does, without its process: the same judgement, the same row, a worker woken."""
@@ -604,6 +611,8 @@ class SimulatedWorld:
         self.event(f"button: {mode}")
         if mode in ("all", "recent"):
             since = 0.0 if mode == "all" else self.clock.now() - 86400
+            if mode == "all":
+                self.store.save_state(RELIST, "1")
             self.store.put_many([n for n, row in sorted(self.scenes.items()) if row["updated_at"] >= since])
         elif mode == "process_queue":
             self.store.release_due()
@@ -747,11 +756,11 @@ class StashModel:
 
     def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0) -> Iterator[list[int]]:
         self._world.meet("stash", "scene ids")
-        name = self._world.entities()[entity_id - 1][1]
+        kind, name = self._world.entities[entity_id]
         ids = [
             number
             for number, row in sorted(self._world.scenes.items())
-            if number > after_id and name in (row["studio"], *row["performers"], *row["tags"])
+            if number > after_id and name in _names(row, kind)
         ]
         if ids:
             yield ids
@@ -763,6 +772,10 @@ class StashModel:
         rows = [_scene(row) for number, row in sorted(self._world.scenes.items()) if number > after_id]
         if rows:
             yield rows
+
+
+def _names(row: Mapping[str, Any], kind: str) -> Sequence[str]:
+    return [row["studio"]] if kind == "studio" else row[f"{kind}s"]
 
 
 def _scene(row: Mapping[str, Any]) -> Scene:
