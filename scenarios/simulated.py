@@ -139,6 +139,7 @@ class SimulatedWorld:
         self.writes: list[Write] = []
         self.moves: list[Move] = []
         self.healed_at = 0.0
+        self.rebuilt = False
         self._build()
 
     def _build(self) -> None:
@@ -293,6 +294,8 @@ class SimulatedWorld:
         self.healed_at = self.stamp()
         if self.scenario.expect.redrive:
             self.press("retry_dlq")
+        if self.rebuilt and self.scenario.expect.redrive:  # no hook tells of it: somebody has everything compared
+            self.press("all")
 
     def _turn(self) -> None:
         """A worker's life, if one is wanted; else time until the next act."""
@@ -680,6 +683,7 @@ class SimulatedWorld:
 
     def rebuild_library(self) -> None:
         self.event("trouble: the Plex library is rebuilt")
+        self.rebuilt = True
         files = [item["file"] for item in self.items.values()]
         next_key = max(self.items, default=0)
         self.items = {

@@ -1,0 +1,116 @@
+"""Simulated worlds: the cases they can play, the same log for the same seed, and failures that are found and shrunk."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plexsync.store import Store
+from scenarios import checks, fuzz
+from scenarios.cases import all_cases
+from scenarios.scenario import At, Scenario, World
+from scenarios.simulated import simulate
+from scenarios.trouble import Outage
+from scenarios.workloads import Edit
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAYABLE = sorted(name for name, case in all_cases().items() if case.simulated())
+
+
+@pytest.mark.parametrize("name", PLAYABLE)
+def test_a_case_ends_as_in_a_real_world(name):
+    case = all_cases()[name]
+    history, _ = simulate(case, 0)
+    assert [(v.check, v.evidence) for v in checks.judge(history, case.expect) if not v.holds] == []
+
+
+def test_a_night_passes_in_a_moment():
+    night = Scenario(
+        "night",
+        "Plex is away from evening to morning.",
+        World(scenes=6),
+        workload=tuple(At(600.0 * i, Edit(1 + i % 6, {"title": f"Edit {i}"})) for i in range(60)),
+        trouble=(At(10.0, Outage("plex", 9 * 3600.0)),),
+    )
+    history, world = simulate(night, 1)
+    assert all(v.holds for v in checks.judge(history, night.expect))
+    assert history.ended_at - history.began_at > 9 * 3600
+    assert len(history.outages) == 1
+    # Asking whether Plex is back costs little: a request a minute at most.
+    assert sum("probe" in line or "outage" in line for line in world.log) < 600
+
+
+def log_of(seed: int, **env: str) -> str:
+    """The log of events of one drawn world, from a process of its own."""
+    acts = ",".join(map(str, range(len(fuzz.draw(seed).acts))))
+    done = subprocess.run(
+        [sys.executable, "-m", "scenarios", "fuzz", "--seed", str(seed), "--acts", acts],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("seed", [1, 8])
+def test_one_seed_is_one_log_of_events_whatever_the_time_zone_and_hash_seed(seed):
+    first = log_of(seed, TZ="UTC", PYTHONHASHSEED="1")
+    assert first == log_of(seed, TZ="Pacific/Auckland", PYTHONHASHSEED="2")
+    assert len(first.splitlines()) > 50
+
+
+def test_a_few_drawn_worlds_pass_and_their_table_is_printed():
+    said: list[str] = []
+    assert fuzz.run(8, 1000, show=said.append) == 0, "\n".join(said)
+    assert said[-1] == "8 passed, 0 failed"
+    assert any("simulated days" in line for line in said)
+
+
+def test_shards_share_the_seeds_out():
+    seen: list[int] = []
+
+    def counted(number: int) -> fuzz.Drawn:
+        seen.append(number)
+        return drawn(number)
+
+    drawn, fuzz.draw = fuzz.draw, counted
+    try:
+        for shard in (1, 2, 3):
+            fuzz.run(6, 2000, (shard, 3), show=lambda line: None)
+    finally:
+        fuzz.draw = drawn
+    assert sorted(seen) == list(range(2000, 2006))
+
+
+def test_a_lost_edit_is_found_and_shrunk_to_what_is_needed(monkeypatch):
+    """The harness itself: a store that forgets what comes back from a failed attempt."""
+
+    def forget(self, job, until, reason, uses_attempt):
+        self.finish(job, "forgotten")
+
+    monkeypatch.setattr(Store, "postpone", forget)
+    seeds = (number for number in range(3000, 3040) if fuzz.broken(fuzz.draw(number)))
+    seed = next(seeds)
+    drawn = fuzz.draw(seed)
+    names = {verdict.check for verdict in fuzz.broken(drawn)}
+    assert "nothing_lost" in names
+    kept = fuzz.shrink(drawn, {"nothing_lost"}, seconds=15)
+    assert len(kept) <= 6 < len(drawn.acts)
+    assert any(verdict.check == "nothing_lost" for verdict in fuzz.broken(drawn, kept))
+
+
+def test_what_is_drawn_depends_on_the_seed_alone():
+    assert fuzz.draw(5) == fuzz.draw(5)
+    assert fuzz.draw(5).acts != fuzz.draw(6).acts
+    random.seed(1)
+    before = random.getstate()
+    fuzz.draw(7)
+    assert random.getstate() == before
