@@ -11,7 +11,7 @@ see it in Plex.
 from __future__ import annotations
 
 import traceback as tracebacks
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from plexsync.core import edits as planning
@@ -134,7 +134,13 @@ def _one(
         memory = ledger.recall(scene.id)
         if memory is not None and memory.rating_key != chosen.rating_key:
             memory = None  # of another item
-        changes = planning.plan(scene, chosen, settings, None if memory is None else memory.written)
+        changes = planning.plan(
+            scene,
+            chosen,
+            settings,
+            None if memory is None else memory.written,
+            ledger.intentions(scene.id, chosen.rating_key),
+        )
         images = {} if memory is None else memory.images
         cover = _wants_cover(settings) and images.get("cover") != (scene.screenshot or "")
         return Look(
@@ -190,6 +196,14 @@ def _kept(changes: Edits) -> tuple[str, ...]:
     return tuple(kept.field for kept in changes.kept)
 
 
+def intend(looks: Iterable[Look], ledger: Ledger | MemoryLedger) -> None:
+    """Remember what is about to be written: a write that seems to fail may land all the same, even much later, and must
+    not look like somebody's edit then."""
+    for seen in looks:
+        if seen.edits and seen.item is not None:
+            ledger.intend(seen.scene_id, seen.item.rating_key, seen.edits.intended)
+
+
 def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
     """Write what a look found to be written; the outcome, and the look as it is to be remembered.
 
@@ -243,5 +257,10 @@ def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:
     """Plex is level with this look now, by our writing or of itself."""
     if seen.fingerprint and seen.item is not None:
         ledger.remember(
-            seen.scene_id, seen.item.rating_key, seen.fingerprint, seen.edits.written, seen.images
+            seen.scene_id,
+            seen.item.rating_key,
+            seen.fingerprint,
+            seen.edits.written,
+            seen.images,
+            seen.edits.intended,
         )

@@ -22,6 +22,9 @@ from plexsync.plex import Entry, Mark, MemoryPathIndex
 from plexsync.store import Store
 
 NO_FILE = ""  # the path of an item without files, which must be known all the same; no file's key is empty
+LATE_S = (
+    3600.0  # a write that nobody saw the end of may land this late; busy servers were seen to take minutes
+)
 BATCH = 500  # rows in one transaction: a few milliseconds
 
 TABLES = """
@@ -44,6 +47,12 @@ CREATE TABLE IF NOT EXISTS scenes (
     synced_at REAL NOT NULL,
     PRIMARY KEY (server, scene_id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS intended (  -- writes whose end nobody saw yet
+    server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
+    fields TEXT NOT NULL,       -- JSON: field -> our value in the write
+    intended_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS intended_scene ON intended(server, scene_id);
 CREATE TABLE IF NOT EXISTS choices (
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL, chosen_at REAL NOT NULL,
     PRIMARY KEY (server, scene_id)
@@ -202,9 +211,16 @@ class Ledger:
         fingerprint: str,
         written: Mapping[str, Any],
         images: Mapping[str, str] | None = None,
+        intended: Mapping[str, Any] | None = None,
     ) -> None:
-        """Plex is level with the scene now."""
+        """Plex is level with the scene now; of its writes the one of ``intended`` has come to its end."""
+        now = self._store.clock.now()
         with self._transaction() as db:
+            db.execute(
+                "DELETE FROM intended WHERE server = ? AND scene_id = ?"
+                " AND (rating_key <> ? OR fields = ? OR intended_at < ?)",
+                (self._server, scene_id, rating_key, intake.encode(dict(intended or {})), now - LATE_S),
+            )
             db.execute(
                 "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -214,14 +230,44 @@ class Ledger:
                     fingerprint,
                     intake.encode(dict(written)),
                     intake.encode(dict(images or {})),
-                    self._store.clock.now(),
+                    now,
                 ),
             )
+
+    def intend(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
+        """These values of ours are about to be written; should nobody see the end of it, they may be in Plex."""
+        text = intake.encode(dict(fields))
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM intended WHERE server = ? AND scene_id = ? AND rating_key = ? AND fields = ?",
+                (self._server, scene_id, rating_key, text),
+            )
+            db.execute(
+                "INSERT INTO intended VALUES (?, ?, ?, ?, ?)",
+                (self._server, scene_id, rating_key, text, self._store.clock.now()),
+            )
+
+    def intentions(self, scene_id: int, rating_key: int) -> list[Mapping[str, Any]]:
+        """What was about to be written to the item and may have been or not, oldest first."""
+        rows = self._db.execute(
+            "SELECT fields FROM intended WHERE server = ? AND scene_id = ? AND rating_key = ? ORDER BY rowid",
+            (self._server, scene_id, rating_key),
+        ).fetchall()
+        found: list[Mapping[str, Any]] = []
+        for row in rows:
+            try:
+                fields = json.loads(row[0])
+            except (ValueError, RecursionError):
+                continue  # damaged
+            if isinstance(fields, dict):
+                found.append(fields)
+        return found
 
     def forget(self, scene_id: int) -> None:
         """The scene is gone, or is to be compared with Plex afresh."""
         with self._transaction() as db:
-            db.execute("DELETE FROM scenes WHERE server = ? AND scene_id = ?", (self._server, scene_id))
+            for table in ("scenes", "intended"):
+                db.execute(f"DELETE FROM {table} WHERE server = ? AND scene_id = ?", (self._server, scene_id))
 
     # ---- what a person chose ----
 
@@ -247,6 +293,7 @@ class MemoryLedger(MemoryPathIndex):
         super().__init__()
         self._memories: dict[int, Memory] = {}
         self._choices: dict[int, int] = {}
+        self._intended: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
 
     def paths(self) -> Iterator[str]:
         yield from sorted(self._keys)
@@ -261,11 +308,27 @@ class MemoryLedger(MemoryPathIndex):
         fingerprint: str,
         written: Mapping[str, Any],
         images: Mapping[str, str] | None = None,
+        intended: Mapping[str, Any] | None = None,
     ) -> None:
         self._memories[scene_id] = Memory(rating_key, fingerprint, dict(written), dict(images or {}))
+        tried = self._intended.get((scene_id, rating_key), [])
+        self._forget_intended(scene_id)
+        self._intended[scene_id, rating_key] = [fields for fields in tried if fields != intended]
+
+    def intend(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
+        tried = self._intended.setdefault((scene_id, rating_key), [])
+        tried[:] = [*(other for other in tried if other != fields), dict(fields)]
+
+    def intentions(self, scene_id: int, rating_key: int) -> list[Mapping[str, Any]]:
+        return list(self._intended.get((scene_id, rating_key), ()))
 
     def forget(self, scene_id: int) -> None:
         self._memories.pop(scene_id, None)
+        self._forget_intended(scene_id)
+
+    def _forget_intended(self, scene_id: int) -> None:
+        for key in [key for key in self._intended if key[0] == scene_id]:
+            del self._intended[key]
 
     def choice(self, scene_id: int) -> int | None:
         return self._choices.get(scene_id)

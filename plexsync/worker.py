@@ -120,6 +120,8 @@ class Worker:
             limit = self._throttle.limit
             burst, to_write = to_write[: limit * BURSTS], to_write[limit * BURSTS :]
             found = [by_job[job.id] for job in burst]
+            with self.store.transaction():
+                engine.intend(found, self.world.ledger(settings))
             began = self.clock.monotonic()
             if limit == 1:
                 results = [self._write(seen) for seen in found]

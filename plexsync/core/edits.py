@@ -39,7 +39,7 @@ from dataclasses import dataclass, field, replace
 from plexsync.core import template
 from plexsync.core.item import Item
 from plexsync.core.match import plex_paths
-from plexsync.core.merge import Rules, Step, Value, folded, settle, without_theirs
+from plexsync.core.merge import Rules, Step, Value, folded, same, settle, without_theirs
 from plexsync.core.scene import Scene, writable
 from plexsync.core.settings import Settings
 
@@ -73,6 +73,9 @@ class Edits:
 
     ``written`` is what to remember once Plex has taken them (also when there was nothing to take): per field,
     the value Plex then has of us. It is what the next ``plan`` is given.
+
+    ``intended`` is what to remember before they are sent: per field that is written our value, empty where
+    it is cleared. Should the answer be lost, Plex may have it now, later or never.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -80,6 +83,7 @@ class Edits:
     changes: tuple[Change, ...] = ()
     kept: tuple[Kept, ...] = ()
     written: Mapping[str, Value] = field(default_factory=dict)
+    intended: Mapping[str, Value] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.params)
@@ -99,26 +103,39 @@ class Field:
     shared: bool = False  # other people add to this list too
 
 
-def plan(scene: Scene, item: Item, settings: Settings, written: Mapping[str, object] | None = None) -> Edits:
+def plan(
+    scene: Scene,
+    item: Item,
+    settings: Settings,
+    written: Mapping[str, object] | None = None,
+    intended: Sequence[Mapping[str, object]] = (),
+) -> Edits:
     """The edits that bring ``item`` level with ``scene``.
 
     ``written`` is what was remembered of this very item (``Edits.written``, perhaps through JSON); None when
-    nothing is. Laws: plan again on an item that took the edits, and nothing is left; every parameter belongs
-    to a field in ``fields``; fields that are level or kept are not touched.
+    nothing is. ``intended`` are the ``Edits.intended`` of writes to it whose end nobody saw, oldest first.
+    Laws: plan again on an item that took the edits, and nothing is left; every parameter belongs to a field
+    in ``fields``; fields that are level or kept are not touched; what only we can have written is never taken
+    for somebody's edit.
     """
     params: dict[str, str] = {}
     changes: list[Change] = []
     kept: list[Kept] = []
     ours: dict[str, Value] = {}
+    aims: dict[str, Value] = {}
     stash_is_newer = _is_newer(scene, item)
     for row in FIELDS:
         wanted, held = row.wants(scene, settings), row.has(item)
         if wanted is None:
             continue
         last = _remembered(written, row.name, wanted)
+        tried = [value for one in intended if (value := _remembered(one, row.name, wanted)) is not None]
         theirs: tuple[str, ...] = ()
         if row.shared and isinstance(wanted, tuple) and isinstance(held, tuple):
-            wanted, held, theirs = without_theirs(wanted, held, last if isinstance(last, tuple) else ())
+            added = tuple(tag for value in (last, *tried) if isinstance(value, tuple) for tag in value)
+            wanted, held, theirs = without_theirs(wanted, held, added)
+        # Of a write that seemed to fail and landed all the same, Plex has what we wanted to write then.
+        last = next((value for value in (last, *reversed(tried)) if _agree(held, value)), last)
         locked = row.plex in item.locked
         rules = Rules(
             policy=settings.policy(row.name),
@@ -138,11 +155,16 @@ def plan(scene: Scene, item: Item, settings: Settings, written: Mapping[str, obj
                 row.name, row.has(item), (*theirs, *wanted) if isinstance(wanted, tuple) else wanted
             )
             changes.append(change)
+            aims[row.name] = wanted
             if row.name == "title" and isinstance(wanted, str):
                 item = replace(item, title=wanted)  # a sort title Plex does not name follows the title
             params |= _parameters(row.plex, change.after, change.before)
             params[f"{row.plex}.locked"] = "0" if settings.keep_unlocked else "1"
-    return Edits(params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours)
+    return Edits(params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours, aims)
+
+
+def _agree(held: Value, value: Value | None) -> bool:
+    return value is not None and same(held, value)
 
 
 def _remembered(written: Mapping[str, object] | None, name: str, wanted: Value) -> Value | None:

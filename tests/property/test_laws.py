@@ -31,7 +31,7 @@ from plexsync.core.match import (
     path_key,
     plex_paths,
 )
-from plexsync.core.merge import same
+from plexsync.core.merge import Step, same
 from plexsync.core.scene import Scene, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from tests.property import strategies as some
@@ -142,6 +142,20 @@ policed = st.builds(
     respect_locks=st.booleans(),
     conflict_policy=some.policies.map(lambda policy: (("", policy),)),
 )
+
+
+@given(some.scenes, some.scenes, some.scenes, some.items(), policed, servers, st.booleans())
+def test_a_write_whose_end_nobody_saw_is_never_taken_for_somebodys_edit(
+    scene: Scene, newer: Scene, newest: Scene, item: Item, settings: Settings, server: Server, landed: bool
+) -> None:
+    first = plan(scene, item, settings)
+    synced = server.take(item, first.params)
+    unseen = plan(newer, synced, settings, first.written)
+    now = server.take(synced, unseen.params) if landed else synced
+    edits = plan(newest, now, settings, first.written, [json.loads(json.dumps(dict(unseen.intended)))])
+    kept = {kept.field for kept in edits.kept if kept.why is Step.KEEP_EDIT}
+    assert not kept & set(unseen.fields)
+    assert not plan(newest, server.take(now, edits.params), settings, edits.written)
 
 
 @given(some.scenes, some.items(), policed, servers)

@@ -426,6 +426,45 @@ def test_a_collection_of_ours_that_was_removed_by_hand() -> None:
         assert plan(RICH, LEVEL, settings, memory).fields == fields
 
 
+# --- writes whose end nobody saw
+
+
+@pytest.mark.parametrize("policy", ["stash", "plex", "newest"])
+def test_a_write_that_landed_unseen_is_not_taken_for_an_edit_by_hand(policy: Policy) -> None:
+    settings = Settings(conflict_policy=(("", policy),))
+    second = replace(SCENE, title="Second", tags=("Other",), studio=None, updated_at="1970-01-01T00:00:01Z")
+    unseen = plan(second, LEVEL, settings, written())
+    assert unseen.intended == {"title": "Second", "studio": "", "tags": ("Other",)}
+    landed = replace(LEVEL, title="Second", studio="", genres=("Other",), updated_at=99)
+    third = replace(second, title="Third", tags=(), studio="Back again")
+    tried = [json.loads(json.dumps(dict(unseen.intended)))]
+    edits = plan(third, landed, settings, written(), tried)
+    assert edits.fields == ("title", "studio", "tags") and not edits.kept
+    if policy != "stash":
+        assert plan(third, landed, settings, written()).kept, "without the memory of it, it is"
+        by_hand = plan(third, replace(landed, title="By hand"), settings, written(), tried)
+        assert [kept.field for kept in by_hand.kept] == ["title"]
+
+
+def test_a_write_that_did_not_land_leaves_everything_as_it_was() -> None:
+    settings = Settings(conflict_policy=(("", "plex"),))
+    unseen = plan(replace(SCENE, title="Second"), LEVEL, settings, written())
+    assert plan(replace(SCENE, title="Third"), LEVEL, settings, written(), [unseen.intended]).fields == (
+        "title",
+    )
+
+
+def test_a_collection_whose_adding_nobody_saw_is_ours_to_remove() -> None:
+    settings = Settings(collections_from=("groups",))
+    theirs = replace(LEVEL, collections=("By hand",))
+    unseen = plan(RICH, theirs, settings)
+    assert unseen.intended["collections"] == ("Series 1",)
+    landed = replace(theirs, collections=("By hand", "Series 1"))
+    edits = plan(replace(RICH, groups=()), landed, settings, None, [unseen.intended])
+    assert edits.params["collection[].tag.tag-"] == "Series%201"
+    assert "collection[1].tag.tag" not in edits.params
+
+
 # --- the fingerprint
 
 

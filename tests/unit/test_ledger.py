@@ -6,7 +6,7 @@ import pytest
 
 from plexsync.clock import ManualClock
 from plexsync.core.match import path_key
-from plexsync.ledger import BATCH, Ledger
+from plexsync.ledger import BATCH, LATE_S, Ledger, MemoryLedger
 from plexsync.plex import Entry, Mark, MemoryPathIndex
 from plexsync.store import Store
 
@@ -98,6 +98,41 @@ def test_what_was_written_is_remembered_until_forgotten(store):
     assert ledger.recall(1).rating_key == 11
     ledger.forget(1)
     assert ledger.recall(1) is None
+
+
+@pytest.fixture(params=["ledger", "memory"])
+def ledger(request, store):
+    return Ledger(store, "http://plex:32400") if request.param == "ledger" else MemoryLedger()
+
+
+def test_what_was_intended_is_kept_until_its_end_was_seen(ledger):
+    ledger.intend(1, 10, {"title": "A"})
+    ledger.intend(1, 10, {"title": "B"})
+    ledger.intend(1, 10, {"title": "A"})
+    ledger.intend(1, 11, {"title": "of another item"})
+    assert ledger.intentions(1, 10) == [{"title": "B"}, {"title": "A"}]
+    ledger.remember(1, 10, "print", {"title": "A"}, {}, {"title": "A"})
+    assert ledger.intentions(1, 10) == [{"title": "B"}], "that one may still land"
+    assert ledger.intentions(1, 11) == []
+    ledger.forget(1)
+    assert ledger.intentions(1, 10) == []
+
+
+def test_what_was_intended_long_ago_is_forgotten_at_the_next_look(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.intend(1, 10, {"title": "A"})
+    store.clock.advance(LATE_S + 1)
+    assert ledger.intentions(1, 10) == [{"title": "A"}], "nobody has looked since"
+    ledger.remember(1, 10, "print", {})
+    assert ledger.intentions(1, 10) == []
+
+
+def test_a_damaged_intention_is_none(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.intend(1, 10, {"title": "A"})
+    for damage in ("{", "[]"):
+        store.db.execute("UPDATE intended SET fields = ?", (damage,))
+        assert ledger.intentions(1, 10) == []
 
 
 def test_a_damaged_memory_is_no_memory(store):

@@ -598,6 +598,30 @@ def test_where_the_path_map_does_not_reach_the_same_file_is_found_by_its_size(wo
     assert model.items[101].title == "Scene 1" and model.items[555].title == ""
 
 
+def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, store, model, clock):
+    model.given = replace(SETTINGS, conflict_policy=(("", "plex"),))
+    store.put(1)
+    drain(worker)
+
+    def lose_the_answer():
+        raise Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
+
+    model.has[1] = replace(model.has[1], title="Second")
+    model.meanwhile = lose_the_answer  # after the write was applied
+    store.put(1)
+    worker.step()
+    assert model.items[101].title == "Second"
+    model.has[1] = replace(model.has[1], title="Third")
+    store.put(1)
+    clock.advance(120)
+    drain(worker)
+    assert model.items[101].title == "Third"
+    model.items[101] = replace(model.items[101], title="By hand")
+    store.put(1)
+    drain(worker)
+    assert model.items[101].title == "By hand"
+
+
 def test_with_exact_paths_no_other_path_will_do(worker, store, model):
     model.given = replace(SETTINGS, exact_paths=True)
     model.has[1] = replace(model.has[1], files=(SceneFile("/mnt/nas/films/1.mp4", size=777),))
