@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from simulators.fake_plex import search
@@ -457,6 +458,7 @@ class Library:
             "platformVersion": "6.8.0-55-generic",
         }
         self.accounts: list[tuple[int, str]] = [(0, ""), (1, "owner")]
+        self.guests: set[str] = set()  # tokens that may look and play, not change
         self.prefs: dict[str, Any] = {pref.id: pref.default for pref in SERVER_PREFS}
         self.sections: dict[int, Section] = {}
         self.items: dict[int, Item] = {}
@@ -1162,7 +1164,7 @@ class Library:
         self.activities.pop(activity.uuid, None)
         self.tell("activity", event="ended", activity=activity)
 
-    def scan(self, section: Section, path: str | None = None, force: bool = False) -> None:
+    def scan(self, section: Section, path: str | None = None, force: bool = False) -> Activity:
         """Starts a scan of a section, or of a folder below one of its locations; what is elsewhere is not
         seen.
 
@@ -1175,6 +1177,17 @@ class Library:
         self.later(
             self.switches.scan_s, f"scan {section.key}", lambda: self._scanned(section, path, force, activity)
         )
+        return activity
+
+    def start_up(self, maintenance_s: float, reads_only_s: float) -> None:
+        """As after a restart: every request a 503 for a while, then writes refused for a while, then up."""
+        steps = (("maintenance", 0.0), ("reads_only", maintenance_s), ("up", maintenance_s + reads_only_s))
+        for state, after_s in steps:
+            self.later(after_s, "start-up", partial(self._starting, state))
+        self.settle()
+
+    def _starting(self, state: str) -> None:
+        self.switches = replace(self.switches, starting=state)
 
     def cancel_scan(self, section: Section) -> None:
         self.due = [d for d in self.due if d.what != f"scan {section.key}"]

@@ -17,7 +17,7 @@ from simulators.fake_plex.library import (
     Section,
 )
 from simulators.fake_plex.prefs import SECTION_PREFS
-from simulators.fake_plex.routes import Call, Created, read_prefs, route, selected, summaries, windowed
+from simulators.fake_plex.routes import Call, Created, Raw, read_prefs, route, selected, summaries, windowed
 from simulators.fake_plex.wire import LIBRARY_ATTRIBUTES, El, container
 
 # --- sections -----------------------------------------------------------------------------------------------
@@ -77,13 +77,14 @@ def section_collections(call: Call) -> El:
 
 
 @route("GET POST", "/library/sections/*/refresh")
-def section_refresh(call: Call) -> None:
-    """A scan of the section, of a folder in it, or ("all") of every section."""
+def section_refresh(call: Call) -> Raw | None:
+    """A scan of the section, of a folder in it, or ("all") of every section; a header names the activity."""
     if call.parts[0] == "all":
         for section in call.library.sections.values():
             call.library.scan(section, force=call.flag("force"))
-        return
-    call.library.scan(call.section(), call.get("path") or None, call.flag("force"))
+        return None
+    activity = call.library.scan(call.section(), call.get("path") or None, call.flag("force"))
+    return Raw(b"", headers={"X-Plex-Activity": activity.uuid})
 
 
 @route("DELETE", "/library/sections/*/refresh")

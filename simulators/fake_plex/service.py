@@ -59,6 +59,8 @@ _TITLES = {
     409: "Conflict",
     500: "Internal Server Error",
 }
+# What only the owner may even look at.
+_OWNERS = ("/status/sessions", "/:/prefs", "/accounts", "/butler", "/activities", "/devices", "/diagnostics")
 GZIP_FROM_BYTES = 150
 TICK_S = 0.05
 MANY = 10_000
@@ -75,7 +77,7 @@ _SECTION_KEYS = (
     "uuid",
     "key",
 )
-_FILE_KEYS = ("sections", "server", "switches", "accounts", "prefs", "folders")
+_FILE_KEYS = ("sections", "server", "switches", "accounts", "prefs", "folders", "guests")
 
 
 class LibraryFileError(ValueError):
@@ -95,6 +97,7 @@ def load(library: Library, document: Any) -> None:
     _unknown(document, _FILE_KEYS, "library file")
     library.server |= document.get("server", {})
     library.prefs |= document.get("prefs", {})
+    library.guests |= set(document.get("guests", ()))
     library.folders |= set(document.get("folders", ()))
     try:
         library.switches = library.switches.changed(document.get("switches", {}))
@@ -254,7 +257,12 @@ class FakePlex(Service):
             return None
         given = request.headers.get("X-Plex-Token") or request.get("X-Plex-Token")
         if self.token and given != self.token:
-            return self.error(401, request)
+            if given not in self.library.guests:
+                return self.error(401, request)
+            if request.path.startswith(_OWNERS) or (
+                request.method != "GET" and not request.path.startswith("/:/")
+            ):
+                return self.error(403, request)
         if starting == "reads_only" and request.method not in ("GET", "HEAD"):
             return Reply(status=400, body=_STARTING.encode(), content_type="text/html")
         return None
@@ -426,6 +434,10 @@ class FakePlex(Service):
                 return self._media_vanishes(body if body is not None else dict(params))
             case ("POST", "/items"):
                 return self._change_item(body)
+            case ("POST", "/startup"):
+                call = expect(body, "startup", {"maintenance_s": "float", "reads_only_s": "float"})
+                self.library.start_up(call.get("maintenance_s", 1), call.get("reads_only_s", 1))
+                return {"starting": self.library.switches.starting}
             case ("GET", "/switches"):
                 return asdict(self.library.switches)
             case ("POST", "/switches"):

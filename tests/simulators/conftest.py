@@ -85,6 +85,7 @@ DOCUMENT: dict[str, Any] = {
             ],
         },
     ],
+    "guests": ["guest"],
     "folders": ["/data/third", "/data/fourth"],
     "switches": {"scan_s": 0.1, "settle_s": 0.1, "url_fetch_s": 2},
 }

@@ -51,6 +51,22 @@ def test_token_by_header_and_by_query(world: World) -> None:
         PlexServer(world.handle.url, "wrong")
 
 
+def test_a_guest_may_look_and_play_but_not_change(world: World) -> None:
+    guest = PlexServer(world.handle.url, "guest")
+    movie = guest.fetchItem(1)
+    movie.markUnplayed()
+    assert world.held(1)["view_count"] == 0
+    for refused in (
+        lambda: movie.editTitle("x"),
+        guest.sessions,
+        lambda: movie.uploadPoster(url="http://x/"),
+        movie.delete,
+    ):
+        with pytest.raises(BadRequest, match=r"^\(403\)"):
+            refused()
+    assert world.held(1)["title"] == "The Long Road"
+
+
 def test_xml_is_plain_ascii_with_references(world: World) -> None:
     world.movie.editTitle("Ünï “quoted” 'n' <b> & 日本\n2")
     answer = ask(world, "/library/metadata/1", **{"Accept-Encoding": "identity"})
@@ -523,6 +539,24 @@ def test_scanned_now_or_by_a_request_meanwhile(world: World) -> None:
 
 
 # --- trouble and switches -----------------------------------------------------------------------------------
+
+
+def test_the_start_up_sequence(world: World) -> None:
+    world.handle.call("POST", "/startup", {"maintenance_s": 0.5, "reads_only_s": 0.5})
+    assert ask(world, "/identity").status_code == 503 and edit(world, "id=1&title.value=x") == 503
+    until(lambda: ask(world, "/identity").status_code == 200)
+    assert edit(world, "id=1&title.value=x") == 400 and world.held(1)["title"] == "The Long Road"
+    until(lambda: edit(world, "id=1&title.value=x") == 200)
+    with pytest.raises(ControlError, match="unknown key 'refused_s'"):
+        world.handle.call("POST", "/startup", {"refused_s": 1})
+
+
+def test_a_refresh_names_its_activity(world: World) -> None:
+    world.handle.call("POST", "/switches", {"scan_s": 30})
+    named = ask(world, "/library/sections/2/refresh").headers["X-Plex-Activity"]
+    (activity,) = world.plex.activities
+    assert activity.uuid == named
+    assert ask(world, f"/activities/{named}", "DELETE").status_code == 200 and world.plex.activities == []
 
 
 def test_one_bad_item(world: World) -> None:
