@@ -294,6 +294,7 @@ class _Salvage:
         self.now = now
         self.live = self.ended = self.lost = 0
         self.seen: set[str] = set()  # ids of the events taken over
+        self.new_ids: dict[int, int] = {}  # of failed rows: the number each had, and has
 
     def run(self, source: str) -> tuple[int, int, int]:
         """(waiting jobs, ended jobs and letters, unreadable rows)."""
@@ -391,7 +392,7 @@ class _Salvage:
             event["enqueued_at"] = intake.moment(row["timestamp"]) or self.now
         if status in (5, 9):
             self.ended += 1
-            new_id = self._ended(row, event)
+            new_id = self.new_ids[row["_id"]] = self._ended(row, event)
             if status == 9 and not has_letters:
                 why = "it had failed for good before its queue was taken over"
                 stored = intake.encode(event) if event else raw
@@ -441,6 +442,7 @@ class _Salvage:
         )
         if known.fetchone() is None:  # else it came with a backup of this same queue
             self._insert_letter(
+                job_id=self.new_ids.get(row["job_id"]),
                 data=row["data"],
                 error_type=_text(row.get("error_type")) or "Unknown",
                 message=_text(row.get("message")),

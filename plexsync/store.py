@@ -911,7 +911,8 @@ class Store:
         done = 0
         with self.transaction() as db:
             rows = db.execute(
-                f"SELECT {_LETTER} FROM dead_letters WHERE replayed_at IS NULL AND (?1 IS NULL OR error_type = ?1)",
+                f"SELECT {_LETTER} FROM dead_letters WHERE replayed_at IS NULL AND (?1 IS NULL OR error_type = ?1)"
+                " ORDER BY id",
                 (error_type,),
             ).fetchall()
             for letter in map(_letter, rows):
