@@ -7,6 +7,7 @@ file is at hand.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -376,7 +377,7 @@ def _(w: World) -> None:
 
 @call("setPoster")
 def _(w: World) -> None:
-    w.movie.uploadPoster(filepath=_file(w, JPEG))
+    w.movie.uploadPoster(filepath=_file(JPEG))
     own = next(p for p in w.movie.posters() if p.ratingKey.startswith("media://"))
     w.movie.setPoster(own)
     assert [p.ratingKey for p in w.movie.posters() if p.selected] == [own.ratingKey]
@@ -385,7 +386,7 @@ def _(w: World) -> None:
 
 @call("setArt")
 def _(w: World) -> None:
-    w.movie.uploadArt(filepath=_file(w, JPEG))
+    w.movie.uploadArt(filepath=_file(JPEG))
     own = next(p for p in w.movie.arts() if p.ratingKey.startswith("media://"))
     w.movie.setArt(own)
     assert [p.ratingKey for p in w.movie.arts() if p.selected] == [own.ratingKey]
@@ -395,8 +396,8 @@ def _(w: World) -> None:
 @call("uploadPoster(file bytes)")
 def _(w: World) -> None:
     movie = w.plex.fetchItem(2)
-    movie.uploadPoster(filepath=_file(w, JPEG))
-    movie.uploadPoster(filepath=_file(w, JPEG))
+    movie.uploadPoster(filepath=_file(JPEG))
+    movie.uploadPoster(filepath=_file(JPEG))
     upload = next(p for p in movie.posters() if p.selected)
     assert upload.ratingKey == f"upload://posters/{hashlib.sha1(JPEG).hexdigest()}"
     assert len(movie.posters()) == 2
@@ -429,8 +430,11 @@ def _(w: World) -> None:
     assert w.movie.thumb is None
 
 
-def _file(w: World, data: bytes) -> str:
-    path = Path(f"/tmp/fake-plex-{hashlib.sha1(data).hexdigest()}-{w.handle.url.rpartition(':')[2]}.jpg")
+FOLDER = tempfile.TemporaryDirectory(prefix="fake-plex-")  # gone when the tests end
+
+
+def _file(data: bytes) -> str:
+    path = Path(FOLDER.name) / f"{hashlib.sha1(data).hexdigest()}.jpg"
     path.write_bytes(data)
     return str(path)
 
