@@ -8,11 +8,12 @@ JOBS   ?= auto
 
 VENV  := .venv
 PY    := $(VENV)/bin/python
-STAMP := $(VENV)/installed
+STAMP := $(VENV)/with-test+lint
 
 .PHONY: demo test scenarios bench bundle lint format settings clean
 
-demo: $(STAMP)
+# What a visitor runs first, so it waits for little.
+demo: $(VENV)/with-demo
 	$(PY) -m scenarios demo $(ARGS)
 
 test: $(STAMP)
@@ -44,10 +45,11 @@ settings: $(STAMP)
 clean:
 	rm -rf build dist $(VENV)
 
-# Made again when pyproject.toml changes. The mark comes last, so an attempt that was cut short is made again too.
-$(STAMP): pyproject.toml tools/requirements.py
+# Everything the extras named behind "with-" need. Made again when pyproject.toml changes. The mark comes last, so an
+# attempt that was cut short is made again too.
+$(VENV)/with-%: pyproject.toml tools/requirements.py
 	@$(PYTHON) -c 'import sys; sys.exit("PlexSync needs Python 3.11 or newer; try PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@$(PY) -c pass 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	$(PY) tools/requirements.py test lint > $(VENV)/requirements.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	$(PY) tools/requirements.py $(subst +, ,$*) > $@.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -r $@.txt
 	@touch $@

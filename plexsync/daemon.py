@@ -105,8 +105,8 @@ class _Code:
             os.set_inheritable(lock.fd, False)
 
 
-def log_to_file(data_dir: str) -> None:
-    """All log lines of this process go to ``plexsync.log``, which is cut and renamed at a megabyte."""
+def log_file(data_dir: str) -> logging.Handler:
+    """Writes log lines to ``plexsync.log``, which is cut and renamed at a megabyte."""
     handler = RotatingFileHandler(
         os.path.join(data_dir, "plexsync.log"),
         maxBytes=LOG_BYTES,
@@ -115,8 +115,13 @@ def log_to_file(data_dir: str) -> None:
         delay=True,
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    return handler
+
+
+def log_to_file(data_dir: str) -> None:
+    """All log lines of this process go to ``plexsync.log``."""
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [log_file(data_dir)]
     root.setLevel(logging.INFO)
     # They log whole URLs and headers.
     for chatty in ("urllib3", "requests", "plexapi", "persistqueue"):

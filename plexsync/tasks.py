@@ -10,108 +10,49 @@ for the status every few seconds does not wait for them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import logging
 import os
 import random
-import shutil
-import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plexsync import hook, intake, protocol, rescue
-from plexsync.clock import Clock, SystemClock
-from plexsync.core import breaker, outages
-from plexsync.core.failures import SyncFailure
+from plexsync import hook, intake, protocol
+from plexsync.core import outages
+from plexsync.doctor import health_check
 from plexsync.locks import FileLock
-from plexsync.store import DeadLetter, Store
+from plexsync.office import (
+    SERVERS,
+    TROUBLES,
+    Args,
+    Office,
+    WrongArgument,
+    blocked,
+    letter_summary,
+    moment,
+    number,
+    scene_numbers,
+    sentence,
+    some,
+)
 
 if TYPE_CHECKING:
-    from plexsync.core.settings import Settings
-    from plexsync.servers import Servers
+    from plexsync.diff import Preview, Tally
 
-SERVERS = ("Stash", "Plex")  # as worker.SERVERS, which test_tasks compares
+RELIST = "relist"  # the state that asks the worker to read the libraries anew; as worker.RELIST
 PAGE = 200  # scenes queued in one transaction: a few milliseconds in which a hook has to wait
 RECENT_HOURS = 24.0
 PURGE_DAYS = 30.0
 LETTERS_SHOWN = 20
+PREVIEWS_SHOWN = 100
+PAGE_FILE = "diff.html"  # in the data folder
 REASONS_SHOWN = 5
 POLL_S = 0.25  # between two looks at a queue somebody else drains
 PROGRESS_S = 0.5  # between two reports; Stash drops what comes faster
 GRACE_S = 2.0  # before a server that is down, or a queue that is held, ends the wait
-FREE_BYTES_LEAST = 50_000_000
-PAIRS_TRIED = 10  # scenes looked for in Plex by the health check
-
-
-class WrongArgument(Exception):
-    """An argument a task cannot use; the text names it, and what would do."""
-
-
-TROUBLES = (WrongArgument, SyncFailure, rescue.Refused, sqlite3.Error, OSError)
-
-
-def sentence(trouble: Exception, data_dir: str) -> str:
-    """One of TROUBLES for a person."""
-    if isinstance(trouble, (sqlite3.Error, OSError)):
-        return (
-            f"The queue in {data_dir} cannot be used: {trouble}. Check that the folder exists, is writable and has "
-            "room; edits made meanwhile are kept beside it."
-        )
-    return str(trouble)
-
-
-@dataclass
-class Office:
-    """What a task works with. ``store`` is opened when first asked for."""
-
-    data_dir: str
-    say: Callable[[str, str], None] = protocol.log  # level, text
-    progress: Callable[[float], None] = protocol.progress  # 0 to 1
-    clock: Clock = field(default_factory=SystemClock)
-    troubles: list[str] = field(default_factory=list)  # what had to be mended when the queue was opened
-
-    @cached_property
-    def store(self) -> Store:
-        store = Store(self.data_dir, self.clock)
-        self.troubles += store.troubles
-        return store
-
-    @cached_property
-    def servers(self) -> Servers:
-        from plexsync.servers import Servers
-
-        try:
-            return Servers(self.data_dir, self.clock, self.store)
-        except (sqlite3.Error, OSError, rescue.Refused):  # the servers can be looked at without a queue
-            return Servers(self.data_dir, self.clock)
-
-    def wake(self) -> None:
-        """See that a worker looks after what waits."""
-        if self.store.counts().pending:
-            hook.wake_worker(self.data_dir)
-
-    def worker_runs(self) -> bool:
-        """Whether somebody holds the worker's lock.
-
-        Asking takes the lock for a moment, in which a hook could believe that a worker runs and start none: hence
-        the wake.
-        """
-        lock = FileLock(os.path.join(self.data_dir, hook.WORKER_LOCKS[0]))
-        if not lock.take():
-            return True
-        lock.release()
-        self.wake()
-        return False
-
-    def close(self) -> None:
-        if "store" in self.__dict__:
-            self.store.close()
-
-
-Args = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -170,25 +111,6 @@ def log_to_stash() -> None:
     ours.propagate = False
 
 
-def some(count: int, noun: str) -> str:
-    """ "1 scene", "2 scenes"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def number(args: Args, key: str, default: float, unit: str) -> float:
-    """An argument as a number, 0 or more; Stash hands arguments over as texts and the API as numbers."""
-    given = args.get(key)
-    if given is None or given == "":
-        return default
-    try:
-        value = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else -1.0
-    except (ValueError, OverflowError):
-        value = -1.0
-    if not 0 <= value <= 1_000_000:
-        raise WrongArgument(f"{key} must be a number of {unit}, 0 or more, not {str(given)[:40]!r}.")
-    return value
-
-
 # ---- queueing -----------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +118,7 @@ def sync_all(office: Office, args: Args) -> dict[str, object]:
     """Queue every scene of Stash."""
     stash = office.servers.stash()
     total = stash.count()
+    office.store.save_state(RELIST, str(office.clock.now()))
     page: list[int] = []
     seen = queued = 0
     for scene_id in stash.all_ids():
@@ -333,6 +256,7 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
     Ends early when a server is down or a setting is wrong: what waits for that is done later by the worker, and
     ``reasons`` says why it waits.
     """
+    from plexsync.daemon import log_file
     from plexsync.worker import Worker
 
     store = office.store
@@ -348,11 +272,17 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
     looking_on = False
     while not watch.is_over():
         if lock.take():  # also when the worker we looked on at has died
+            # Each job's line belongs beside those of the background worker, whoever looks for it later.
+            file, ours = log_file(office.data_dir), logging.getLogger("plexsync")
+            ours.addHandler(file)
+            ours.setLevel(logging.INFO)
             try:
                 worker = Worker(store, office.servers, office.clock, random.Random())
                 with worker.heartbeats(lock.beat):
                     worker.run(should_stop=watch.is_over)
             finally:
+                ours.removeHandler(file)
+                file.close()
                 lock.release()
             continue
         if not looking_on:
@@ -405,21 +335,6 @@ class _Watch:
             self.office.progress(self._shown)
 
 
-def blocked(store: Store) -> str | None:
-    """What keeps the whole queue waiting, if anything does."""
-    attention = store.load_state("attention")
-    if attention:
-        return f"The queue waits for you: {attention}"
-    lasting = {
-        outage["server"]: outage["cause"] for outage in store.outages(10) if outage["ended_at"] is None
-    }
-    for server in SERVERS:
-        if breaker.from_dict(store.load_breaker(server)).state is not breaker.State.CLOSED:
-            cause = lasting.get(server, f"{server} is not reachable.")
-            return f"{cause} What waits is synced as soon as {server} is back."
-    return None
-
-
 # ---- looking ------------------------------------------------------------------------------------------------------
 
 
@@ -453,29 +368,6 @@ def queue_status(office: Office, args: Args) -> dict[str, object]:
     return status
 
 
-def letter_summary(letter: DeadLetter) -> dict[str, object]:
-    """A dead letter without its payload and traceback."""
-    return {
-        "id": letter.id,
-        "about": letter_about(letter),
-        "scene_id": letter.scene_id,
-        "error_type": letter.error_type,
-        "message": letter.message,
-        "attempts": letter.attempts,
-        "failed_at": moment(letter.failed_at),
-    }
-
-
-def letter_about(letter: DeadLetter) -> str:
-    """ "scene 12", "performer 5"; "an unreadable row" when the payload does not say."""
-    return (intake.key_of(letter.payload) or "an unreadable row").replace(":", " ")
-
-
-def moment(wall_s: float) -> str:
-    """A wall time as ISO 8601 in UTC, to the second."""
-    return datetime.datetime.fromtimestamp(wall_s, datetime.UTC).isoformat(timespec="seconds")
-
-
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """queue_status in sentences."""
     later = f", {status['waiting_later']} of them for later" if status["waiting_later"] else ""
@@ -493,6 +385,74 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
             f"{letter['error_type']}: {letter['message']}"
         )
     return lines + list(status["mended"])
+
+
+def diff(office: Office, args: Args) -> dict[str, object]:
+    """Say what a sync would change, field by field, and why it would leave scenes alone. Writes nothing to Plex."""
+    from plexsync import diff as looking
+
+    limit = int(number(args, "limit", PREVIEWS_SHOWN, "scenes"))
+    shown: list[dict[str, object]] = []
+
+    def show(preview: Preview) -> None:
+        if len(shown) < limit:
+            shown.append(looking.as_json(preview))
+            for line in looking.lines(preview):
+                office.say("info", line)
+
+    page = os.path.join(office.data_dir, PAGE_FILE) if args.get("page") else None
+    tally, matter = preview_all(office, args, show, page)
+    office.say("info", tally.sentence())
+    if page:
+        office.say("info", f"As a page: {page}")
+    return {**tally.as_json(), "previews": shown, "left_off": matter - len(shown), "page": page}
+
+
+def preview_all(
+    office: Office, args: Args, show: Callable[[Preview], None], page: str | None = None, level: bool = False
+) -> tuple[Tally, int]:
+    """Show the previews that matter (or also those of level scenes), on a page too if wanted; the sum, how many."""
+    from plexsync import diff as looking
+    from plexsync.page import Page
+
+    servers, tally, matter = office.servers, looking.Tally(), 0
+    settings = servers.settings()
+    scene_ids, about, which = asked_for(office, args)
+    with contextlib.ExitStack() as stack:
+        paper = stack.enter_context(Page(page)) if page else None
+        for preview in looking.previews(servers, settings, scene_ids):
+            tally.add(preview)
+            if preview.matters or level:
+                matter += 1
+                show(preview)
+                if paper:
+                    paper.add(preview)
+            if not tally.scenes % looking.BATCH:
+                office.progress(min(tally.scenes / max(about, 1), 1.0))
+        office.progress(1.0)
+        if paper:
+            paper.finish(tally, which, moment(office.clock.now()))
+    return tally, matter
+
+
+def asked_for(office: Office, args: Args) -> tuple[Iterable[int], int, str]:
+    """The scenes that ``scene_id``, or else ``scope`` and ``hours`` name; about how many; and in words."""
+    named = scene_numbers(args)
+    if named:
+        return named, len(named), some(len(named), "scene") + " named"
+    stash = office.servers.stash()
+    scope = args.get("scope") or "recent"
+    if scope == "all":
+        return stash.all_ids(), stash.count(), "All scenes"
+    if scope not in ("recent", "7days"):
+        raise WrongArgument(f"scope must be recent, 7days or all, not {str(scope)[:40]!r}.")
+    hours = 7 * 24.0 if scope == "7days" else number(args, "hours", RECENT_HOURS, "hours")
+    since = datetime.datetime.fromtimestamp(office.clock.now(), datetime.UTC) - datetime.timedelta(
+        hours=hours
+    )
+    pages = stash.scene_pages(per_page=PAGE, updated_since=since)
+    recent = (scene.id for scenes in pages for scene in scenes)
+    return recent, stash.count(), f"Scenes changed in the last {hours:g} hours"
 
 
 def outage_summary(office: Office, args: Args) -> dict[str, object]:
@@ -522,125 +482,6 @@ def outage_summary(office: Office, args: Args) -> dict[str, object]:
     return {"servers": servers, "outages": recent}
 
 
-def health_check(office: Office, args: Args) -> dict[str, object]:
-    """Try everything a sync needs, in the order in which a sync needs it; one sentence each."""
-    found: list[dict[str, object]] = []
-    said: dict[str, str] = {}  # what is wrong, and the check that found it
-    for name, check in CHECKS.items():
-        try:
-            ok, text = True, check(office)
-        except Unhealthy as trouble:
-            ok, text = False, str(trouble)
-        except TROUBLES as trouble:
-            ok, text = False, sentence(trouble, office.data_dir)
-        if not ok:
-            earlier = [first for cause, first in said.items() if text in cause]
-            said.setdefault(text, name)
-            text = f"Not possible until “{earlier[0]}” is well." if earlier else text
-        found.append({"name": name, "ok": ok, "message": text})
-        office.say("info" if ok else "error", f"{name}: {text}")
-        office.progress(len(found) / len(CHECKS))
-    return {"healthy": all(check["ok"] for check in found), "checks": found}
-
-
-class Unhealthy(Exception):
-    """What a check found, and what to do about it."""
-
-
-def _check_data(office: Office) -> str:
-    free = shutil.disk_usage(office.data_dir).free
-    probe = os.path.join(office.data_dir, f"probe-{os.getpid()}")
-    try:
-        with open(probe, "xb") as file:
-            file.write(b"x")
-        os.unlink(probe)
-    except OSError as error:
-        raise Unhealthy(
-            f"{office.data_dir} cannot be written: {error.strerror}. Give the user Stash runs as the right to."
-        ) from None
-    if free < FREE_BYTES_LEAST:
-        raise Unhealthy(f"{office.data_dir} has {free // 1_000_000} MB left. Make room on that disk.")
-    return f"{office.data_dir} is writable, with {free // 1_000_000:,} MB free."
-
-
-def _check_queue(office: Office) -> str:
-    counts = office.store.counts()
-    if office.troubles:
-        raise Unhealthy(" ".join(office.troubles))
-    why = blocked(office.store)
-    if why:
-        raise Unhealthy(f"Waiting: {some(counts.pending, 'scene')}. {why}")
-    if counts.dead:
-        raise Unhealthy(
-            f"Given up: {some(counts.dead, 'scene')}. The task “Queue status” says why, and “Retry dead letters” "
-            "queues them again."
-        )
-    return f"The queue works; {counts.pending} waiting, {counts.finished} done so far."
-
-
-def _check_stash(office: Office) -> str:
-    stash = office.servers.stash()
-    return f"Stash {stash.version()} answers at {stash.address}."
-
-
-def _settings(office: Office) -> Settings:
-    """The settings, however incomplete, for checks that come after the one that complains about them."""
-    return office.servers.read_settings()[0]
-
-
-def _check_settings(office: Office) -> str:
-    _, problems = office.servers.read_settings()
-    if problems:
-        raise Unhealthy(" ".join(problem.sentence for problem in problems))
-    return "All settings can be used."
-
-
-def _check_plex(office: Office) -> str:
-    found = office.servers.plex().identity()
-    return f"Plex {found.version} answers at {_settings(office).plex_url}."
-
-
-def _check_libraries(office: Office) -> str:
-    found = office.servers.plex().health()
-    names = ", ".join(f"“{library.title}”" for library in found.libraries)
-    return f"“{found.name}” accepts the token; libraries to write to: {names}."
-
-
-def _check_paths(office: Office) -> str:
-    from plexsync.core import match
-
-    plex, settings = office.servers.plex(), _settings(office)
-    missing = ""
-    tried = 0
-    for scenes in office.servers.stash().scene_pages(per_page=PAIRS_TRIED):
-        for scene in [scene for scene in scenes if scene.files][: PAIRS_TRIED - tried]:
-            paths = match.plex_paths(scene, settings.path_map)
-            chosen = match.choose(scene, plex.find(paths), settings.path_map)
-            if isinstance(chosen, match.Found):
-                return f"Scene {scene.id}, {scene.files[0].path}, is item {chosen.item.rating_key} in Plex."
-            missing = missing or f"{scene.files[0].path}, in Plex as {paths[0]}"
-            tried += 1
-        if tried >= PAIRS_TRIED:
-            break
-    if not tried:
-        return "Stash has no scene with a file yet, so there is nothing to look for."
-    folders = ", ".join(place for library in plex.libraries() for place in library.locations) or "no folder"
-    raise Unhealthy(
-        f"None of {tried} scenes is in Plex. One was looked for as {missing}; Plex's libraries have {folders}. Set "
-        "path_map so that paths of Stash become paths below these, or let Plex scan them."
-    )
-
-
-CHECKS: dict[str, Callable[[Office], str]] = {
-    "Data folder": _check_data,
-    "Stash": _check_stash,
-    "Settings": _check_settings,
-    "Plex": _check_plex,
-    "Libraries": _check_libraries,
-    "Paths": _check_paths,
-    "Queue": _check_queue,
-}
-
 TASKS: dict[str, Button] = {
     "all": Button(sync_all),
     "recent": Button(sync_recent, args=("hours",)),
@@ -652,6 +493,7 @@ TASKS: dict[str, Button] = {
     "reconcile_recent": Button(reconcile_recent, args=("hours",)),
     "reconcile_7days": Button(reconcile_7days),
     "reconcile_missing": Button(reconcile_missing),
+    "diff": Button(diff, args=("scene_id", "scope", "hours", "limit", "page")),
     "outage_summary": Button(outage_summary),
     "retry_dlq": Button(retry_dlq, args=("error_type",)),
     "process_queue": Button(process_queue),
