@@ -995,3 +995,17 @@ def test_random_rows_never_stop_a_worker(durable):
 
 def test_the_manual_clock_is_all_the_time_there_is(world):
     assert isinstance(world.clock, ManualClock)
+
+
+def test_pruning_takes_some_at_a_time(durable):
+    store = durable.open()
+    with store.transaction() as db:
+        db.executemany(
+            f"INSERT INTO {intake.TABLE} (data, timestamp, status, finished_at) VALUES ('{{}}', 1, 5, ?)",
+            ((n,) for n in range(2000)),
+        )
+    gone = []
+    while number := store.prune(100):
+        gone.append(number)
+    assert sum(gone) == 1900
+    assert max(gone) <= 500

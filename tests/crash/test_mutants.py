@@ -1,0 +1,41 @@
+"""Every seeded bug still fits the code, and one of them, another each run, is tried; ``make crash`` tries all."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.crash import mutants
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tree")
+    mutants.copy_tree(root)
+    return root
+
+
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_bug_fits_the_code(mutant, tree):
+    path = tree / mutant.file
+    before = path.read_text(encoding="utf-8")
+    mutants.apply(mutant, tree)
+    try:
+        compile(path.read_text(encoding="utf-8"), str(path), "exec")
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the checks fork")
+def test_a_bug_is_caught(request):
+    if os.environ.get("PLEXSYNC_FULL"):
+        chosen = list(mutants.MUTANTS)
+    else:
+        seed = random.randrange(2**32)
+        print("seed", seed)
+        chosen = [random.Random(seed).choice([mutant for mutant in mutants.MUTANTS if not mutant.full])]
+    missed = [mutant.name for mutant in chosen if not mutants.caught(mutant)]
+    request.node.user_properties.append(("seeded bugs caught", len(chosen) - len(missed)))
+    assert missed == []
