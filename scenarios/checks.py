@@ -200,16 +200,17 @@ def outages_true(history: History, expect: Expect) -> Verdict:
 
 
 def _down(history: History, subject: str) -> list[tuple[float, float]]:
-    """Spans in which a server was away or troubled."""
+    """Spans in which a server was away or troubled. An outage ends by itself, a fault when all of its server's do."""
+    ends = {"down": "up", "fault": "calm"}
     spans = []
     for mark in history.marks:
-        if mark.subject == subject and mark.kind in ("down", "fault"):
-            ends = [
+        if mark.subject == subject and mark.kind in ends:
+            after = [
                 m.at
                 for m in history.marks
-                if m.subject == subject and m.kind in ("up", "calm") and m.at >= mark.at
+                if (m.subject, m.kind) == (subject, ends[mark.kind]) and m.at >= mark.at
             ]
-            spans.append((mark.at, min(ends, default=history.healed_at or history.ended_at)))
+            spans.append((mark.at, min(after, default=history.healed_at or history.ended_at)))
     return spans
 
 

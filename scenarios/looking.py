@@ -64,6 +64,31 @@ def sample(data: Path, worker: bool, now: float | None = None) -> Sample | None:
     )
 
 
+def jobs(data: Path) -> list[dict[str, object]]:
+    """What waits or is worked on: scene, state, attempts, seconds until it is due; none when it cannot be read."""
+    if not queue_file(data).exists():
+        return []
+    try:
+        with closing(_open(data)) as db:
+            rows = db.execute(
+                "SELECT key, status, attempts, due_at, last_error FROM ack_queue_default WHERE status < 3"
+            ).fetchall()
+    except sqlite3.Error:
+        return []
+    now = time.time()
+    return [
+        {
+            "scene": int(key.rpartition(":")[2]),
+            "state": "in progress" if status == 2 else "waiting",
+            "attempts": attempts,
+            "due_in_s": round(max(0.0, due_at - now), 1),
+            "error": error,
+        }
+        for key, status, attempts, due_at, error in rows
+        if str(key).startswith("scene:")
+    ]
+
+
 def letters(data: Path) -> tuple[Letter, ...]:
     with closing(_open(data)) as db:
         return tuple(

@@ -294,7 +294,9 @@ class SimulatedWorld:
         self.healed_at = self.stamp()
         if self.scenario.expect.redrive:
             self.press("retry_dlq")
-        if self.rebuilt and self.scenario.expect.redrive:  # no hook tells of it: somebody has everything compared
+        if (
+            self.rebuilt and self.scenario.expect.redrive
+        ):  # no hook tells of it: somebody has everything compared
             self.press("all")
 
     def _turn(self) -> None:
