@@ -78,7 +78,8 @@ MUTANTS = (
     Mutant(
         "select, then update, without a transaction around the two",
         STORE,
-        "                with self.transaction() as db:\n                    found = db.execute(free, values).fetchone()",
+        "                with self.transaction() as db:\n"
+        "                    found = db.execute(free, values).fetchone()",
         "                with suppress(ZeroDivisionError):\n                    db = self.db\n"
         "                    found = db.execute(free, values).fetchone()\n"
         "                    __import__('time').sleep(0.001)\n"
@@ -227,7 +228,7 @@ MUTANTS = (
         STORE,
         "        if checksum is not None and intake.checksum(raw) != checksum:\n",
         "        if checksum is not None and intake.checksum(raw) != checksum and len(raw) < 0:\n",
-        f"{TEST_STORE}::test_a_damaged_row_is_replayed_as_a_look_at_its_scene",
+        f"{TEST_STORE}::test_a_damaged_row_is_a_letter_with_its_bytes_and_its_neighbours_go_on",
     ),
     Mutant(
         "a job that kills its workers is given back for ever",

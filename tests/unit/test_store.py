@@ -849,6 +849,7 @@ def test_persist_queues_own_calls(durable):
     item = queue.get(block=False, raw=True)
     assert item["pqid"] == 1
     assert item["data"]["scene_id"] == 1
+    assert queue.qsize() == 1
     assert (queue.unack_count(), queue.ready_count()) == (1, 1)
     assert queue.nack(item) == 1
     again = queue.get(block=False, raw=True)
