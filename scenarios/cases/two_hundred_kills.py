@@ -1,0 +1,34 @@
+"""Two hundred kills of the worker and fifty of hooks while people edit; afterwards two buttons, and nothing is missing."""
+
+import random
+
+from scenarios.scenario import At, Expect, Lane, Scenario, World
+from scenarios.trouble import CloseTab, KillWorker
+from scenarios.workloads import Edit, Press, some_fields
+
+KILLS, CLOSED_TABS, SCENES = 200, 60, 30
+
+
+def _people(rng: random.Random) -> Lane:
+    lane = []
+    for i in range(2 * CLOSED_TABS):
+        fields = some_fields(rng, f"Edit {i}")
+        scene = rng.randint(1, SCENES)
+        act = Edit(scene, fields) if i % 2 else CloseTab(scene, fields, ms=rng.uniform(2, 25))
+        lane.append(At(1.2 * i, act))
+    return (*lane, At(1.2 * len(lane), Press("recent")), At(1.2 * len(lane), Press("retry_dlq")))
+
+
+def _kills(rng: random.Random) -> Lane:
+    return tuple(At(0.5 + 0.7 * i + rng.uniform(0, 0.4), KillWorker(wake=True)) for i in range(KILLS))
+
+
+SCENARIO = Scenario(
+    "two_hundred_kills",
+    __doc__,
+    World(scenes=SCENES),
+    workload=_people,
+    trouble=_kills,
+    expect=Expect(drain_s=90, hook_ms=200.0),
+    in_run=False,  # takes some minutes
+)
