@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import Any
 
 import click
 
-from plexsync import __version__, intake, tasks
+from plexsync import __version__, intake, office, tasks
 from plexsync.store import DeadLetter
 
 FINE, NOT_WELL, UNUSABLE = 0, 1, 3
+COLOURS = {"warning": "yellow", "error": "red"}
+BAR_WIDTH = 30
 
 
 def main(argv: list[str]) -> int:
@@ -55,11 +58,36 @@ class Desk:
 
     def __init__(self, data_dir: str, as_json: bool) -> None:
         self.as_json = as_json
-        self.office = tasks.Office(data_dir, say=self._say, progress=lambda part: None)
+        self.office = office.Office(data_dir, say=self._say, progress=self._progress)
+        self._bar = sys.stderr.isatty() and not as_json
+        self._bar_shown = False
 
     def _say(self, level: str, text: str) -> None:
         if not self.as_json:
-            click.echo(text, err=level in ("warning", "error"))
+            self._hide_bar()
+            aside = level in ("warning", "error")
+            click.secho(text, fg=COLOURS.get(level), err=aside)
+
+    def _progress(self, part: float) -> None:
+        """A bar below what is printed, on a terminal only."""
+        if not self._bar:
+            return
+        filled = round(min(max(part, 0.0), 1.0) * BAR_WIDTH)
+        if filled == BAR_WIDTH:
+            self._hide_bar()
+        else:
+            click.echo(f"\r{'█' * filled}{'░' * (BAR_WIDTH - filled)} {part:4.0%} ", nl=False, err=True)
+            self._bar_shown = True
+
+    def _hide_bar(self) -> None:
+        if self._bar_shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+            self._bar_shown = False
+
+    def write(self, text: str) -> None:
+        """Print a piece of an answer that is too long to be held."""
+        self._hide_bar()
+        click.echo(text, nl=False)
 
     def press(self, mode: str, args: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Do what the button of this mode does."""
@@ -84,7 +112,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
         ours.setLevel(logging.INFO if command.__name__ == "drain" and not as_json else logging.ERROR)
         try:
             if not os.path.isdir(desk.office.data_dir):
-                raise tasks.WrongArgument(
+                raise office.WrongArgument(
                     f"There is no data folder {desk.office.data_dir}; name it with --data. It lies in Stash's folder, "
                     "in plugins/PlexSync/data, and is made by the first edit."
                 )
@@ -92,8 +120,8 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
         except BrokenPipeError:  # the reader, head for one, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return FINE
-        except tasks.TROUBLES as trouble:
-            text = tasks.sentence(trouble, desk.office.data_dir)
+        except office.TROUBLES as trouble:
+            text = office.sentence(trouble, desk.office.data_dir)
             click.echo(json.dumps({"error": text}) if as_json else text, err=not as_json)
             return UNUSABLE
         finally:
@@ -147,7 +175,7 @@ def queue(desk: Desk, limit: int) -> int:
             "update_type": job.update_type,
             "edits": job.generation,
             "attempts": job.attempts,
-            "enqueued_at": tasks.moment(job.enqueued_at),
+            "enqueued_at": office.moment(job.enqueued_at),
             "due_in_s": round(max(job.due_at - now, 0.0), 1),
             "last_error": job.last_error,
         }
@@ -177,7 +205,7 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
     if letter_id is None:
         letters = desk.office.store.dead_letters(limit, error_type)
         desk.show(
-            [tasks.letter_summary(letter) for letter in letters],
+            [office.letter_summary(letter) for letter in letters],
             lambda: [_line(letter) for letter in letters] or ["There are no dead letters."],
         )
         return FINE
@@ -186,9 +214,9 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
         click.echo(f"There is no dead letter {letter_id}.", err=True)
         return NOT_WELL
     whole = {
-        **tasks.letter_summary(letter),
+        **office.letter_summary(letter),
         "edits": letter.generation,
-        "replayed_at": None if letter.replayed_at is None else tasks.moment(letter.replayed_at),
+        "replayed_at": None if letter.replayed_at is None else office.moment(letter.replayed_at),
         "payload": letter.payload,
         "traceback": letter.traceback,
     }
@@ -198,8 +226,8 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
 
 def _line(letter: DeadLetter) -> str:
     return (
-        f"{letter.id}: {tasks.letter_about(letter)}, {tasks.moment(letter.failed_at)}, "
-        f"after {tasks.some(letter.attempts, 'attempt')}, {letter.error_type}: {letter.message}"
+        f"{letter.id}: {office.letter_about(letter)}, {office.moment(letter.failed_at)}, "
+        f"after {office.some(letter.attempts, 'attempt')}, {letter.error_type}: {letter.message}"
     )
 
 
@@ -216,6 +244,65 @@ def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, every
     desk.office.wake()
     desk.show({"replayed": replayed}, lambda: [f"Dead letters queued again: {replayed}."])
     return FINE if replayed or everything else NOT_WELL
+
+
+@cli.command()
+@click.argument("scene_ids", metavar="[SCENE]...", type=int, nargs=-1)
+@click.option("--recent", is_flag=True, help="The scenes Stash has changed lately.")
+@click.option("--hours", type=click.FloatRange(min=0), default=24, show_default=True, help="How lately.")
+@click.option("--all", "everything", is_flag=True, help="All scenes.")
+@click.option("--level", is_flag=True, help="Show also the scenes that are level.")
+@click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
+@_options
+def diff(
+    desk: Desk,
+    scene_ids: tuple[int, ...],
+    recent: bool,
+    hours: float,
+    everything: bool,
+    level: bool,
+    page: str | None,
+) -> int:
+    """What a sync would change, field by field, and why it would leave scenes alone; nothing is written.
+
+    Status 1: something would change, or something is in the way.
+    """
+    from plexsync import diff as looking
+
+    if bool(scene_ids) + recent + everything != 1:
+        raise click.UsageError("Name scenes by their numbers, or use --recent or --all.")
+    args = {"scene_id": list(scene_ids), "scope": "all" if everything else "recent", "hours": hours}
+    shown = 0
+
+    def show(preview: looking.Preview) -> None:
+        nonlocal shown
+        if desk.as_json:
+            text = json.dumps(looking.as_json(preview), ensure_ascii=False)
+            desk.write(("," if shown else '{"previews": [') + "\n  " + text)
+        elif not page:
+            rows = looking.rows(preview) if shown else [looking.HEADINGS, *looking.rows(preview)]
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+            desk.write("".join(f"{line}\n" for line in looking.table(rows, width)))
+        shown += 1
+
+    def end(rest: dict[str, object]) -> None:
+        """Close the object that ``show`` began, so that also an answer cut short can be read."""
+        desk.write(
+            ("\n], " if shown else '{"previews": [], ') + json.dumps(rest, ensure_ascii=False)[1:] + "\n"
+        )
+
+    try:
+        tally, _ = tasks.preview_all(desk.office, args, show, page, level or bool(scene_ids))
+    except office.TROUBLES as trouble:
+        if not desk.as_json:
+            raise
+        end({"error": office.sentence(trouble, desk.office.data_dir)})
+        return UNUSABLE
+    if desk.as_json:
+        end({**tally.as_json(), "page": page})
+    else:
+        desk.write(f"{tally.sentence()}\n")
+    return FINE if tally.calm else NOT_WELL
 
 
 @cli.command()

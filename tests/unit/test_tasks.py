@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from plexsync import hook, tasks, worker
+from plexsync import doctor, hook, tasks, worker
 from plexsync.clock import ManualClock, SystemClock
 from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, SyncFailure, Unavailable
@@ -425,11 +425,44 @@ def test_looking_changes_nothing(office: Office) -> None:
     assert "\n".join(office.store.db.iterdump()) == before
 
 
+def test_diff_tells_what_would_change(office: Office, paper: Paper, tmp_path: Path) -> None:
+    del paper.items[1003]
+    answer = press(office, "diff", hours=4, page=True)
+    assert (answer["scenes"], answer["outcomes"]) == (4, {"differs": 3, "not_found": 1})
+    previews = answer["previews"]
+    assert isinstance(previews, list) and [each["scene_id"] for each in previews] == [1, 2, 3, 4]
+    assert ("info", "Scene 1, title: old → Scene 1") in office.lines
+    assert answer["page"] == str(tmp_path / "diff.html") and (tmp_path / "diff.html").exists()
+    assert office.store.counts().pending == 0 and office.bar[-1] == 1.0
+    json.dumps(answer)
+
+
+def test_diff_of_many_keeps_its_answer_short(office: Office) -> None:
+    answer = press(office, "diff", scope="all", limit="3")
+    assert (answer["scenes"], len(answer["previews"]), answer["left_off"]) == (500, 3, 497)  # type: ignore[arg-type]
+    assert answer["page"] is None and office.bar == sorted(office.bar) and len(office.bar) > 3
+    assert press(office, "diff", scope="7days")["scenes"] == 168
+
+
+@pytest.mark.parametrize("given", ["2,3, 2", [2, "3"], ["2", 3, 3]])
+def test_scenes_may_be_named_in_several_ways(office: Office, given: object) -> None:
+    assert press(office, "diff", scene_id=given)["scenes"] == 2
+
+
+@pytest.mark.parametrize(
+    "args",
+    [{"scene_id": "x"}, {"scene_id": -1}, {"scene_id": "9" * 30}, {"scene_id": {"id": 1}}, {"scope": "now"}],
+)
+def test_scenes_that_are_none(office: Office, args: dict[str, object]) -> None:
+    with pytest.raises(tasks.WrongArgument, match="must be"):
+        press(office, "diff", **args)
+
+
 def checks(office: Office) -> dict[str, tuple[bool, str]]:
     answer = press(office, "health_check")
     found = {check["name"]: (check["ok"], check["message"]) for check in answer["checks"]}  # type: ignore[attr-defined]
     assert answer["healthy"] == all(ok for ok, _ in found.values())
-    assert list(found) == list(tasks.CHECKS)
+    assert list(found) == list(doctor.CHECKS)
     for name, (ok, message) in found.items():
         assert message.endswith(".") and ("info" if ok else "error", f"{name}: {message}") in office.lines
     return found
@@ -437,7 +470,7 @@ def checks(office: Office) -> dict[str, tuple[bool, str]]:
 
 def test_health_when_all_is_well(office: Office) -> None:
     found = checks(office)
-    assert [ok for ok, _ in found.values()] == [True] * len(tasks.CHECKS), found
+    assert [ok for ok, _ in found.values()] == [True] * len(doctor.CHECKS), found
     assert "v0.30.1" in found["Stash"][1] and "“Films”" in found["Libraries"][1]
     assert found["Paths"][1] == "Scene 1, /data/1.mp4, is item 1001 in Plex."
 
@@ -657,3 +690,4 @@ def test_looking_at_the_queue_needs_no_client_of_a_server(tmp_path: Path) -> Non
 
 def test_tasks_and_worker_know_the_same_servers() -> None:
     assert tasks.SERVERS == worker.SERVERS
+    assert tasks.RELIST == worker.RELIST

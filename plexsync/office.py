@@ -1,0 +1,161 @@
+"""What tasks and commands stand on: the data folder, the queue, the servers, somebody to talk to; and their sentences.
+
+An Office opens nothing before it is asked for: what only looks at the queue never imports the clients of the two
+servers, which take 200 ms.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from plexsync import hook, intake, protocol, rescue
+from plexsync.clock import Clock, SystemClock
+from plexsync.core import breaker
+from plexsync.core.failures import SyncFailure
+from plexsync.locks import FileLock
+from plexsync.store import DeadLetter, Store
+
+if TYPE_CHECKING:
+    from plexsync.servers import Servers
+
+SERVERS = ("Stash", "Plex")  # as worker.SERVERS, which test_tasks compares
+
+Args = Mapping[str, Any]
+
+
+class WrongArgument(Exception):
+    """An argument a task cannot use; the text names it, and what would do."""
+
+
+TROUBLES = (WrongArgument, SyncFailure, rescue.Refused, sqlite3.Error, OSError)
+
+
+def sentence(trouble: Exception, data_dir: str) -> str:
+    """One of TROUBLES for a person."""
+    if isinstance(trouble, (sqlite3.Error, OSError)):
+        return (
+            f"The queue in {data_dir} cannot be used: {trouble}. Check that the folder exists, is writable and has "
+            "room; edits made meanwhile are kept beside it."
+        )
+    return str(trouble)
+
+
+@dataclass
+class Office:
+    """What a task works with. ``store`` is opened when first asked for."""
+
+    data_dir: str
+    say: Callable[[str, str], None] = protocol.log  # level, text
+    progress: Callable[[float], None] = protocol.progress  # 0 to 1
+    clock: Clock = field(default_factory=SystemClock)
+    troubles: list[str] = field(default_factory=list)  # what had to be mended when the queue was opened
+
+    @cached_property
+    def store(self) -> Store:
+        store = Store(self.data_dir, self.clock)
+        self.troubles += store.troubles
+        return store
+
+    @cached_property
+    def servers(self) -> Servers:
+        from plexsync.servers import Servers
+
+        try:
+            return Servers(self.data_dir, self.clock, self.store)
+        except (sqlite3.Error, OSError, rescue.Refused):  # the servers can be looked at without a queue
+            return Servers(self.data_dir, self.clock)
+
+    def wake(self) -> None:
+        """See that a worker looks after what waits."""
+        if self.store.counts().pending:
+            hook.wake_worker(self.data_dir)
+
+    def worker_runs(self) -> bool:
+        """Whether somebody holds the worker's lock.
+
+        Asking takes the lock for a moment, in which a hook could believe that a worker runs and start none: hence
+        the wake.
+        """
+        lock = FileLock(os.path.join(self.data_dir, hook.WORKER_LOCKS[0]))
+        if not lock.take():
+            return True
+        lock.release()
+        self.wake()
+        return False
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def some(count: int, noun: str) -> str:
+    """ "1 scene", "2 scenes"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def number(args: Args, key: str, default: float, unit: str) -> float:
+    """An argument as a number, 0 or more; Stash hands arguments over as texts and the API as numbers."""
+    given = args.get(key)
+    if given is None or given == "":
+        return default
+    try:
+        value = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else -1.0
+    except (ValueError, OverflowError):
+        value = -1.0
+    if not 0 <= value <= 1_000_000:
+        raise WrongArgument(f"{key} must be a number of {unit}, 0 or more, not {str(given)[:40]!r}.")
+    return value
+
+
+def scene_numbers(args: Args) -> list[int]:
+    """The scenes ``scene_id`` names, each once: a number, a list of them, or a text with commas; none without it."""
+    given = args.get("scene_id")
+    parts = given if isinstance(given, list) else str("" if given is None else given).split(",")
+    texts = [text for part in parts if (text := str(part).strip())]
+    if not all(text.isascii() and text.isdecimal() and 0 < len(text) < 19 for text in texts):
+        raise WrongArgument(f"scene_id must be the numbers of scenes, not {str(given)[:40]!r}.")
+    return list(dict.fromkeys(int(text) for text in texts))
+
+
+def moment(wall_s: float) -> str:
+    """A wall time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.fromtimestamp(wall_s, datetime.UTC).isoformat(timespec="seconds")
+
+
+def blocked(store: Store) -> str | None:
+    """What keeps the whole queue waiting, if anything does."""
+    attention = store.load_state("attention")
+    if attention:
+        return f"The queue waits for you: {attention}"
+    lasting = {
+        outage["server"]: outage["cause"] for outage in store.outages(10) if outage["ended_at"] is None
+    }
+    for server in SERVERS:
+        if breaker.from_dict(store.load_breaker(server)).state is not breaker.State.CLOSED:
+            cause = lasting.get(server, f"{server} is not reachable.")
+            return f"{cause} What waits is synced as soon as {server} is back."
+    return None
+
+
+def letter_summary(letter: DeadLetter) -> dict[str, object]:
+    """A dead letter without its payload and traceback."""
+    return {
+        "id": letter.id,
+        "about": letter_about(letter),
+        "scene_id": letter.scene_id,
+        "error_type": letter.error_type,
+        "message": letter.message,
+        "attempts": letter.attempts,
+        "failed_at": moment(letter.failed_at),
+    }
+
+
+def letter_about(letter: DeadLetter) -> str:
+    """ "scene 12", "performer 5"; "an unreadable row" when the payload does not say."""
+    return (intake.key_of(letter.payload) or "an unreadable row").replace(":", " ")
