@@ -375,17 +375,6 @@ class Catalog:
 
         return self.cached(("users", kind, name), make)
 
-    def by_name(self, kind: str, name: str) -> Any | None:
-        """The row of that name, case-insensitive; the first when there are several."""
-
-        def make() -> dict[str, Any]:
-            found: dict[str, Any] = {}
-            for row in self.rows[kind].values():
-                found.setdefault(row.name.lower(), row)
-            return found
-
-        return self.cached(("names", kind), make).get(name.lower())
-
     def primary_file(self, row: Any) -> File | None:
         return self.files.get(row.file_ids[0]) if row.file_ids else None
 

@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -100,37 +101,58 @@ def _problem(error: GraphQLError, code: str) -> dict[str, Any]:
     return problem | {"extensions": {"code": code}}
 
 
-def _any_object(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise GraphQLError(f"{type(value).__name__} is not a map")
-    return value
+def _is_map(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
-def _bool_map(value: Any) -> Any:
-    if not isinstance(value, dict) or not all(isinstance(item, bool) for item in value.values()):
-        raise GraphQLError("is not a map of booleans")
-    return value
+def _is_bool_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, bool) for item in value.values())
 
 
-def _int64(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise GraphQLError(f"{type(value).__name__} is not an int")
-    return value
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise GraphQLError(f"{type(value).__name__} is not a string")
-    return value
+def _is_moment(value: Any) -> bool:
+    """RFC 3339, or what comes near enough for Stash to read it."""
+    try:
+        datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except (ValueError, AttributeError):
+        return False
+    return True
 
 
-_PARSERS: dict[str, Callable[[Any], Any]] = {
-    "Map": _any_object,
-    "BoolMap": _bool_map,
-    "Int64": _int64,
-    "Time": _text,
-    "Timestamp": _text,
+# gqlgen reads scalars of its own when a field is run, not when the request is validated: a wrong one is an error of
+# that field, in an answer with status 200.
+_SCALARS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "Map": (_is_map, "is not a map"),
+    "BoolMap": (_is_bool_map, "is not a map of booleans"),
+    "Int64": (_is_whole, "is not an int"),
+    "Time": (_is_moment, "is not a time in RFC 3339"),
+    "Timestamp": (_is_moment, "is not a time in RFC 3339"),
 }
+
+
+class BadInput(Exception):
+    """An argument's scalar cannot be read."""
+
+
+def _check_scalars(type_: Any, value: Any) -> None:
+    """Raises BadInput when a scalar of Stash's own, however deep, has the wrong form."""
+    if value is None:
+        return
+    if isinstance(type_, GraphQLNonNull):
+        _check_scalars(type_.of_type, value)
+    elif isinstance(type_, GraphQLList):
+        for item in value:
+            _check_scalars(type_.of_type, item)
+    elif isinstance(type_, GraphQLInputObjectType):
+        for key, item in value.items():
+            _check_scalars(type_.fields[key].type, item)
+    elif type_.name in _SCALARS:
+        test, words = _SCALARS[type_.name]
+        if not test(value):
+            raise BadInput(f"{dumps(value)} {words}")
 
 
 def _boolean(value: Any) -> str:
@@ -177,12 +199,8 @@ class Engine:
         before: Callable[[Any, str], None],
     ) -> None:
         self.schema: GraphQLSchema = build_schema(schema_file.read_text(encoding="utf-8"))
-        for name, parser in _PARSERS.items():
-            scalar = self.schema.type_map[name]
-            assert isinstance(scalar, GraphQLScalarType)
-            scalar.parse_value = parser  # type: ignore[method-assign]
         self.fields = fields
-        self.expected = expected
+        self.expected = (*expected, BadInput)
         self.type_of = type_of
         self.shared = frozenset(shared)
         self.before = before
@@ -355,6 +373,8 @@ class _Execution:
     async def resolve(self, type_: GraphQLObjectType, definition: Any, node: FieldNode) -> Any:
         self.engine.before(self.context, node.name.value)
         arguments = get_argument_values(definition, node, self.prepared.variables)
+        for name, value in arguments.items():
+            _check_scalars(definition.args[name].type, value)
         value = self.engine.fields[type_.name][node.name.value](self.context, **arguments)
         return await value if inspect.isawaitable(value) else value
 

@@ -20,7 +20,7 @@ _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 def whole_id(value: Any) -> int:
     """An ID as a number. Raises CatalogError with Go's words."""
     try:
-        return int(value)
+        return int("" if value is None else value)
     except ValueError as error:
         raise CatalogError(f'converting id: strconv.Atoi: parsing "{value}": invalid syntax') from error
 

@@ -114,7 +114,7 @@ class Instance:
         self.rng = random.Random(f"stash:{seed}")
         self.host = self._new_host()
         self.apply_settings()
-        self.jobs = JobQueue(self.now)
+        self.jobs = JobQueue(self.now, (CatalogError,))
         self.scan_listeners: list[asyncio.Queue[bool]] = []
         self.history = History()
         self.started_at = time.time()

@@ -13,9 +13,13 @@ ENDED_KEPT = 10
 UPDATE_EVERY_S = 0.1  # progress is told to subscribers at most this often
 SUBSCRIBER_BUFFER = 100  # a subscriber that lags further behind misses messages
 
-# READY -> RUNNING -> FINISHED or FAILED; STOPPING -> CANCELLED; a READY job that is stopped is CANCELLED at once.
-WAITING = ("READY",)
-ACTIVE = ("READY", "RUNNING", "STOPPING")
+# From each state, where a job can go. One that waits is cancelled at once; one that runs is asked to stop first, and
+# is cancelled without being asked only when the server goes.
+MOVES: dict[str, tuple[str, ...]] = {
+    "READY": ("RUNNING", "CANCELLED"),
+    "RUNNING": ("STOPPING", "FINISHED", "FAILED", "CANCELLED"),
+    "STOPPING": ("CANCELLED",),
+}
 
 
 class JobFailed(Exception):
@@ -40,8 +44,10 @@ Listener = asyncio.Queue[tuple[str, Job]]
 
 
 class JobQueue:
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], failures: tuple[type[Exception], ...] = ()) -> None:
+        """`failures` are the exceptions, besides JobFailed, by which work says that it failed."""
         self._now = now
+        self._failures = (JobFailed, *failures)
         self._last_id = 0
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
@@ -80,7 +86,7 @@ class JobQueue:
                 return
         job = self._running
         if job is not None and job.id == job_id and self._task is not None and job.status == "RUNNING":
-            job.status = "STOPPING"
+            self._move(job, "STOPPING")
             self._tell("UPDATE", job)
             self._task.cancel()
 
@@ -89,7 +95,9 @@ class JobQueue:
             self.stop(job.id)
 
     def set_progress(self, job: Job, value: float) -> None:
-        """Clamped to 0…1, NaN to 0."""
+        """Clamped to 0…1, NaN to 0. A job that has ended keeps what it had."""
+        if job.status != "RUNNING":
+            return
         job.progress = min(max(value, 0.0), 1.0) if value == value else 0.0
         moment = asyncio.get_running_loop().time()
         if moment - self._last_update >= UPDATE_EVERY_S:
@@ -130,32 +138,38 @@ class JobQueue:
             return
         job = self._waiting.popleft()
         self._running = job
-        job.status = "RUNNING"
+        self._move(job, "RUNNING")
         job.start_time = self._now()
         self._tell("UPDATE", job)
         self._task = asyncio.get_running_loop().create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
         assert job.work is not None
-        status, error = "FINISHED", None
+        status, error = "FAILED", None  # what a defect in the work comes to: the queue goes on
         try:
             await job.work(job)
-        except JobFailed as failure:
-            status, error = "FAILED", str(failure)
+            status = "FINISHED"
+        except self._failures as failure:
+            error = str(failure)
         except asyncio.CancelledError:
             status = "CANCELLED"
-        if self._running is not job:
-            return  # forgotten meanwhile
-        if job.status == "STOPPING":
-            status = "CANCELLED"
-        self._running = None
-        self._task = None
-        job.error = error
-        self._end(job, status)
-        self._next()
+        finally:
+            if self._running is job:  # else it was forgotten meanwhile
+                self._running = None
+                self._task = None
+                job.error = error
+                self._end(job, "CANCELLED" if job.status == "STOPPING" else status)
+                self._next()
+
+    @staticmethod
+    def _move(job: Job, status: str) -> None:
+        """Raises ValueError for a move that is not in the table."""
+        if status not in MOVES.get(job.status, ()):
+            raise ValueError(f"job {job.id} cannot go from {job.status} to {status}")
+        job.status = status
 
     def _end(self, job: Job, status: str) -> None:
-        job.status = status
+        self._move(job, status)
         job.end_time = self._now()
         self._ended.append(job)
         self._tell("REMOVE", job)

@@ -266,6 +266,8 @@ def reorder_sub_groups(call: Call, input: Given) -> bool:
     moving = ids(input["sub_group_ids"])
     links = dict(group.sub_group_links)
     held = [item for item in links if item not in moving]
+    if not set(moving) <= set(links) or whole_id(input["insert_at_id"]) not in held:
+        raise CatalogError("sub-group is not in the group")
     at = held.index(whole_id(input["insert_at_id"])) + (1 if input.get("insert_after") else 0)
     order = [*held[:at], *moving, *held[at:]]
     call.catalog.update(group, {"sub_group_links": [(item, links[item]) for item in order]})

@@ -81,10 +81,6 @@ def sorted_tags(call: Any, row: Any) -> list[Tag]:
     return sorted((tags[item] for item in row.tag_ids), key=lambda tag: tag.sort_key)
 
 
-def stash_ids(call: Any, row: Any) -> Any:
-    return row.stash_ids
-
-
 # --- scenes -------------------------------------------------------------------------------------------------
 
 

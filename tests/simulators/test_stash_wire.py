@@ -186,6 +186,30 @@ def test_variables(stash, variables, status):
         assert answer.json["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
+@pytest.mark.parametrize(
+    ("query", "variables", "words"),
+    [
+        (
+            'mutation($m: Map) { f: runPluginTask(plugin_id: "x", args_map: $m) }',
+            {"m": [1]},
+            "[1] is not a map",
+        ),
+        ('mutation { f: runPluginTask(plugin_id: "x", args_map: "s") }', {}, "is not a map"),
+        ("mutation { f: setPluginsEnabled(enabledMap: {a: 1}) }", {}, "is not a map of booleans"),
+        ('mutation { f: sceneAddPlay(id: 1, times: ["noon"]) { count } }', {}, "is not a time"),
+        (
+            "mutation($s: [StashIDInput!]) { f: sceneUpdate(input: {id: 1, stash_ids: $s}) { id } }",
+            {"s": [{"endpoint": "e", "stash_id": "s", "updated_at": "x"}]},
+            "is not a time",
+        ),
+    ],
+)
+def test_a_scalar_of_stash_s_own_fails_when_its_field_runs(stash, query, variables, words):
+    answer = stash.post(query, variables)
+    assert answer.status == 200
+    assert words in answer.json["errors"][0]["message"] and answer.json["errors"][0]["path"] == ["f"]
+
+
 def test_a_failing_field_is_null_with_its_path(stash):
     answer = stash.post(
         "mutation { a: sceneUpdate(input: {id: 99}) { id } b: sceneUpdate(input: {id: 1}) { id } }"
