@@ -30,7 +30,8 @@ from plexsync.servers import World
 
 @dataclass(frozen=True)
 class Look:
-    """What was found out about one scene. Without an ``outcome``, ``edits`` are to be written to ``item``."""
+    """What was found out about one scene. Without an ``outcome``, ``edits`` are to be written to ``item``; without a
+    ``scene`` as well, they clean the item of a scene that is gone."""
 
     scene_id: int
     outcome: Outcome | None = None
@@ -40,6 +41,7 @@ class Look:
     fingerprint: str = ""  # "" when there is nothing to remember
     images: Mapping[str, str] = field(default_factory=dict)  # as remembered, then as they are after ``apply``
     cover: bool = False  # the cover may have changed and is to be written
+    files: tuple[str, ...] = ()  # those of the item that are the scene's
 
 
 def look(
@@ -94,7 +96,42 @@ def _look(
         for scene_id, paths in asked.items():
             near = alike.get(scene_id, ())
             found[scene_id] = _one(found[scene_id], paths, answers[scene_id], near, ledger, settings)
+    return found | _farewells([scene_id for scene_id in scene_ids if scene_id not in scenes], world, ledger)
+
+
+def _farewells(gone: Sequence[int], world: World, ledger: Ledger | MemoryLedger) -> dict[int, Look]:
+    """What is to be cleaned in Plex of scenes that left Stash: only where we added to lists of other people, and only
+    while the item still has the scene's file."""
+    memories = {scene_id: memory for scene_id in gone if (memory := ledger.recall(scene_id)) is not None}
+    traces = {
+        scene_id: (memory.written, *ledger.intentions(scene_id, memory.rating_key))
+        for scene_id, memory in memories.items()
+    }
+    traces = {scene_id: some for scene_id, some in traces.items() if any(map(planning.shared_of, some))}
+    if not traces:
+        return {}
+    items = {
+        item.rating_key: item
+        for item in world.plex().read(sorted({memories[scene_id].rating_key for scene_id in traces}))
+    }
+    found: dict[int, Look] = {}
+    for scene_id in traces:
+        memory = memories[scene_id]
+        # Who else has this item: those that stay take over; of several that go together, the first cleans for all.
+        staying = [other for other in ledger.others_of(memory.rating_key, scene_id) if other not in gone]
+        going = [other for other in traces if memories[other].rating_key == memory.rating_key]
+        heirs = staying or [other for other in going[:1] if other != scene_id]
+        item = items.get(memory.rating_key)
+        if heirs:
+            found[scene_id] = Look(scene_id, Gone(heirs=tuple(heirs)))
+        elif item is not None and not _has_none_of(item, memory.files):
+            edits = planning.farewell(item, [fields for other in going for fields in traces[other]])
+            found[scene_id] = Look(scene_id, None if edits else Gone(), item=item, edits=edits)
     return found
+
+
+def _has_none_of(item: Item, files: Iterable[str]) -> bool:
+    return {matching.path_key(file) for file in files}.isdisjoint(map(matching.path_key, item.files))
 
 
 def _without_plex(scene: Scene | None, settings: Settings) -> Outcome | None:
@@ -114,7 +151,8 @@ def is_known_level(
     memory = ledger.recall(scene.id)
     if memory is None or memory.fingerprint != fingerprint(scene, settings):
         return False
-    return any(memory.rating_key in ledger.lookup(matching.path_key(path)) for path in paths)
+    theirs = memory.files or paths  # of other names where the path map does not reach
+    return any(memory.rating_key in ledger.lookup(matching.path_key(path)) for path in theirs)
 
 
 def _one(
@@ -152,6 +190,7 @@ def _one(
             fingerprint=fingerprint(scene, settings),
             images=images,
             cover=cover,
+            files=matching.files_of(scene, chosen, settings.path_map),
         )
     except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the other scenes of the batch theirs
         return Look(scene.id, failed(error, settings), scene)
@@ -200,7 +239,7 @@ def intend(looks: Iterable[Look], ledger: Ledger | MemoryLedger) -> None:
     """Remember what is about to be written: a write that seems to fail may land all the same, even much later, and must
     not look like somebody's edit then."""
     for seen in looks:
-        if seen.edits and seen.item is not None:
+        if seen.edits.intended and seen.item is not None:
             ledger.intend(seen.scene_id, seen.item.rating_key, seen.edits.intended)
 
 
@@ -213,6 +252,8 @@ def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
     if seen.edits:
         world.plex().write(seen.item, seen.edits)
     fields = seen.edits.fields
+    if seen.scene is None:
+        return Gone(fields), seen
     if seen.cover:
         images, sent = _apply_cover(seen, world, settings)
         seen, fields = replace(seen, images=images), (*fields, *sent)
@@ -263,4 +304,17 @@ def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:
             seen.edits.written,
             seen.images,
             seen.edits.intended,
+            seen.files,
         )
+
+
+def forget(scene_id: int, gone: Gone, ledger: Ledger | MemoryLedger) -> None:
+    """The scene has left Stash. What it had added to its item's shared lists passes to its heirs, who are then to be
+    looked at: they keep of it what they want themselves."""
+    memory = ledger.recall(scene_id)
+    for heir in gone.heirs:
+        theirs = ledger.recall(heir)
+        if memory is not None and theirs is not None:
+            written = planning.inherited(theirs.written, memory.written)
+            ledger.remember(heir, theirs.rating_key, "", written, theirs.images, files=theirs.files)
+    ledger.forget(scene_id)

@@ -45,8 +45,10 @@ CREATE TABLE IF NOT EXISTS scenes (
     written TEXT NOT NULL,      -- JSON: field -> the value Plex had of us then
     images TEXT NOT NULL,       -- JSON: what Plex has of the scene's cover, see engine._apply_cover
     synced_at REAL NOT NULL,
+    files TEXT NOT NULL DEFAULT '[]',  -- JSON: the item's files that were the scene's, as Plex spells them
     PRIMARY KEY (server, scene_id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS scenes_item ON scenes(server, rating_key);
 CREATE TABLE IF NOT EXISTS intended (  -- writes whose end nobody saw yet
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
     fields TEXT NOT NULL,       -- JSON: field -> our value in the write
@@ -69,6 +71,7 @@ class Memory:
     written: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     synced_at: float = 0.0  # wall seconds
+    files: tuple[str, ...] = ()  # the item's files that were the scene's, as Plex spells them
 
 
 class Ledger:
@@ -90,6 +93,8 @@ class Ledger:
             with self._store.transaction() as db:
                 for statement in TABLES.split(";"):
                     db.execute(statement)
+                if "files" not in [row[1] for row in db.execute("PRAGMA table_info(scenes)")]:
+                    db.execute("ALTER TABLE scenes ADD COLUMN files TEXT NOT NULL DEFAULT '[]'")
             self._made_in = self._store.db
 
     @contextmanager
@@ -191,18 +196,19 @@ class Ledger:
     def recall(self, scene_id: int) -> Memory | None:
         """What we know of a scene; None when it was never level with this server."""
         row = self._db.execute(
-            "SELECT rating_key, fingerprint, written, images, synced_at FROM scenes WHERE server = ? AND scene_id = ?",
+            "SELECT rating_key, fingerprint, written, images, synced_at, files FROM scenes"
+            " WHERE server = ? AND scene_id = ?",
             (self._server, scene_id),
         ).fetchone()
         if row is None:
             return None
         try:
-            written, images = json.loads(row[2]), json.loads(row[3])
+            written, images, files = json.loads(row[2]), json.loads(row[3]), json.loads(row[5])
         except (ValueError, RecursionError):
             return None  # damaged: as if never level
-        if not isinstance(written, dict) or not isinstance(images, dict):
+        if not isinstance(written, dict) or not isinstance(images, dict) or not isinstance(files, list):
             return None
-        return Memory(int(row[0]), str(row[1]), written, images, float(row[4]))
+        return Memory(int(row[0]), str(row[1]), written, images, float(row[4]), tuple(map(str, files)))
 
     def remember(
         self,
@@ -212,6 +218,7 @@ class Ledger:
         written: Mapping[str, Any],
         images: Mapping[str, str] | None = None,
         intended: Mapping[str, Any] | None = None,
+        files: Sequence[str] = (),
     ) -> None:
         """Plex is level with the scene now; of its writes the one of ``intended`` has come to its end."""
         now = self._store.clock.now()
@@ -222,7 +229,7 @@ class Ledger:
                 (self._server, scene_id, rating_key, intake.encode(dict(intended or {})), now - LATE_S),
             )
             db.execute(
-                "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self._server,
                     scene_id,
@@ -231,6 +238,7 @@ class Ledger:
                     intake.encode(dict(written)),
                     intake.encode(dict(images or {})),
                     now,
+                    intake.encode(list(files)),
                 ),
             )
 
@@ -264,10 +272,26 @@ class Ledger:
         return found
 
     def forget(self, scene_id: int) -> None:
-        """The scene is gone, or is to be compared with Plex afresh."""
+        """The scene is gone, and nothing of it is worth keeping."""
         with self._transaction() as db:
-            for table in ("scenes", "intended"):
+            for table in ("scenes", "intended", "choices"):
                 db.execute(f"DELETE FROM {table} WHERE server = ? AND scene_id = ?", (self._server, scene_id))
+
+    def others_of(self, rating_key: int, scene_id: int) -> tuple[int, ...]:
+        """The scenes that were level with this item too."""
+        rows = self._db.execute(
+            "SELECT scene_id FROM scenes WHERE server = ? AND rating_key = ? AND scene_id <> ? ORDER BY scene_id",
+            (self._server, rating_key, scene_id),
+        )
+        return tuple(int(row[0]) for row in rows.fetchall())
+
+    def scene_ids(self, after_id: int, last_id: int) -> list[int]:
+        """The scenes that were ever level and are not forgotten, those beyond ``after_id`` up to ``last_id``."""
+        rows = self._db.execute(
+            "SELECT scene_id FROM scenes WHERE server = ? AND scene_id > ? AND scene_id <= ? ORDER BY scene_id",
+            (self._server, after_id, last_id),
+        )
+        return [int(row[0]) for row in rows.fetchall()]
 
     # ---- what a person chose ----
 
@@ -309,8 +333,11 @@ class MemoryLedger(MemoryPathIndex):
         written: Mapping[str, Any],
         images: Mapping[str, str] | None = None,
         intended: Mapping[str, Any] | None = None,
+        files: Sequence[str] = (),
     ) -> None:
-        self._memories[scene_id] = Memory(rating_key, fingerprint, dict(written), dict(images or {}))
+        self._memories[scene_id] = Memory(
+            rating_key, fingerprint, dict(written), dict(images or {}), files=tuple(files)
+        )
         tried = self._intended.get((scene_id, rating_key), [])
         self._forget_intended(scene_id)
         self._intended[scene_id, rating_key] = [fields for fields in tried if fields != intended]
@@ -324,7 +351,15 @@ class MemoryLedger(MemoryPathIndex):
 
     def forget(self, scene_id: int) -> None:
         self._memories.pop(scene_id, None)
+        self._choices.pop(scene_id, None)
         self._forget_intended(scene_id)
+
+    def others_of(self, rating_key: int, scene_id: int) -> tuple[int, ...]:
+        same = (one for one, memory in self._memories.items() if memory.rating_key == rating_key)
+        return tuple(sorted(other for other in same if other != scene_id))
+
+    def scene_ids(self, after_id: int, last_id: int) -> list[int]:
+        return sorted(scene_id for scene_id in self._memories if after_id < scene_id <= last_id)
 
     def _forget_intended(self, scene_id: int) -> None:
         for key in [key for key in self._intended if key[0] == scene_id]:

@@ -9,7 +9,7 @@ was cut short goes on instead of beginning again.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from plexsync import engine
@@ -17,11 +17,13 @@ from plexsync.core.gate import gate
 from plexsync.core.match import path_key, plex_paths
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
+from plexsync.ledger import Ledger, MemoryLedger
 from plexsync.servers import World
 from plexsync.store import Store
 
 PAGE = 500  # scenes a request to Stash, and a transaction
 RESUME_S = 86_400.0  # a sweep cut short longer ago than this begins anew
+LAST_ID = 2**63 - 1  # SQLite's
 SAMPLES = 20  # examples named in a report
 
 
@@ -33,6 +35,7 @@ class Swept:
     queued: int = 0
     level: int = 0  # known to be level
     skipped: int = 0  # by a rule of the settings, or without a file
+    gone: int = 0  # were level once and are no longer in Stash; queued, to be cleaned up after
     done: bool = True  # False when it was told to stop; the next sweep of all goes on from there
 
 
@@ -45,6 +48,9 @@ def sweep(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Swept:
     """Queue every scene that is not known to be level, or of those changed in the last ``hours`` hours.
+
+    A look at all of them also queues those we remember and Stash no longer has, since a merge fires no hook for the
+    scenes it swallows. Where Stash has none at all it is more likely another Stash than an emptied one.
 
     Raises the failures of the servers. ``progress`` is told how many were seen and the last id.
     """
@@ -66,17 +72,33 @@ def sweep(
                 level += 1
             else:
                 stale.append(scene.id)
-        queued = store.put_many(stale) if stale else 0
+        gone = _gone(ledger, after_id, scenes) if hours is None else []
+        after_id = scenes[-1].id
+        queued = store.put_many([*stale, *gone]) if stale or gone else 0
         found = Swept(
-            found.seen + len(scenes), found.queued + queued, found.level + level, found.skipped + skipped
+            found.seen + len(scenes),
+            found.queued + queued,
+            found.level + level,
+            found.skipped + skipped,
+            found.gone + len(gone),
         )
         if hours is None:
             store.save_state(place, f"{scenes[-1].id} {store.clock.now()}")
         progress(found.seen, scenes[-1].id)
         if should_stop():
             return replace(found, done=False)
+    if hours is None and after_id:
+        gone = ledger.scene_ids(after_id, LAST_ID)
+        queued = store.put_many(gone) if gone else 0
+        found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.drop_state(place)
     return found
+
+
+def _gone(ledger: Ledger | MemoryLedger, after_id: int, scenes: Sequence[Scene]) -> list[int]:
+    """The scenes we remember between ``after_id`` and the last of this page that are not on it."""
+    there = {scene.id for scene in scenes}
+    return [scene_id for scene_id in ledger.scene_ids(after_id, scenes[-1].id) if scene_id not in there]
 
 
 def _resume(store: Store, place: str) -> int:

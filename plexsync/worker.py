@@ -179,7 +179,8 @@ class Worker:
                 if seen is not None and isinstance(outcome, (Synced, Level)):
                     engine.remember(seen, self.world.ledger(self._settings))
                 elif isinstance(outcome, Gone):
-                    self.world.ledger(self._settings).forget(job.scene_id)
+                    engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
+                    self.store.put_many(outcome.heirs)
                 self._record(job, outcome)
         for job in jobs:
             self.in_hand.pop(job.id, None)

@@ -167,6 +167,43 @@ def _agree(held: Value, value: Value | None) -> bool:
     return value is not None and same(held, value)
 
 
+def farewell(item: Item, written: Sequence[Mapping[str, object]]) -> Edits:
+    """The edits that take from ``item`` what we added to the lists we share with other people, when its scene
+    has left Stash. Everything else stays: a title is no better for being cleared.
+
+    ``written`` is all that was ever remembered of writes to it, ``Edits.written`` and ``Edits.intended``.
+    Locks stay as they are.
+    """
+    params: dict[str, str] = {}
+    changes: list[Change] = []
+    for row in FIELDS:
+        held = row.has(item)
+        if not row.shared or not isinstance(held, tuple):
+            continue
+        ours = {folded(tag) for one in written for tag in _remembered(one, row.name, ()) or ()}
+        theirs = tuple(tag for tag in held if folded(tag) not in ours)
+        if theirs != held:
+            changes.append(Change(row.name, held, theirs))
+            params |= _parameters(row.plex, theirs, held)
+            params[f"{row.plex}.locked"] = "1" if row.plex in item.locked else "0"
+    return Edits(params, tuple(change.field for change in changes), tuple(changes))
+
+
+def shared_of(written: Mapping[str, object]) -> dict[str, Value]:
+    """The part of what was written that is in lists we share with other people."""
+    values = {row.name: _remembered(written, row.name, ()) for row in FIELDS if row.shared}
+    return {name: value for name, value in values.items() if value}
+
+
+def inherited(written: Mapping[str, object], of_another: Mapping[str, object]) -> dict[str, object]:
+    """What counts as written for a scene whose item was another scene's as well: also what that one added to
+    shared lists."""
+    both = {**written}
+    for name, tags in shared_of(of_another).items():
+        both[name] = _tags((*(_remembered(written, name, ()) or ()), *tags))
+    return both
+
+
 def _remembered(written: Mapping[str, object] | None, name: str, wanted: Value) -> Value | None:
     """What we wrote last, if it is of the kind the field is; JSON has made lists of tuples."""
     last = (written or {}).get(name)
@@ -216,6 +253,7 @@ def fingerprint(scene: Scene, settings: Settings) -> str:
         settings.keep_unlocked,
         settings.respect_locks,
         settings.conflict_policy,
+        *(["exact_paths"] if settings.exact_paths else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

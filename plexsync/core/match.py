@@ -158,6 +158,15 @@ def choose(scene: Scene, items: Sequence[Item], path_map: Sequence[PathPair] = (
     return Missing(paths)
 
 
+def files_of(scene: Scene, item: Item, path_map: Sequence[PathPair] = ()) -> tuple[str, ...]:
+    """The files of ``item`` that are the scene's, as Plex spells them: those with the scene's paths, else those
+    of the same name."""
+    paths = plex_paths(scene, path_map)
+    keys = {path_key(path) for path in paths}
+    exact = tuple(file for file in item.files if path_key(file) in keys)
+    return exact or tuple(file for file in item.files if any(common_tail(path, file) for path in paths))
+
+
 # --- where the path map does not reach
 
 

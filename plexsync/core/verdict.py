@@ -65,8 +65,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Gone:
-    """The scene is no longer in Stash."""
+    """The scene is no longer in Stash. ``fields`` were cleaned in Plex of what we had added to them; ``heirs``
+    are scenes whose item is the same, which take over what there is to clean."""
 
+    fields: tuple[str, ...] = ()
+    heirs: tuple[int, ...] = ()
     name: ClassVar[str] = "gone"
 
 
@@ -145,8 +148,9 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             return Finish("nothing to write" + _kept(kept))
         case Skipped(reason):
             return Finish(reason)
-        case Gone():
-            return Finish("no longer in Stash")
+        case Gone(fields):
+            cleaned = f"; took ours from {', '.join(fields)}" if fields else ""
+            return Finish("no longer in Stash" + cleaned)
         case NoFile():
             return Finish("has no file")
         case NotFound(paths):

@@ -14,7 +14,9 @@ from plexsync.core.edits import (
     Change,
     Edits,
     Kept,
+    farewell,
     fingerprint,
+    inherited,
     plan,
     wanted_values,
 )
@@ -463,6 +465,35 @@ def test_a_collection_whose_adding_nobody_saw_is_ours_to_remove() -> None:
     edits = plan(replace(RICH, groups=()), landed, settings, None, [unseen.intended])
     assert edits.params["collection[].tag.tag-"] == "Series%201"
     assert "collection[1].tag.tag" not in edits.params
+
+
+# --- a scene that left Stash
+
+
+def test_a_farewell_takes_only_what_was_ours_from_lists_that_are_shared() -> None:
+    item = replace(
+        LEVEL,
+        collections=("By hand", "SERIES 1", "Late"),
+        labels=("Kept", "ours"),
+        locked=frozenset({"collection", "title"}),
+    )
+    memory = {"title": "A title", "tags": ["Drama"], "collections": ["Series 1"], "labels": ["Ours"]}
+    edits = farewell(item, [memory, {"collections": ["late"], "labels": "damaged"}])
+    assert edits.params == {
+        "label[0].tag.tag": "Kept",
+        "label[].tag.tag-": "ours",
+        "label.locked": "0",
+        "collection[0].tag.tag": "By hand",
+        "collection[].tag.tag-": "SERIES%201,Late",
+        "collection.locked": "1",
+    }
+    assert edits.fields == ("labels", "collections")
+    assert not farewell(replace(item, collections=("By hand",), labels=()), [memory])
+
+
+def test_what_another_scene_added_to_the_same_item_is_inherited() -> None:
+    mine, theirs = {"title": "A", "labels": ["One"]}, {"title": "B", "labels": ["one", "Two"], "tags": ["x"]}
+    assert inherited(mine, theirs) == {"title": "A", "labels": ("One", "Two")}
 
 
 # --- the fingerprint

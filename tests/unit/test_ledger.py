@@ -100,6 +100,18 @@ def test_what_was_written_is_remembered_until_forgotten(store):
     assert ledger.recall(1) is None
 
 
+def test_a_file_of_an_older_layout_gets_what_it_lacks(store):
+    store.db.execute(
+        "CREATE TABLE scenes (server TEXT, scene_id INTEGER, rating_key INTEGER, fingerprint TEXT, written TEXT,"
+        " images TEXT, synced_at REAL, PRIMARY KEY (server, scene_id)) WITHOUT ROWID"
+    )
+    store.db.execute("INSERT INTO scenes VALUES ('http://plex:32400', 1, 10, 'print', '{}', '{}', 5.0)")
+    ledger = Ledger(store, "http://plex:32400")
+    assert ledger.recall(1).files == ()
+    ledger.remember(1, 10, "print", {}, files=["/a.mp4"])
+    assert Ledger(store, "http://plex:32400").recall(1).files == ("/a.mp4",)
+
+
 @pytest.fixture(params=["ledger", "memory"])
 def ledger(request, store):
     return Ledger(store, "http://plex:32400") if request.param == "ledger" else MemoryLedger()
@@ -116,6 +128,17 @@ def test_what_was_intended_is_kept_until_its_end_was_seen(ledger):
     assert ledger.intentions(1, 11) == []
     ledger.forget(1)
     assert ledger.intentions(1, 10) == []
+
+
+def test_who_else_has_an_item_and_which_scenes_are_known(ledger):
+    for scene_id, rating_key in ((3, 10), (1, 10), (2, 11), (9, 10)):
+        ledger.remember(scene_id, rating_key, "print", {})
+    assert ledger.others_of(10, 1) == (3, 9)
+    assert ledger.others_of(11, 2) == ()
+    assert ledger.scene_ids(1, 3) == [2, 3]
+    ledger.choose(9, 10)
+    ledger.forget(9)
+    assert ledger.scene_ids(0, 100) == [1, 2, 3] and ledger.choice(9) is None
 
 
 def test_what_was_intended_long_ago_is_forgotten_at_the_next_look(store):

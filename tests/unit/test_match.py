@@ -16,6 +16,7 @@ from plexsync.core.match import (
     common_end,
     common_tail,
     file_name,
+    files_of,
     is_below,
     learn,
     map_path,
@@ -265,3 +266,11 @@ def test_the_primary_file_is_looked_for_first() -> None:
 )
 def test_a_path_map_is_learnt(pairs: list[tuple[str, str]], learnt: list[tuple[str, str]]) -> None:
     assert [(pair.stash, pair.plex) for pair in learn(pairs)] == learnt
+
+
+def test_the_files_of_an_item_that_are_the_scenes() -> None:
+    item = Item(1, 1, files=("/media/a.mp4", "/media/x/b.mp4", "/media/b.mp4"))
+    scene = Scene(1, files=(SceneFile("/data/b.mp4"), SceneFile("/gone.mp4")))
+    assert files_of(scene, item) == ("/media/x/b.mp4", "/media/b.mp4")
+    assert files_of(scene, item, (PathPair("/data", "/media"),)) == ("/media/b.mp4",)
+    assert files_of(Scene(1), item) == ()

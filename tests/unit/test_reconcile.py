@@ -93,6 +93,24 @@ def test_what_is_not_known_level_is_queued(store, world):
     assert queued(store) == [2, 5, 6, 7]
 
 
+def test_what_left_stash_without_a_hook_is_queued_by_a_look_at_all(store, world, monkeypatch):
+    monkeypatch.setattr(reconcile, "PAGE", 2)
+    for scene in world.held:
+        level(world, scene)
+    for gone in (2, 4, 7):
+        world.held.remove(next(scene for scene in world.held if scene.id == gone))
+    assert reconcile.sweep(store, world, SETTINGS, hours=24.0).gone == 0
+    found = reconcile.sweep(store, world, SETTINGS)
+    assert (found.gone, found.queued) == (3, 3)
+    assert queued(store) == [2, 4, 7]
+
+
+def test_a_stash_without_any_scene_is_not_believed(store, world):
+    level(world, world.held[0])
+    world.held.clear()
+    assert reconcile.sweep(store, world, SETTINGS).queued == 0
+
+
 def test_a_file_that_moved_is_a_change(store, world):
     level(world, world.held[0])
     world.held[:] = [replace(world.held[0], files=(SceneFile("/data/elsewhere.mp4"),))]

@@ -111,6 +111,11 @@ class Model:
         self._meet("upload")
         self.uploads.append((item.rating_key, gallery))
 
+    def read(self, rating_keys) -> tuple[Item, ...]:
+        self._meet("Plex")
+        self.reads += 1
+        return tuple(self.items[key] for key in rating_keys if key in self.items)
+
     def freshen(self) -> None:
         self._meet("Plex")
 
@@ -119,16 +124,20 @@ class Model:
         self.writes.append((item.rating_key, dict(edits.params)))
         params = edits.params
         locked = {name.removesuffix(".locked") for name, value in params.items() if name.endswith(".locked")}
-        genres = tuple(
-            params[name]
-            for name in sorted(params)
-            if name.startswith("genre[") and name.endswith("].tag.tag")
+        genres, labels = (
+            tuple(
+                params[name]
+                for name in sorted(params)
+                if name.startswith(f"{kind}[") and name.endswith("].tag.tag")
+            )
+            for kind in ("genre", "label")
         )
         self.items[item.rating_key] = replace(
             item,
             title=params.get("title.value", item.title),
             summary=params.get("summary.value", item.summary),
             genres=genres or item.genres,
+            labels=labels if "label.locked" in params else item.labels,
             locked=item.locked | locked,
         )
         if self.meanwhile is not None:
@@ -596,6 +605,11 @@ def test_where_the_path_map_does_not_reach_the_same_file_is_found_by_its_size(wo
     store.put(1)
     drain(worker)
     assert model.items[101].title == "Scene 1" and model.items[555].title == ""
+    model.remembered.put(1, [Entry(101, ("/media/films/1.mp4",))])
+    reads = model.reads
+    store.put(1, "sync")
+    drain(worker)
+    assert model.reads == reads, "known under Plex's path"
 
 
 def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, store, model, clock):
@@ -620,6 +634,72 @@ def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, st
     store.put(1)
     drain(worker)
     assert model.items[101].title == "By hand"
+
+
+@pytest.fixture
+def labelled(worker, store, model):
+    """Tags of Stash are labels; the first item has one of somebody else's too."""
+    model.given = replace(SETTINGS, tags_as_labels=True)
+    model.has[1] = replace(model.has[1], tags=("Ours",))
+    model.items[101] = replace(model.items[101], labels=("Theirs",))
+    store.put_many([1, 2])
+    drain(worker)
+    assert model.items[101].labels == ("Theirs", "Ours")
+    return model
+
+
+def test_a_scene_that_left_stash_takes_its_labels_with_it_and_nothing_else(worker, store, labelled):
+    del labelled.has[1]
+    store.put(1, "destroy")
+    drain(worker)
+    assert labelled.items[101].labels == ("Theirs",) and labelled.items[101].title == "Scene 1"
+    assert labelled.remembered.recall(1) is None
+    (note,) = store.db.execute(
+        "SELECT note FROM ack_queue_default WHERE key = 'scene:1' ORDER BY _id DESC LIMIT 1"
+    ).fetchone()
+    assert note == "gone: no longer in Stash; took ours from labels"
+    writes, reads = len(labelled.writes), labelled.reads
+    store.put(1, "destroy")
+    del labelled.has[2]
+    store.put(2, "destroy")  # had no labels
+    drain(worker)
+    assert (len(labelled.writes), labelled.reads) == (writes, reads), "nothing to clean, nothing asked"
+
+
+def test_an_item_that_has_another_file_by_now_is_not_cleaned(worker, store, labelled):
+    del labelled.has[1]
+    labelled.items[101] = replace(labelled.items[101], files=("/data/another.mp4",))
+    store.put(1, "destroy")
+    drain(worker)
+    assert labelled.items[101].labels == ("Theirs", "Ours") and labelled.remembered.recall(1) is None
+
+
+def test_cleaning_waits_for_a_plex_that_is_away(worker, store, labelled, clock):
+    del labelled.has[1]
+    labelled.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    store.put(1, "destroy")
+    drain(worker)
+    del labelled.trouble["Plex"]
+    clock.advance(120)
+    drain(worker)
+    assert labelled.items[101].labels == ("Theirs",)
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one stays", "both go"])
+def test_of_an_item_two_scenes_had_the_last_one_cleans(worker, store, labelled, together):
+    """As after a merge: the file is another scene's now."""
+    labelled.has[3] = replace(labelled.has[3], tags=("Ours", "More"), files=labelled.has[1].files)
+    store.put(3)
+    drain(worker)
+    assert labelled.items[101].labels == ("Theirs", "Ours", "More")
+    del labelled.has[1]
+    if together:
+        del labelled.has[3]
+    else:
+        labelled.has[3] = replace(labelled.has[3], tags=("More",))
+    store.put_many([1, 3] if together else [1])
+    drain(worker)
+    assert labelled.items[101].labels == (("Theirs",) if together else ("Theirs", "More"))
 
 
 def test_with_exact_paths_no_other_path_will_do(worker, store, model):
