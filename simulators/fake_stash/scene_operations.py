@@ -98,7 +98,7 @@ def scene_streams(call: Call, id: Any = None) -> Any:
 async def create(call: Call, input: Given) -> Scene | None:
     catalog = call.catalog
     values = values_of("scene", await with_pictures(input), catalog.now())
-    for file_id in values.get("file_ids", ()):
+    for file_id in values.get("file_ids") or ():
         if catalog.users("scene", "file_ids").get(file_id):
             raise CatalogError(f"file with id {file_id} is already assigned to a scene")
     scene = catalog.add("scene", values)
