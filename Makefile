@@ -19,6 +19,11 @@ demo: $(VENV)/with-demo
 test: $(STAMP)
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
+# Every way of breaking the queue at full size: kills, failing system calls, power loss, seeded bugs.
+.PHONY: crash
+crash: $(STAMP)
+	$(PY) -m tests.crash $(ARGS)
+
 scenarios: $(STAMP)
 	@mkdir -p build
 	$(PY) -m scenarios run --junit build/scenarios.xml --html build/scenarios.html --json build/scenarios.json $(ARGS)
