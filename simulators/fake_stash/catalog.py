@@ -355,6 +355,15 @@ class Catalog:
             raise NotFound(f"{'scene marker' if kind == 'marker' else kind} with id {row_id} not found")
         return row
 
+    def get_each(self, kind: str, row_ids: Iterable[int]) -> list[Any]:
+        """Rows that are to go: one named twice is not found the second time. Raises NotFound."""
+        found: dict[int, Any] = {}
+        for row_id in row_ids:
+            if row_id in found:
+                raise NotFound(f"{kind} with id {row_id} not found")
+            found[row_id] = self.get(kind, row_id)
+        return list(found.values())
+
     def cached(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` returned, until the next change of anything."""
         known = self._caches.get(key)

@@ -203,7 +203,7 @@ def destroyer(kind: str) -> Callable[..., Any]:
 
 def list_destroyer(kind: str) -> Callable[..., Any]:
     async def destroy(call: Call, ids: Sequence[Any]) -> bool:
-        rows = [call.catalog.get(kind, whole_id(item)) for item in ids]
+        rows = call.catalog.get_each(kind, map(whole_id, ids))
         for row in rows:
             call.catalog.remove(row)
         for row in rows:
@@ -217,7 +217,7 @@ async def merge_tags(call: Call, input: Given) -> Any:
     """Scenes with a source tag now have the target's; nothing of them is touched, and only the tag has a hook."""
     catalog = call.catalog
     target = catalog.get("tag", whole_id(input["destination"]))
-    sources = [catalog.get("tag", item) for item in ids(input["source"])]
+    sources = catalog.get_each("tag", ids(input["source"]))
     if not sources:
         return None
     if target in sources:
@@ -231,7 +231,7 @@ def merge_performers(call: Call, input: Given) -> Any:
     """As for tags, without any hook at all."""
     catalog = call.catalog
     target = catalog.get("performer", whole_id(input["destination"]))
-    sources = [catalog.get("performer", item) for item in ids(input["source"])]
+    sources = catalog.get_each("performer", ids(input["source"]))
     if target in sources:
         raise CatalogError("destination performer cannot be in source list")
     catalog.merge_named(sources, target)
@@ -278,7 +278,7 @@ def reorder_sub_groups(call: Call, input: Given) -> bool:
 
 
 async def destroy_galleries(call: Call, input: Given) -> bool:
-    rows = [call.catalog.get("gallery", item) for item in ids(input["ids"])]
+    rows = call.catalog.get_each("gallery", ids(input["ids"]))
     for row in rows:
         call.catalog.remove(row)
     for row in rows:
@@ -287,7 +287,7 @@ async def destroy_galleries(call: Call, input: Given) -> bool:
 
 
 async def destroy_images(call: Call, input: Given) -> bool:
-    rows = [call.catalog.get("image", item) for item in ids(input["ids"])]
+    rows = call.catalog.get_each("image", ids(input["ids"]))
     for row in rows:
         call.catalog.remove(row)
     for row in rows:

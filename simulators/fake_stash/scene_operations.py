@@ -167,7 +167,7 @@ async def destroy(call: Call, input: Given) -> bool:
 
 async def destroy_many(call: Call, input: Given) -> bool:
     """A client that leaves: the hooks that are left are each started and killed."""
-    scenes = [call.catalog.get("scene", item) for item in ids(input["ids"])]
+    scenes = call.catalog.get_each("scene", ids(input["ids"]))
     structs = [destroy_struct(input, call.catalog.primary_file(scene)) for scene in scenes]
     for scene in scenes:
         _remove(call, scene, bool(input.get("delete_file")))
@@ -192,7 +192,7 @@ def merge(call: Call, input: Given) -> Scene:
     """The target is touched, the sources are gone, and no hook tells of either."""
     catalog = call.catalog
     target = catalog.get("scene", whole_id(input["destination"]))
-    sources = [catalog.get("scene", item) for item in ids(input["source"])]
+    sources = catalog.get_each("scene", ids(input["source"]))
     if target in sources:
         raise CatalogError("destination scene cannot be in source list")
     values = values_of("scene", input.get("values") or {}, catalog.now())
@@ -353,7 +353,7 @@ async def destroy_marker(call: Call, id: Any) -> bool:
 
 
 async def destroy_markers(call: Call, ids: Sequence[Any]) -> bool:
-    markers = [call.catalog.get("marker", whole_id(item)) for item in ids]
+    markers = call.catalog.get_each("marker", map(whole_id, ids))
     for marker in markers:
         call.catalog.remove(marker)
     for marker in markers:

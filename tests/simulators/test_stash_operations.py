@@ -97,6 +97,8 @@ def test_plural_deletes(stash, kind):
         ("sceneCreate(input: {file_ids: [1]}) { id }", "already assigned to a scene"),
         ("sceneAssignFile(input: {scene_id: 99, file_id: 1})", "scene with id 99 not found"),
         ('sceneUpdate(input: {id: 1, cover_image: "not base64!"}) { id }', "processing image"),
+        ("scenesDestroy(input: {ids: [1, 1]})", "scene with id 1 not found"),
+        ("tagsMerge(input: {source: [2, 2], destination: 1}) { id }", "tag with id 2 not found"),
         ("tagDestroy(input: {id: 9})", "tag with id 9 not found"),
         ("sceneMarkerDestroy(id: 9)", "scene marker with id 9 not found"),
         ('moveFiles(input: {ids: [1], destination_basename: "second.mp4"})', "already exists"),
