@@ -149,3 +149,17 @@ def test_diff_with_plex_away_is_still_json(place: Place) -> None:
     done = place.run("diff", "--all")
     assert (done.returncode, done.stdout) == (3, "") and "not reachable" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
+
+
+def test_doctor_proves_the_path_map_it_proposes(tmp_path: Path, stash: Handle) -> None:
+    with running(FakePlex.from_document(plex_library("/media/Films"), token=TOKEN)) as plex:
+        place = place_at(tmp_path / "data", stash, plex)
+        found = {check["name"]: check for check in place.answer("doctor")["checks"]}
+        assert not found["Paths"]["ok"]
+        assert "Set path_map to: /stash/films => /media/Films (with it 5 of 5" in found["Paths"]["message"]
+        place.configure(path_map="/stash/films => /media/Films")
+        found = {check["name"]: check for check in place.answer("doctor")["checks"]}
+        assert found["Paths"]["ok"], found["Paths"]
+        assert "5 are in Plex under their paths" in found["Paths"]["message"]
+        assert [name for name, check in found.items() if not check["ok"]] == []
+        assert "Stash and Plex agree" in found["Clock"]["message"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import signal
@@ -11,175 +10,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from paper import NOW, Office, Paper, bury, press
 
-from plexsync import doctor, hook, tasks, worker
+from plexsync import hook, tasks, worker
 from plexsync.clock import ManualClock, SystemClock
 from plexsync.core.breaker import Breaker, State, to_dict
-from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, SyncFailure, Unavailable
-from plexsync.core.item import Item
-from plexsync.core.scene import Scene, SceneFile
-from plexsync.core.settings import PathPair, Settings, parse
-from plexsync.ledger import MemoryLedger
+from plexsync.core.failures import Permanent, Unavailable
 from plexsync.locks import FileLock
-from plexsync.plex import Health, Identity, Library
 from plexsync.protocol import Task
 from plexsync.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
-NOW = ManualClock().now()
-
-
-@dataclass
-class Paper:
-    """Stash and Plex as dictionaries; ``trouble`` is raised by whatever touches that server."""
-
-    has: dict[int, Scene] = field(default_factory=dict)
-    items: dict[int, Item] = field(default_factory=dict)
-    stored: dict[str, object] = field(default_factory=lambda: dict(FILLED))
-    trouble: dict[str, SyncFailure] = field(default_factory=dict)
-    address: str = "http://127.0.0.1:9999"
-    remembered: MemoryLedger = field(default_factory=MemoryLedger)
-    pages: list[int] = field(default_factory=list)  # how many scenes each page asked for
-
-    def _meet(self, server: str) -> None:
-        if server in self.trouble:
-            raise self.trouble[server]
-
-    def read_settings(self) -> tuple[Settings, tuple[object, ...]]:
-        self._meet("Stash")
-        return parse(self.stored)
-
-    def settings(self) -> Settings:
-        settings, problems = self.read_settings()
-        for problem in problems:
-            if problem.blocking:
-                raise SettingProblem(problem.key, problem.sentence)
-        return settings
-
-    def stash(self) -> Paper:
-        self._meet("Stash")
-        return self
-
-    def plex(self) -> Paper:
-        self.settings()
-        self._meet("Plex")
-        return self
-
-    def probe(self, server: str) -> None:
-        self._meet(server)
-
-    def version(self) -> str:
-        return "v0.30.1"
-
-    def count(self) -> int:
-        return len(self.has)
-
-    def all_ids(self) -> Iterator[int]:
-        yield from sorted(self.has)
-
-    def scenes(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
-        return {number: self.has[number] for number in scene_ids if number in self.has}
-
-    def scene_pages(
-        self, per_page: int, updated_since: datetime.datetime | None = None
-    ) -> Iterator[list[Scene]]:
-        self.pages.append(per_page)
-        wanted = [
-            scene
-            for _, scene in sorted(self.has.items())
-            if updated_since is None or datetime.datetime.fromisoformat(scene.updated_at) >= updated_since
-        ]
-        for start in range(0, len(wanted), per_page):
-            yield wanted[start : start + per_page]
-
-    def identity(self) -> Identity:
-        return Identity("abc", "1.41.5")
-
-    def libraries(self) -> tuple[Library, ...]:
-        return (Library(1, "Films", ("/media/films",)),)
-
-    def health(self) -> Health:
-        return Health("Den", "1.41.5", self.libraries())
-
-    def find(self, paths: tuple[str, ...]) -> tuple[Item, ...]:
-        return tuple(item for item in self.items.values() if set(paths) & set(item.files))
-
-    def find_many(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
-        self._meet("Plex")
-        return [self.find(paths) for paths in groups]
-
-    def find_alike(self, groups: list[tuple[str, ...]]) -> list[tuple[Item, ...]]:
-        return [() for _ in groups]
-
-    def freshen(self) -> None:
-        self._meet("Plex")
-
-    def ledger(self, settings: Settings) -> MemoryLedger:
-        return self.remembered
-
-    def write(self, item: Item, edits: object) -> None:
-        self.items[item.rating_key] = replace(item, title="written")
-
-
-class Office(tasks.Office):
-    """An office whose servers are on paper and whose lines are kept."""
-
-    def __init__(self, data_dir: Path, paper: Paper, clock: ManualClock | SystemClock | None = None) -> None:
-        self.lines: list[tuple[str, str]] = []
-        self.bar: list[float] = []
-        super().__init__(
-            str(data_dir),
-            lambda level, text: self.lines.append((level, text)),
-            self.bar.append,
-            clock or ManualClock(),
-        )
-        self.paper = paper
-
-    @cached_property
-    def servers(self) -> Paper:  # type: ignore[override]
-        return self.paper
-
-    def wake(self) -> None:
-        """No process is started for a test."""
-
-
-@pytest.fixture
-def paper() -> Paper:
-    world = Paper()
-    moment = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
-    for number in range(1, 501):
-        path = f"/data/{number}.mp4"
-        edited = moment - datetime.timedelta(hours=number)
-        world.has[number] = Scene(
-            number, title=f"Scene {number}", files=(SceneFile(path),), updated_at=edited.isoformat()
-        )
-        world.items[1000 + number] = Item(1000 + number, 1, title="old", files=(path,))
-    return world
-
-
-@pytest.fixture
-def office(tmp_path: Path, paper: Paper) -> Iterator[Office]:
-    opened = Office(tmp_path, paper)
-    yield opened
-    opened.close()
-
-
-def press(office: tasks.Office, mode: str, **args: object) -> dict[str, object]:
-    return tasks.TASKS[mode].run(office, {"mode": mode, **args})
-
-
-def bury(store: Store, scene_id: int, error_type: str = "Permanent") -> None:
-    store.put(scene_id)
-    job = store.claim()
-    assert job is not None
-    store.bury(job, error_type, f"{error_type} happened.", "Traceback …")
 
 
 # ---- queueing ----
@@ -456,85 +301,6 @@ def test_scenes_may_be_named_in_several_ways(office: Office, given: object) -> N
 def test_scenes_that_are_none(office: Office, args: dict[str, object]) -> None:
     with pytest.raises(tasks.WrongArgument, match="must be"):
         press(office, "diff", **args)
-
-
-def checks(office: Office) -> dict[str, tuple[bool, str]]:
-    answer = press(office, "health_check")
-    found = {check["name"]: (check["ok"], check["message"]) for check in answer["checks"]}  # type: ignore[attr-defined]
-    assert answer["healthy"] == all(ok for ok, _ in found.values())
-    assert list(found) == list(doctor.CHECKS)
-    for name, (ok, message) in found.items():
-        assert message.endswith(".") and ("info" if ok else "error", f"{name}: {message}") in office.lines
-    return found
-
-
-def test_health_when_all_is_well(office: Office) -> None:
-    found = checks(office)
-    assert [ok for ok, _ in found.values()] == [True] * len(doctor.CHECKS), found
-    assert "v0.30.1" in found["Stash"][1] and "“Films”" in found["Libraries"][1]
-    assert found["Paths"][1] == "Scene 1, /data/1.mp4, is item 1001 in Plex."
-
-
-def test_health_names_what_is_not_set(office: Office, paper: Paper) -> None:
-    paper.stored.clear()
-    found = checks(office)
-    assert found["Stash"][0] and not found["Settings"][0]
-    assert "plex_url" in found["Settings"][1] and "plex_token" in found["Settings"][1]
-    for later in ("Plex", "Libraries", "Paths"):
-        assert found[later] == (False, "Not possible until “Settings” is well.")
-
-
-def test_health_without_stash(office: Office, paper: Paper) -> None:
-    paper.trouble["Stash"] = NeedsAttention("Stash", "Stash does not accept our key (401).")
-    found = checks(office)
-    assert found["Stash"] == (False, "Stash does not accept our key (401).")
-    assert found["Plex"] == (False, "Not possible until “Stash” is well.")
-    assert found["Data folder"][0]
-
-
-def test_health_without_plex(office: Office, paper: Paper) -> None:
-    paper.trouble["Plex"] = NeedsAttention("Plex", "Plex does not accept plex_token (401).")
-    found = checks(office)
-    assert found["Settings"][0] and found["Plex"] == (False, "Plex does not accept plex_token (401).")
-    assert found["Paths"] == (False, "Not possible until “Plex” is well.")
-
-
-def test_health_explains_paths_that_do_not_fit(office: Office, paper: Paper) -> None:
-    paper.items.clear()
-    paper.stored["path_map"] = "/data => /mnt"
-    ok, message = checks(office)["Paths"]
-    assert not ok
-    assert "None of 10 scenes" in message and "/data/1.mp4, in Plex as /mnt/1.mp4" in message
-    assert "/media/films" in message and "path_map" in message
-    assert parse(paper.stored)[0].path_map == (PathPair("/data", "/mnt"),)
-
-
-def test_health_passes_over_scenes_without_file(office: Office, paper: Paper) -> None:
-    for number in (1, 2, 3):
-        paper.has[number] = replace(paper.has[number], files=())
-    assert checks(office)["Paths"][1].startswith("Scene 4,")
-    paper.has = {1: paper.has[1]}
-    assert checks(office)["Paths"] == (
-        True,
-        "Stash has no scene with a file yet, so there is nothing to look for.",
-    )
-
-
-def test_health_tells_of_dead_letters_and_of_an_outage(office: Office) -> None:
-    bury(office.store, 1)
-    ok, message = checks(office)["Queue"]
-    assert not ok and message.startswith("Given up: 1 scene. ")
-    office.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
-    office.store.put(2)
-    ok, message = checks(office)["Queue"]
-    assert not ok and message.startswith("Waiting: 1 scene. Plex is not reachable")
-
-
-def test_health_of_a_folder_that_cannot_be_written(office: Office, tmp_path: Path) -> None:
-    """Root may write anywhere, so the folder refuses in another way: the file the check makes is there already."""
-    (tmp_path / f"probe-{os.getpid()}").mkdir()
-    ok, message = checks(office)["Data folder"]
-    assert not ok and message.startswith(f"{tmp_path} cannot be written: File exists.")
 
 
 # ---- from Stash's side: one JSON object whatever happens ----
