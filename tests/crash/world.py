@@ -1,8 +1,8 @@
 """What is done while things break, and what must be true afterwards. Shared by every way of breaking them.
 
-An operation says, piece by piece, what it was answered for: ``put 5`` once scene 5's edit was acknowledged, ``done 5``
-once its job was closed. ``holds`` opens what is left as the next start would, and asks: is everything acknowledged
-still there, in one place, once; is what is there sound; does the next start make progress?
+An operation says, piece by piece, what it was answered for: ``put 5`` once scene 5's edit was acknowledged, ``doing 5``
+before its job is closed and ``done 5`` afterwards. ``holds`` opens what is left as the next start would, and asks: is
+everything acknowledged still there, in one place, once; is what is there sound; does the next start make progress?
 """
 
 from __future__ import annotations
@@ -125,6 +125,7 @@ def working(folder, say):
     done = 0
     while done < 2 and (job := store.claim()) is not None:
         store.heartbeat(job)
+        say(f"doing {job.scene_id}")
         store.finish(job, "synced")
         say(f"done {job.scene_id}")
         done += 1
@@ -200,6 +201,7 @@ def batching(folder, say):
     store.put_payload({"scene_id": 1, "parallel": False})
     say("put 1")
     for job, _ in store.claim_batch(10):
+        say(f"doing {job.scene_id}")
         store.finish(job)
         say(f"done {job.scene_id}")
     store.claim_batch(10)
@@ -247,13 +249,14 @@ WITHOUT_SQL = ("first spooling", "spooling")
 
 
 def owed(said, before):
-    """The scenes whose edit was acknowledged and whose job was not closed."""
+    """The scenes whose edit was acknowledged and whose job nobody began to close: one that is just being closed may be
+    so already."""
     left = set(before)
     for line in said:
         word, _, number = line.partition(" ")
         if word == "put":
             left.add(int(number))
-        elif word == "done":
+        elif word == "doing":
             left.discard(int(number))
     return left
 
