@@ -46,7 +46,7 @@ from simulators.generate import ROOT, generate
 START = 1_700_000_000.0
 BLINK_S = 1e-6  # what adding up seconds may be wrong by
 LEAP_S = 3600.0  # the longest sleep in one piece
-GIVE_UP_S = 40 * 86400.0  # simulated, for coming to rest
+GIVE_UP_S = 2 * 86400.0  # simulated, for coming to rest
 
 ENTITIES = {"tag": "Tag.Update.Post", "performer": "Performer.Update.Post", "studio": "Studio.Update.Post"}
 STASH_NAMES = {"studio": "studio_id", "performers": "performer_ids", "tags": "tag_ids"}
@@ -140,6 +140,7 @@ class SimulatedWorld:
         self.moves: list[Move] = []
         self.healed_at = 0.0
         self.rebuilt = False
+        self.give_up = float("inf")
         self._build()
 
     def _build(self) -> None:
@@ -252,7 +253,7 @@ class SimulatedWorld:
             held = self.worker._held_until - 1000.0 if self.worker and self.worker._held_by else 0.0
             moments.append(max([counts.next_due_at + offset, held, *(at + offset for at in shut)]))
         if counts.in_progress:
-            moments.append(self.now_s() + 15.0)
+            moments.append(self.now_s() + 60.0)
         if not counts.pending:
             moments.append(self.now_s() + float(self.given.get("worker_linger_s", 60)) / 2)
         if any(strip.waiting is not None for strip in self.strips):
@@ -272,9 +273,8 @@ class SimulatedWorld:
         while not self.healed_at:
             self._turn()
             self._heal_in_time()
-        give_up = self.now_s() + GIVE_UP_S
         self.wanted = True
-        while self.now_s() < give_up:
+        while self.now_s() < self.give_up:
             self._turn()
             counts = self.store.counts()
             rest = counts.waiting_later if self.scenario.expect.later else 0
@@ -292,6 +292,7 @@ class SimulatedWorld:
         self.heal()
         self.recorder.mark("heal", "all trouble is over")
         self.healed_at = self.stamp()
+        self.give_up = self.now_s() + GIVE_UP_S
         if self.scenario.expect.redrive:
             self.press("retry_dlq")
         if (
@@ -329,6 +330,8 @@ class SimulatedWorld:
         self._heal_in_time()
         if not self.healed_at or self.landing:
             return False
+        if self.now_s() > self.give_up:
+            return True
         counts = self.store.counts()
         rest = counts.waiting_later if self.scenario.expect.later else 0
         return counts.in_progress == 0 and counts.pending == rest

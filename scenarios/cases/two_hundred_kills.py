@@ -1,4 +1,4 @@
-"""Two hundred kills of the worker and fifty of hooks while people edit; afterwards two buttons, and nothing is missing."""
+"""Two hundred kills of the worker and fifty of hooks while people edit; then two buttons, and nothing is missing."""
 
 import random
 

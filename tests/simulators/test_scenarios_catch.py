@@ -1,0 +1,189 @@
+"""The harness is worth its name: defects put into the plugin by hand, each caught by a named check of a named scenario.
+
+Every row is a change somebody could make by mistake. The cases are played in simulated worlds, unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from plexsync import engine, hook, intake, worker
+from plexsync.core import breaker, edits, verdict
+from plexsync.core.failures import Permanent, Unavailable
+from plexsync.core.match import Found
+from plexsync.store import Store
+from scenarios import checks
+from scenarios.cases import all_cases
+from scenarios.scenario import At, Scenario, World
+from scenarios.simulated import simulate
+from scenarios.trouble import Fault, Outage
+from scenarios.workloads import Edit, Until
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def _forgets_failed_attempts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "postpone", lambda self, job, until, reason, uses: self.finish(job, "forgotten"))
+
+
+def _never_recovers_what_the_dead_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "recover", lambda self: 0)
+
+
+def _swallows_an_edit_while_its_scene_is_worked_on(patch: pytest.MonkeyPatch) -> None:
+    insert = intake.insert
+
+    def swallowing(db: Any, event: Any, now: float, *more: Any, **named: Any) -> Any:
+        busy = db.execute(
+            f"SELECT _id FROM {intake.TABLE} WHERE status = 2 AND key = ?", (intake.key_of(event),)
+        ).fetchone()
+        return (busy[0], 2) if busy else insert(db, event, now, *more, **named)
+
+    patch.setattr(intake, "insert", swallowing)
+
+
+def _counts_an_outage_against_the_job(patch: pytest.MonkeyPatch) -> None:
+    def after(job: Any, outcome: Any, now: float, rng: Any, settings: Any) -> Any:
+        if isinstance(outcome, verdict.Failed) and isinstance(outcome.error, Unavailable):
+            return verdict.Bury("Unavailable", str(outcome.error))
+        return verdict.after(job, outcome, now, rng, settings)
+
+    patch.setattr(worker, "after", after)
+
+
+def _gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
+    def after(job: Any, outcome: Any, now: float, rng: Any, settings: Any) -> Any:
+        return verdict.after(job, outcome, now, rng, replace(settings, max_attempts=1))
+
+    patch.setattr(worker, "after", after)
+
+
+def _never_closes_an_outage(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "close_outage", lambda self, server: None)
+
+
+def _opens_the_breaker_at_any_failure_of_a_job(patch: pytest.MonkeyPatch) -> None:
+    learn = worker.Worker._learn
+
+    def learning(self: Any, outcome: Any) -> None:
+        if isinstance(outcome, verdict.Failed):
+            for _ in range(breaker.THRESHOLD):
+                self._failed("Plex", str(outcome.error))
+        else:
+            learn(self, outcome)
+
+    patch.setattr(worker.Worker, "_learn", learning)
+
+
+def _without_field(name: str) -> Patch:
+    def patched(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(edits, "FIELDS", tuple(row for row in edits.FIELDS if row.name != name))
+
+    return patched
+
+
+def _adds_tags_and_removes_none(patch: pytest.MonkeyPatch) -> None:
+    plan = edits.plan
+
+    def adding(*args: Any, **named: Any) -> Any:
+        made = plan(*args, **named)
+        return replace(made, params={k: v for k, v in made.params.items() if not k.endswith("[].tag.tag-")})
+
+    patch.setattr(edits, "plan", adding)
+
+
+def _believes_that_all_is_level(patch: pytest.MonkeyPatch) -> None:
+    look = engine.look
+
+    def believing(scene_ids: Any, world: Any, settings: Any, fresh: Any = ()) -> Any:
+        found = look(scene_ids, world, settings, fresh)
+        return {
+            number: replace(seen, outcome=verdict.Level()) if seen.item is not None else seen
+            for number, seen in found.items()
+        }
+
+    patch.setattr(engine, "look", believing)
+
+
+def _drops_the_hook_of_a_title(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(hook.FIELDS, "title", False)
+
+
+def _makes_a_job_of_every_play(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(hook.FIELDS, "play_count", True)
+
+
+def _writes_to_whatever_item_comes_first(patch: pytest.MonkeyPatch) -> None:
+    def first(scene: Any, items: Any, path_map: Any = ()) -> Any:
+        return Found(items[0])
+
+    patch.setattr(engine.matching, "choose", first)
+
+
+def _says_nothing_in_the_log(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(worker, "_say", lambda level, action, job, text: None)
+
+
+def _takes_an_error_of_plex_for_final(patch: pytest.MonkeyPatch) -> None:
+    def failed(error: Exception, settings: Any) -> Any:
+        return verdict.Failed(Permanent(str(error)))
+
+    patch.setattr(engine, "failed", failed)
+
+
+DURING = Scenario(
+    "edited_during_its_write",
+    "A scene is edited again while its write is on the way.",
+    World(scenes=3),
+    workload=(
+        At(0.0, Edit(1, {"title": "First"})),
+        At(2.0, Edit(1, {"title": "Second"})),
+        At(2.5, Until("idle")),
+    ),
+    trouble=(At(0.0, Fault("plex", "delay", {"method": "PUT"}, {"ms": 2000})),),
+)
+AWAY = Scenario(
+    "away_for_an_hour",
+    "Plex is away for an hour while somebody edits.",
+    World(scenes=4),
+    workload=tuple(At(300.0 * i, Edit(1 + i % 4, {"title": f"Edit {i}"})) for i in range(10)),
+    trouble=(At(1.0, Outage("plex", 3600.0)),),
+)
+CASES = {**all_cases(), DURING.name: DURING, AWAY.name: AWAY}
+
+# What is broken, the scenario that meets it, and the check that says so.
+DEFECTS: list[tuple[Patch, str, str]] = [
+    (_forgets_failed_attempts, "plex_errors_on_some", "nothing_lost"),
+    (_never_recovers_what_the_dead_held, "killed_after_apply", "drained_in_time"),
+    (_swallows_an_edit_while_its_scene_is_worked_on, "edited_during_its_write", "nothing_lost"),
+    (_counts_an_outage_against_the_job, "away_for_an_hour", "attempts_fair"),
+    (_gives_up_at_the_first_error, "plex_errors_on_some", "dead_letters_deserved"),
+    (_never_closes_an_outage, "plex_flaps", "outages_true"),
+    (_opens_the_breaker_at_any_failure_of_a_job, "poison_scene", "outages_true"),
+    (_without_field("rating"), "bulk_edit_of_twenty", "plex_is_level"),
+    (_without_field("summary"), "first_sync", "plex_is_level"),
+    (_adds_tags_and_removes_none, "plex_replaces_tags", "plex_is_level"),
+    (_believes_that_all_is_level, "bulk_edit_of_twenty", "nothing_lost"),
+    (_drops_the_hook_of_a_title, "deleted_while_waiting", "nothing_lost"),
+    (_makes_a_job_of_every_play, "play_count_leaves_no_row", "plays_leave_no_note"),
+    (_writes_to_whatever_item_comes_first, "in_two_libraries", "dead_letters_deserved"),
+    (_says_nothing_in_the_log, "other_paths", "log_tells"),
+    (_takes_an_error_of_plex_for_final, "plex_errors_on_some", "dead_letters_deserved"),
+]
+
+
+@pytest.mark.parametrize(
+    ("defect", "name", "check"), DEFECTS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_defect_is_caught_and_without_it_all_is_well(monkeypatch, defect, name, check):
+    case = CASES[name]
+    history, _ = simulate(case, 0)
+    assert all(found.holds for found in checks.judge(history, case.expect))
+    defect(monkeypatch)
+    history, _ = simulate(case, 0)
+    broken = {found.check for found in checks.judge(history, case.expect) if not found.holds}
+    assert check in broken
