@@ -24,8 +24,10 @@ from plexsync.core.picture import Picture, judge
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, Level, NoFile, NotFound, Outcome, Skipped, Synced
-from plexsync.ledger import Ledger, MemoryLedger
+from plexsync.ledger import Ledger, Memory, MemoryLedger
 from plexsync.servers import World
+
+PLAYS = "plays"  # beside the fields in what is remembered as written: the plays in Plex that Stash knows of
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Look:
     images: Mapping[str, str] = field(default_factory=dict)  # as remembered, then as they are after ``apply``
     cover: bool = False  # the cover may have changed and is to be written
     files: tuple[str, ...] = ()  # those of the item that are the scene's
+    plays: int = 0  # in Plex, that Stash is to be told of
 
 
 def look(
@@ -179,21 +182,39 @@ def _one(
             None if memory is None else memory.written,
             ledger.intentions(scene.id, chosen.rating_key),
         )
+        plays = 0
+        if settings.watched_to_stash:
+            plays = _plays_since(memory, chosen)
+            changes = replace(changes, written={**changes.written, PLAYS: str(chosen.view_count)})
+        told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
         cover = _wants_cover(settings) and images.get("cover") != (scene.screenshot or "")
         return Look(
             scene.id,
-            outcome=None if changes or cover else Level(_kept(changes)),
+            outcome=None if changes or cover or told else Level(_kept(changes)),
             scene=scene,
             item=chosen,
             edits=changes,
-            fingerprint=fingerprint(scene, settings),
+            # As it will be once Stash has been told: our own edit there is no news then.
+            fingerprint=fingerprint(
+                scene if changes.rating100 is None else replace(scene, rating100=changes.rating100), settings
+            ),
             images=images,
             cover=cover,
+            plays=plays,
             files=matching.files_of(scene, chosen, settings.path_map),
         )
     except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the other scenes of the batch theirs
         return Look(scene.id, failed(error, settings), scene)
+
+
+def _plays_since(memory: Memory | None, item: Item) -> int:
+    """How often the item was played since we looked last. The first look only takes note: what was played before is not
+    ours to tell."""
+    known = None if memory is None else memory.written.get(PLAYS)
+    if not isinstance(known, str) or not known.isdecimal() or not item.last_viewed_at:
+        return 0
+    return max(item.view_count - int(known), 0)
 
 
 def _choose(
@@ -244,20 +265,29 @@ def intend(looks: Iterable[Look], ledger: Ledger | MemoryLedger) -> None:
 
 
 def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
-    """Write what a look found to be written; the outcome, and the look as it is to be remembered.
+    """Write what a look found to be written, to Plex first; the outcome, and the look as it is to be remembered.
 
     Raises the failures of the servers; whatever was written before one is met again as level.
     """
-    assert seen.item is not None
+    item = seen.item
+    assert item is not None
     if seen.edits:
-        world.plex().write(seen.item, seen.edits)
+        world.plex().write(item, seen.edits)
     fields = seen.edits.fields
     if seen.scene is None:
         return Gone(fields), seen
     if seen.cover:
         images, sent = _apply_cover(seen, world, settings)
         seen, fields = replace(seen, images=images), (*fields, *sent)
-    return (Synced(fields, _kept(seen.edits)) if fields else Level(_kept(seen.edits))), seen
+    told: list[str] = []
+    if seen.edits.rating100 is not None:
+        world.stash().rate(seen.scene_id, seen.edits.rating100)
+        told.append("rating")
+    if seen.plays:
+        world.stash().add_plays(seen.scene_id, seen.plays, item.last_viewed_at)
+        told.append("plays")
+    kept = _kept(seen.edits)
+    return (Synced(fields, kept, tuple(told)) if fields or told else Level(kept)), seen
 
 
 def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -111,6 +111,8 @@ class Entry:
     rating_key: int
     files: tuple[str, ...]
     updated_at: int = 0
+    user_rating: float | None = None
+    view_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -332,6 +334,21 @@ class Plex:
         """See what each library has added, changed or lost; one request a library unless much has."""
         self._look_again(set())
 
+    def touched(self, moment: Literal["lastRatedAt", "lastViewedAt"], since: int) -> Iterator[Entry]:
+        """The items that were rated, or watched, after an epoch second of Plex's clock; in any order, and perhaps
+        others with them."""
+        for library in self.libraries():
+            start, known = 0, set()
+            while True:
+                which = f"&{moment}%3E%3E={max(since, 0)}"
+                page, total = self._page(library, "addedAt", start, PAGE_SIZE, which)
+                news = [entry for entry in page if entry.rating_key not in known]
+                yield from news
+                known |= {entry.rating_key for entry in news}
+                start += PAGE_SIZE
+                if not news or len(page) != PAGE_SIZE or (total is not None and start >= total):
+                    break
+
     def relist(self) -> None:
         """Read every library anew: after a library was rebuilt, its files have other keys and nothing else tells."""
         for library in self.libraries(fresh=True):
@@ -451,14 +468,22 @@ class Plex:
             if age_s > RELIST_LATEST_S or (odd and age_s > RELIST_S):
                 self._list(library)
 
-    def _page(self, library: Library, sort: str, start: int, size: int) -> tuple[list[Entry], int | None]:
-        """One window of a library's listing, and how many items the library has, if the server says."""
+    def _page(
+        self, library: Library, sort: str, start: int, size: int, which: str = ""
+    ) -> tuple[list[Entry], int | None]:
+        """One window of a library's listing, and how many items there are in all, if the server says."""
         root = self._get(
-            f"/library/sections/{library.id}/all?type={_MOVIE}&sort={sort.replace(':', '%3A')}{_LEAN}",
+            f"/library/sections/{library.id}/all?type={_MOVIE}&sort={sort.replace(':', '%3A')}{which}{_LEAN}",
             headers={"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)},
         )
         entries = [
-            Entry(key, _files(video), _int(video.get("updatedAt")))
+            Entry(
+                key,
+                _files(video),
+                _int(video.get("updatedAt")),
+                _float(video.get("userRating")),
+                _int(video.get("viewCount")),
+            )
             for video in root.findall("Video")
             if (key := _int(video.get("ratingKey")))
         ]
@@ -596,6 +621,9 @@ def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:
         files=tuple(part.get("file", "") for part in parts),
         sizes=tuple(_int(part.get("size")) for part in parts),
         duration=_int(video.get("duration")) / 1000,
+        last_rated_at=_int(video.get("lastRatedAt")),
+        view_count=_int(video.get("viewCount")),
+        last_viewed_at=_int(video.get("lastViewedAt")),
         updated_at=_int(video.get("updatedAt")),
     )
 

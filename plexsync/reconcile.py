@@ -13,17 +13,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from plexsync import engine
+from plexsync.core.edits import rating_text
 from plexsync.core.gate import gate
 from plexsync.core.match import path_key, plex_paths
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
-from plexsync.ledger import Ledger, MemoryLedger
+from plexsync.ledger import Ledger, Memory, MemoryLedger
+from plexsync.plex import Entry
 from plexsync.servers import World
 from plexsync.store import Store
 
 PAGE = 500  # scenes a request to Stash, and a transaction
 RESUME_S = 86_400.0  # a sweep cut short longer ago than this begins anew
 LAST_ID = 2**63 - 1  # SQLite's
+CLOCKS_APART_S = 86_400.0  # Plex's clock may be this far from ours
 SAMPLES = 20  # examples named in a report
 
 
@@ -36,6 +39,7 @@ class Swept:
     level: int = 0  # known to be level
     skipped: int = 0  # by a rule of the settings, or without a file
     gone: int = 0  # were level once and are no longer in Stash; queued, to be cleaned up after
+    returned: int = 0  # were rated or played in Plex; queued, to tell Stash
     done: bool = True  # False when it was told to stop; the next sweep of all goes on from there
 
 
@@ -92,7 +96,41 @@ def sweep(
         queued = store.put_many(gone) if gone else 0
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.drop_state(place)
-    return found
+    returned = _returning(store, world, settings, ledger)
+    return replace(found, queued=found.queued + returned, returned=returned)
+
+
+def _returning(store: Store, world: World, settings: Settings, ledger: Ledger | MemoryLedger) -> int:
+    """Queue the scenes whose items were rated or played in Plex since the last such look; how many.
+
+    Found are also ratings we wrote ourselves, and those are told by our memory of them; so the looks may overlap.
+    """
+    returned = 0
+    for moment, wanted in (
+        ("lastRatedAt", settings.ratings_to_stash),
+        ("lastViewedAt", settings.watched_to_stash),
+    ):
+        if not wanted:
+            continue
+        place = f"{moment} of {settings.plex_url}"
+        began = store.clock.now()
+        since = float(store.load_state(place) or 0.0) - CLOCKS_APART_S
+        told: list[int] = []
+        for entry in world.plex().touched(moment, int(since)):
+            for scene_id in ledger.others_of(entry.rating_key, 0):
+                memory = ledger.recall(scene_id)
+                if memory is not None and _is_news(moment, entry, memory):
+                    told.append(scene_id)
+        # As edits: a scene that seems to be level is looked at all the same.
+        returned += store.put_many(told, "update") if told else 0
+        store.save_state(place, str(began))
+    return returned
+
+
+def _is_news(moment: str, entry: Entry, memory: Memory) -> bool:
+    if moment == "lastRatedAt":
+        return rating_text(entry.user_rating) not in ("", memory.written.get("rating"))
+    return str(entry.view_count) != memory.written.get(engine.PLAYS)
 
 
 def _gone(ledger: Ledger | MemoryLedger, after_id: int, scenes: Sequence[Scene]) -> list[int]:

@@ -25,6 +25,7 @@ from plexsync.core.scene import SELECTION, Scene, scene_from
 
 PLUGIN_ID = "PlexSync"
 PAGE_SIZE = 100  # scenes a request
+ADD_PLAY = "sceneAddPlay"
 # updated_at is compared as text, and carries the offset of whichever zone Stash ran under: -12:00 to +14:00.
 ZONES_APART = datetime.timedelta(hours=28)
 
@@ -199,6 +200,27 @@ class Stash:
         for page in self._pages({f"{entity}s": wanted}, "id", after_id, per_page):
             yield [int(scene["id"]) for scene in page]
 
+    def rate(self, scene_id: int, rating100: int) -> None:
+        """Give the scene this rating and touch nothing else of it. Fires the hook of an edit."""
+        with self._border():
+            self._connected().update_scene({"id": str(scene_id), "rating100": rating100})
+
+    def add_plays(self, scene_id: int, count: int, at: int) -> None:
+        """Count ``count`` plays that ended at an epoch second, unless they are counted already. Fires no hook."""
+        moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+        query = "query Plays($id: ID!) { findScene(id: $id) { play_history } }"
+        with self._border():
+            found = self._connected().call_GQL(query, {"id": str(scene_id)})["findScene"]
+            if found is None:
+                return  # deleted meanwhile
+            missing = count - sum(_instant(time) == moment for time in found["play_history"])
+            if missing > 0:
+                self._connected().call_GQL(
+                    f"mutation {ADD_PLAY}($id: ID!, $times: [Timestamp!]) "
+                    f"{{ {ADD_PLAY}(id: $id, times: $times) {{ count }} }}",
+                    {"id": str(scene_id), "times": [moment.strftime("%Y-%m-%dT%H:%M:%SZ")] * missing},
+                )
+
     def count(self) -> int:
         """How many scenes there are."""
         with self._border():
@@ -245,7 +267,7 @@ class Stash:
         return self._client
 
     def _connect(self) -> _Client:
-        door = transport.Transport("Stash", self.address, self._timeout_s, self._judge)
+        door = transport.Transport("Stash", self.address, self._timeout_s, self._judge, once=_adds_up)
         connection: dict[str, object] = {
             "Scheme": self._given.get("scheme") or "http",
             "Host": _host(self._given.get("host")),
@@ -330,6 +352,12 @@ class Stash:
         if code in ("GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED") or status in (400, 422):
             return NeedsAttention("Stash", f"This version of Stash does not understand PlexSync: {said}")
         return Transient(f"Stash failed to answer: {said}")
+
+
+def _adds_up(request: requests.PreparedRequest) -> bool:
+    """Would sending this request twice count something twice?"""
+    body = request.body or b""
+    return ADD_PLAY in (body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body))
 
 
 def _lowered(connection: Mapping[str, object]) -> dict[str, object]:

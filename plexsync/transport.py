@@ -33,7 +33,8 @@ class Transport(HTTPAdapter):
     exceptions.
 
     A server closes idle connections (Plex after 20 s); a request on one just then is answered by a reset.
-    Every request of ours may be sent twice (edits set values, they add nothing up), so it is sent once more.
+    Requests of ours may be sent twice (edits set values, they add nothing up), so they are sent once more; but
+    for those of which ``once`` is true.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Transport(HTTPAdapter):
         *,
         headers: Mapping[str, str] | None = None,
         insecure_setting: str = "",
+        once: Callable[[requests.PreparedRequest], bool] = lambda request: False,
     ) -> None:
         """``address`` is shown to people, ``insecure_setting`` the switch that accepts any certificate, if
         any."""
@@ -54,6 +56,7 @@ class Transport(HTTPAdapter):
         self._judge = judge
         self._headers = dict(headers or {})
         self._insecure_setting = insecure_setting
+        self._once = once
         super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -68,7 +71,7 @@ class Transport(HTTPAdapter):
         return response
 
     def _exchange(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        for final in (False, True):
+        for final in (self._once(request), True):
             try:
                 response = super().send(request, *args, **kwargs)
                 self._read(response)

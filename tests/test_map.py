@@ -52,7 +52,7 @@ IMPORTS: dict[str, set[str]] = {
     "ledger": {"core", "intake", "plex", "store"},
     "servers": {"clock", "core", "ledger", "plex", "stash", "store"},
     "engine": {"core", "ledger", "servers"},
-    "reconcile": {"core", "engine", "ledger", "servers", "store"},
+    "reconcile": {"core", "engine", "ledger", "plex", "servers", "store"},
     "worker": {"clock", "core", "engine", "reconcile", "servers", "store"},
     "daemon": MIDDLE,
     "diff": {"core", "engine", "servers"},

@@ -84,6 +84,7 @@ class Edits:
     kept: tuple[Kept, ...] = ()
     written: Mapping[str, Value] = field(default_factory=dict)
     intended: Mapping[str, Value] = field(default_factory=dict)
+    rating100: int | None = None  # what Stash is to be told, because a person rated the item in Plex
 
     def __bool__(self) -> bool:
         return bool(self.params)
@@ -123,7 +124,7 @@ def plan(
     kept: list[Kept] = []
     ours: dict[str, Value] = {}
     aims: dict[str, Value] = {}
-    stash_is_newer = _is_newer(scene, item)
+    rating100: int | None = None
     for row in FIELDS:
         wanted, held = row.wants(scene, settings), row.has(item)
         if wanted is None:
@@ -141,12 +142,18 @@ def plan(
             policy=settings.policy(row.name),
             respect_locks=settings.respect_locks,
             clear_unlocked=settings.keep_unlocked,
-            stash_is_newer=stash_is_newer,
+            stash_is_newer=_is_newer(scene, (row.name == "rating" and item.last_rated_at) or item.updated_at),
         )
         step = settle(wanted, held, last, known=written is not None, locked=locked, rules=rules)
-        if step in (Step.KEEP_EDIT, Step.KEEP_LOCK):
-            kept.append(Kept(row.name, held, wanted, step))
         remembered = wanted if step in (Step.LEVEL, Step.WRITE) else last
+        if row.name == "rating" and settings.ratings_to_stash and step in (Step.KEEP_EDIT, Step.LEAVE):
+            rating100 = _out_of_100(item.user_rating)
+        if row.name == "rating" and rating100 is not None:
+            remembered = (
+                held  # both sides have it soon; should Stash make something else of it, that will count
+            )
+        elif step in (Step.KEEP_EDIT, Step.KEEP_LOCK):
+            kept.append(Kept(row.name, held, wanted, step))
         if remembered:  # of a field that was cleared nothing is ours any more
             ours[row.name] = remembered
         bare = row.refreshed and not row.shared and not locked and not settings.keep_unlocked
@@ -160,7 +167,9 @@ def plan(
                 item = replace(item, title=wanted)  # a sort title Plex does not name follows the title
             params |= _parameters(row.plex, change.after, change.before)
             params[f"{row.plex}.locked"] = "0" if settings.keep_unlocked else "1"
-    return Edits(params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours, aims)
+    return Edits(
+        params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours, aims, rating100
+    )
 
 
 def _agree(held: Value, value: Value | None) -> bool:
@@ -212,14 +221,21 @@ def _remembered(written: Mapping[str, object] | None, name: str, wanted: Value) 
     return tuple(str(tag) for tag in last) if isinstance(last, (list, tuple)) else None
 
 
-def _is_newer(scene: Scene, item: Item) -> bool:
-    """Was the scene edited after the item? Two clocks are compared, and Plex's moves with every analysis too,
+def _out_of_100(rating: float | None) -> int | None:
+    """A rating of Plex as Stash knows it; None when it has none or none Stash can have. That Plex has none any
+    more is no reason to take Stash's away: it may be another owner's token, or a new library."""
+    number = round(float(rating_text(rating) or 0) * 10)
+    return number if 1 <= number <= 100 else None
+
+
+def _is_newer(scene: Scene, changed_at: int) -> bool:
+    """Was the scene edited after the item was? Two clocks are compared, and Plex's moves with every analysis too,
     so this is a guess; without dates Stash is the newer one."""
     try:
         edited = datetime.datetime.fromisoformat(scene.updated_at)
     except ValueError:
         return True
-    return edited.tzinfo is None or edited.timestamp() >= item.updated_at
+    return edited.tzinfo is None or edited.timestamp() >= changed_at
 
 
 def _parameters(kind: str, goal: Value, held: Value) -> dict[str, str]:
@@ -323,7 +339,7 @@ def _studio(scene: Scene, settings: Settings) -> str:
     return _line((scene.parent_studio if settings.parent_studio else None) or scene.studio or "")
 
 
-def _rating(value: float | None) -> str:
+def rating_text(value: float | None) -> str:
     """A rating out of 10 as both sides are compared: one decimal, none when it is whole."""
     return "" if value is None else f"{round(value, 1):g}"
 
@@ -414,9 +430,9 @@ FIELDS: tuple[Field, ...] = (
         "userRating",
         _unless_left(
             "rating",
-            lambda scene, settings: _rating(None if scene.rating100 is None else scene.rating100 / 10),
+            lambda scene, settings: rating_text(None if scene.rating100 is None else scene.rating100 / 10),
         ),
-        lambda item: _rating(item.user_rating),
+        lambda item: rating_text(item.user_rating),
         refreshed=False,
     ),
     Field(

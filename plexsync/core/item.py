@@ -40,4 +40,7 @@ class Item:
     files: tuple[str, ...] = ()  # as Plex sees them; several when versions were merged
     sizes: tuple[int, ...] = ()  # bytes, beside files
     duration: float = 0.0  # seconds
+    last_rated_at: int = 0  # epoch seconds of Plex's clock; 0 when nobody rated it
+    view_count: int = 0  # how often the token's owner has watched it
+    last_viewed_at: int = 0  # epoch seconds of Plex's clock
     updated_at: int = 0  # epoch seconds of Plex's clock; moves with every edit, refresh and analysis

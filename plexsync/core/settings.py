@@ -294,6 +294,18 @@ class Settings:
         "Whose value counts when a field was changed in Plex since it was synced: stash, plex or newest, separated "
         "by commas and per field if wanted: newest, rating=plex. Empty: stash.",
     )
+    ratings_to_stash: bool = _row(
+        False,
+        "Ratings from Plex to Stash (off by default)",
+        "On: a rating given or changed in Plex becomes the scene's, when the scene is looked at or reconciled. Where "
+        "Stash has another, “When Plex was edited too” decides; newest, if that says nothing.",
+    )
+    watched_to_stash: bool = _row(
+        False,
+        "Plays from Plex to Stash (off by default)",
+        "On: what is played in Plex from now on is counted as played in Stash, when the scene is looked at or "
+        "reconciled.",
+    )
     respect_locks: bool = _row(
         False,
         "Keep what somebody locked in Plex (off by default)",
@@ -349,7 +361,8 @@ class Settings:
     def policy(self, field: str) -> Policy:
         """Whose value counts for ``field`` when Plex was edited too."""
         chosen = dict(self.conflict_policy)
-        return chosen.get(field, chosen.get("", "stash"))
+        usual: Policy = "newest" if field == "rating" and self.ratings_to_stash else "stash"
+        return chosen.get(field, chosen.get("", usual))
 
 
 def _kind(default: object) -> Kind:

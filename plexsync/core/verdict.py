@@ -32,10 +32,12 @@ ATTENTION_HOLD_S = 60.0
 
 @dataclass(frozen=True)
 class Synced:
-    """Written to Plex: the fields that differed. ``kept`` differ too and stay as they are in Plex, by rule."""
+    """Written to Plex: the fields that differed. ``kept`` differ too and stay as they are in Plex, by rule.
+    ``to_stash`` is what went the other way."""
 
     fields: tuple[str, ...]
     kept: tuple[str, ...] = ()
+    to_stash: tuple[str, ...] = ()
     name: ClassVar[str] = "synced"
 
 
@@ -140,8 +142,10 @@ Decision = Finish | Postpone | Bury
 def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: Settings) -> Decision:
     """What to do with ``job``, whose ``attempts`` already counts the attempt that had this outcome."""
     match outcome:
-        case Synced(fields, kept):
-            return Finish("wrote " + ", ".join(fields) + _kept(kept))
+        case Synced(fields, kept, to_stash):
+            wrote = [f"wrote {', '.join(fields)}"] if fields else []
+            told = [f"told Stash the {', '.join(to_stash)}"] if to_stash else []
+            return Finish("; ".join([*wrote, *told]) + _kept(kept))
         case FannedOut(scenes):
             return Finish(f"queued {scenes} scenes")
         case Level(kept):

@@ -467,6 +467,57 @@ def test_a_collection_whose_adding_nobody_saw_is_ours_to_remove() -> None:
     assert "collection[1].tag.tag" not in edits.params
 
 
+# --- ratings given in Plex
+
+
+@pytest.mark.parametrize(
+    ("stash", "plex", "last", "policy", "told"),
+    [
+        (None, 7.5, None, "", 75),  # rated in Plex, never in Stash
+        (None, 7.5, None, "stash", 75),  # no conflict
+        (85, 7.5, "8.5", "", 75),  # changed in Plex only
+        (85, 7.5, "8.5", "plex", 75),
+        (85, 7.5, "8.5", "stash", None),  # Stash's is written again
+        (60, 7.5, "8.5", "newest", None),  # both changed, Stash later
+        (60, 7.5, "8.5", "plex", 75),
+        (60, 8.5, "8.5", "plex", None),  # changed in Stash only
+        (75, 7.5, "8.5", "plex", None),  # level
+        (85, None, "8.5", "plex", None),  # taken away in Plex
+        (None, 0.0, None, "", None),
+        (85, 12.0, "8.5", "plex", None),  # nothing Stash can have
+        (None, 8.46, None, "", 85),
+    ],
+)
+def test_a_rating_goes_to_stash_where_plex_may_win(
+    stash: int | None, plex: float | None, last: str | None, policy: str, told: int | None
+) -> None:
+    settings = Settings(
+        ratings_to_stash=True,
+        conflict_policy=(("rating", policy),) if policy else (),  # type: ignore[arg-type]
+    )
+    scene = replace(SCENE, rating100=stash, updated_at="1970-01-01T00:01:00Z")
+    item = replace(LEVEL, user_rating=plex, last_rated_at=30, locked=LEVEL.locked - {"userRating"})
+    memory = {**written(replace(SCENE, rating100=None)), **({"rating": last} if last else {})}
+    edits = plan(scene, item, settings, memory)
+    assert edits.rating100 == told
+    if told is not None:
+        assert not edits and not edits.kept and edits.written["rating"] == f"{plex:.2g}"
+        # Whatever Stash makes of it, nothing is told twice.
+        for made in (told, told - 1, None):
+            again = plan(replace(scene, rating100=made), item, settings, edits.written)
+            assert again.rating100 is None
+    off = plan(scene, item, replace(settings, ratings_to_stash=False), memory)
+    assert off.rating100 is None
+
+
+def test_of_two_ratings_the_one_given_later_counts_and_not_the_item_touched_later() -> None:
+    settings = Settings(ratings_to_stash=True)
+    scene = replace(SCENE, rating100=60, updated_at="1970-01-01T00:01:00Z")
+    item = replace(LEVEL, user_rating=7.5, updated_at=5_000)
+    assert plan(scene, replace(item, last_rated_at=30), settings, written()).fields == ("rating",)
+    assert plan(scene, replace(item, last_rated_at=90), settings, written()).rating100 == 75
+
+
 # --- a scene that left Stash
 
 

@@ -475,6 +475,33 @@ def test_items_with_a_file_of_the_same_name_are_offered_the_nearest_first(plex: 
     assert plex.find_alike([]) == []
 
 
+def test_what_was_rated_or_watched_since(plex: Plex, wire: Wire) -> None:
+    asked: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> Answer:
+        asked.append(str(request.path_url))
+        start = int(request.headers["X-Plex-Container-Start"])
+        videos = "".join(
+            f'<Video ratingKey="{key}" userRating="7.5" viewCount="2" />'
+            for key in range(start + 1, min(start + PAGE_SIZE, PAGE_SIZE + 3) + 1)
+        )
+        return (
+            200,
+            {"Content-Type": "text/xml;charset=utf-8"},
+            container(videos, f'totalSize="{PAGE_SIZE + 3}"'),
+        )
+
+    wire._answers["GET", "/library/sections/1/all"] = answer
+    found = list(plex.touched("lastRatedAt", 1_700_000_000))
+    assert [entry.rating_key for entry in found] == list(range(1, PAGE_SIZE + 4))
+    assert (found[0].user_rating, found[0].view_count) == (7.5, 2)
+    assert len(asked) == 2 and all("lastRatedAt%3E%3E=1700000000" in path for path in asked)
+    wire.says(
+        "/library/sections/1/all", container("".join(f'<Video ratingKey="{n}" />' for n in range(1, 3001)))
+    )
+    assert len(list(plex.touched("lastViewedAt", -5))) == 3000, "a server that knows no windows"
+
+
 # --- trouble
 
 

@@ -144,6 +144,50 @@ def failure(kind: type[SyncFailure], act: Callable[[], object]) -> str:
     return str(caught.value)
 
 
+# --- telling Stash
+
+
+def test_a_rating_is_an_edit_of_nothing_else(stash: Stash, wire: Wire) -> None:
+    wire.data("sceneUpdate", {"sceneUpdate": {"id": "12"}})
+    stash.rate(12, 75)
+    assert wire.asked[-1]["variables"] == {"input": {"id": "12", "rating100": 75}}
+
+
+@pytest.mark.parametrize(
+    ("history", "sent"),
+    [
+        ([], 2),
+        (["2023-11-14T22:13:19Z", "2023-11-14T22:13:21Z"], 2),
+        (["2023-11-14T22:13:20Z"], 1),
+        (["2023-11-14T23:13:20+01:00", "2023-11-14T22:13:20Z"], 0),
+    ],
+)
+def test_plays_that_are_counted_already_are_not_counted_again(
+    stash: Stash, wire: Wire, history: list[str], sent: int
+) -> None:
+    wire.data("sceneAddPlay", {"sceneAddPlay": {"count": 9}})
+    wire.data("play_history", {"findScene": {"play_history": history}})
+    stash.add_plays(12, 2, 1_700_000_000)
+    told = [asked["variables"] for asked in wire.asked if "sceneAddPlay" in asked["query"]]
+    assert told == ([{"id": "12", "times": ["2023-11-14T22:13:20Z"] * sent}] if sent else [])
+
+
+def test_plays_of_a_scene_deleted_meanwhile_are_nobodys(stash: Stash, wire: Wire) -> None:
+    wire.data("play_history", {"findScene": None})
+    stash.add_plays(12, 2, 1_700_000_000)
+    assert not [asked for asked in wire.asked if "sceneAddPlay" in asked["query"]]
+
+
+def test_what_adds_up_is_not_sent_twice_over_a_dropped_connection(stash: Stash, wire: Wire) -> None:
+    wire.data("sceneAddPlay", {"sceneAddPlay": {"count": 9}})
+    wire.data("play_history", {"findScene": {"play_history": []}})
+    wire.breaks(
+        "sceneAddPlay", requests.ConnectionError(urllib3.exceptions.ProtocolError("dropped")), times=1
+    )
+    failure(Unavailable, lambda: stash.add_plays(12, 1, 1_700_000_000))
+    assert sum("sceneAddPlay" in asked["query"] for asked in wire.asked) == 1
+
+
 # --- connecting
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -40,6 +41,11 @@ class Model:
     picture: Cover = field(default_factory=lambda: Cover(b"\xff\xd8\xff one", "image/jpeg", "etag-1"))
     covers_asked: list[tuple[int, str]] = field(default_factory=list)
     uploads: list[tuple[int, str]] = field(default_factory=list)
+    rated: list[tuple[int, int]] = field(default_factory=list)
+    played: list[tuple[int, int, int]] = field(default_factory=list)
+    since: list[tuple[str, int]] = field(default_factory=list)
+    makes_of: Callable[[int], int] = lambda rating100: rating100  # what Stash makes of a rating
+    on_edit: Callable[[int], object] = lambda scene_id: None
     bad: int = 0  # a scene that cannot be read without an exception
     remembered: MemoryLedger = field(default_factory=MemoryLedger)
 
@@ -116,6 +122,26 @@ class Model:
         self.reads += 1
         return tuple(self.items[key] for key in rating_keys if key in self.items)
 
+    def rate(self, scene_id: int, rating100: int) -> None:
+        """As Stash does: the edit is a hook, and the hook is a job."""
+        self._meet("rate")
+        self.rated.append((scene_id, rating100))
+        self.has[scene_id] = replace(self.has[scene_id], rating100=self.makes_of(rating100))
+        self.on_edit(scene_id)
+
+    def add_plays(self, scene_id: int, count: int, at: int) -> None:
+        self._meet("plays")
+        self.played.append((scene_id, count, at))
+
+    def touched(self, moment: str, since: int):
+        self._meet("Plex")
+        self.since.append((moment, since))
+        return [
+            Entry(item.rating_key, item.files, 0, item.user_rating, item.view_count)
+            for item in self.items.values()
+            if (item.last_rated_at if moment == "lastRatedAt" else item.last_viewed_at) > since
+        ]
+
     def freshen(self) -> None:
         self._meet("Plex")
 
@@ -136,6 +162,9 @@ class Model:
             item,
             title=params.get("title.value", item.title),
             summary=params.get("summary.value", item.summary),
+            user_rating=float(params["userRating.value"] or 0)
+            if "userRating.value" in params
+            else item.user_rating,
             genres=genres or item.genres,
             labels=labels if "label.locked" in params else item.labels,
             locked=item.locked | locked,
@@ -634,6 +663,93 @@ def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, st
     store.put(1)
     drain(worker)
     assert model.items[101].title == "By hand"
+
+
+@pytest.mark.parametrize("makes_of", [lambda r: r, lambda r: r - r % 10], ids=["kept", "rounded by Stash"])
+def test_a_rating_given_in_plex_reaches_stash_once_and_the_hook_it_fires_finds_both_level(
+    worker, store, model, makes_of
+):
+    """By API key Stash does not guard against a hook that fires itself: it must come to rest by itself."""
+    model.given = replace(SETTINGS, ratings_to_stash=True)
+    model.makes_of, model.on_edit = makes_of, store.put
+    store.put(1)
+    drain(worker)
+    model.items[101] = replace(model.items[101], user_rating=7.5, last_rated_at=99)
+    store.put(1)
+    assert drain(worker) <= 3
+    assert model.rated == [(1, 75)] and store.counts().pending == 0
+    assert model.items[101].user_rating == makes_of(75) / 10
+    (note,) = store.db.execute(
+        "SELECT note FROM ack_queue_default WHERE note LIKE 'synced: told%'"
+    ).fetchone()
+    assert note == "synced: told Stash the rating"
+    model.items[101] = replace(model.items[101], user_rating=5.0, last_rated_at=199)
+    store.put(1)
+    drain(worker)
+    assert model.rated == [(1, 75), (1, 50)]
+
+
+def test_stash_away_when_it_is_to_be_told_is_told_later(worker, store, model, clock):
+    model.given = replace(SETTINGS, ratings_to_stash=True)
+    model.items[101] = replace(model.items[101], user_rating=7.5)
+    model.trouble["rate"] = Unavailable("Stash", "Stash at http://stash:9999 refuses connections.")
+    store.put(1)
+    drain(worker)
+    assert model.items[101].title == "Scene 1" and model.rated == []
+    del model.trouble["rate"]
+    clock.advance(120)
+    drain(worker)
+    assert model.rated == [(1, 75)] and len(model.writes) == 1
+
+
+def test_plays_in_plex_are_told_to_stash_each_once_from_the_first_look_on(worker, store, model, clock):
+    model.given = replace(SETTINGS, watched_to_stash=True)
+    model.items[101] = replace(model.items[101], view_count=5, last_viewed_at=50)
+    store.put(1)
+    drain(worker)
+    assert model.played == []
+    model.items[101] = replace(model.items[101], view_count=7, last_viewed_at=70)
+    model.trouble["plays"] = Unavailable("Stash", "Stash at http://stash:9999 refuses connections.")
+    store.put(1)
+    drain(worker)
+    del model.trouble["plays"]
+    clock.advance(120)
+    drain(worker)
+    store.put(1)
+    drain(worker)
+    assert model.played == [(1, 2, 70)]
+    model.items[101] = replace(model.items[101], view_count=0)  # marked as not watched
+    store.put(1)
+    drain(worker)
+    model.items[101] = replace(model.items[101], view_count=1, last_viewed_at=90)
+    store.put(1)
+    drain(worker)
+    assert model.played == [(1, 2, 70), (1, 1, 90)]
+    model.given = SETTINGS
+    model.items[101] = replace(model.items[101], view_count=9)
+    store.put(1)
+    drain(worker)
+    assert len(model.played) == 2
+
+
+def test_the_scheduled_look_finds_what_was_rated_and_played_in_plex(worker, store, model, clock):
+    model.given = replace(SETTINGS, reconcile_interval=1.0, ratings_to_stash=True, watched_to_stash=True)
+    store.put_many([1, 2, 3])
+    drain(worker)
+    model.remembered.put(1, [Entry(key, item.files) for key, item in model.items.items()])
+    for key in (101, 102, 103):  # so that the sweep of scenes finds nothing to do
+        model.items[key] = replace(model.items[key], last_rated_at=0)
+
+    def somebody_rates():
+        model.items[102] = replace(model.items[102], user_rating=4.0, last_rated_at=clock.now() + 1)
+        model.items[103] = replace(model.items[103], view_count=1, last_viewed_at=int(clock.now()) + 1)
+
+    end = clock.now() + 2.5 * 3600
+    somebody_rates()
+    worker.run(should_stop=lambda: clock.now() > end, linger_s=lambda: 60.0)
+    assert model.rated == [(2, 40)] and [play[:2] for play in model.played] == [(3, 1)]
+    firsts = [since for moment, since in model.since if moment == "lastRatedAt"]
+    assert firsts[0] < 0 < firsts[1] < firsts[2], "all there ever was, then what is new"
 
 
 @pytest.fixture

@@ -1,0 +1,142 @@
+"""What goes beyond a save, from end to end: ratings and plays that come back from Plex, and scenes that leave.
+
+The world has credentials, so the worker speaks to Stash by API key, where Stash does not guard against a hook that
+fires itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from installed import ROOT, World, end_worker, start, wait_until
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    config = tmp_path_factory.mktemp("stash")
+    folder = config / "plugins" / "PlexSync"
+    folder.mkdir(parents=True)
+    for name in ("PlexSync.yml", "PlexSync.py"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "plexsync", folder / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
+    running: list[Any] = []
+    try:
+        credentials = ("--username", "somebody", "--password", "passwordOfSomebody")
+        python = ("--config-dir", config, "--python-path", sys.executable)
+        stash = start(running, "fake_stash", "--generate", 20, *python, *credentials)
+        plex = start(running, "fake_plex", "--generate", 20)
+        yield World(stash, plex, folder / "data")
+    finally:
+        end_worker(folder / "data")
+        for process in running:
+            process.terminate()
+            process.wait(20)
+
+
+def synced(world: World, number: int, **settings: object) -> dict[str, Any]:
+    """The item of a scene that was saved and has reached Plex."""
+    world.configure(**settings)
+    end_worker(world.data)  # so that the next one reads the settings anew
+    title = f"Scene {number} is synced"
+    world.edit(id=str(number), title=title)
+    file = world.file(number)
+    wait_until(lambda: world.item(file)["title"] == title)
+    at_rest(world)
+    return world.item(file)
+
+
+def at_rest(world: World) -> None:
+    def rests() -> bool:
+        status = world.operation("queue_status")
+        assert status["dead"] == 0, status
+        return status["pending"] + status["in_progress"] == 0
+
+    wait_until(rests)
+
+
+def in_plex(world: World, path: str, **query: object) -> None:
+    """What a person does in Plex."""
+    text = urllib.parse.urlencode({"identifier": "com.plexapp.plugins.library", **query})
+    method = "PUT" if path == "/:/rate" else "GET"
+    request = urllib.request.Request(
+        f"{world.plex.url}{path}?{text}", headers={"X-Plex-Token": world.plex.token}, method=method
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+def in_stash(world: World, number: int, fields: str) -> dict[str, Any]:
+    found = world.stash.graphql(f"query($id: ID!) {{ findScene(id: $id) {{ {fields} }} }}", id=number)
+    return dict(found["findScene"])
+
+
+def edits_of_stash(world: World, field: str) -> int:
+    """How often a root field was asked for so far."""
+    return sum(row["operation"] == field for row in world.stash.get("/requests"))
+
+
+def test_a_rating_given_in_plex_reaches_stash_and_comes_to_rest(world: World) -> None:
+    item = synced(world, 3, ratings_to_stash=True)
+    in_plex(world, "/:/rate", key=item["rating_key"], rating=7.5)
+    before = edits_of_stash(world, "sceneUpdate")
+    world.operation("reconcile_recent")
+    wait_until(lambda: in_stash(world, 3, "rating100")["rating100"] == 75)
+    at_rest(world)
+    runs = len(world.stash.get("/runs"))
+    world.operation("reconcile_recent")  # finds nothing new
+    at_rest(world)
+    assert edits_of_stash(world, "sceneUpdate") == before + 1
+    hooks = [run for run in world.stash.get("/runs")[runs:] if "hookContext" in run["stdin"]]
+    assert hooks == [], "no hook has fired since"
+    log = (world.data / "plexsync.log").read_text()
+    assert log.count("told Stash the rating") == 1
+
+
+def test_plays_in_plex_are_counted_in_stash_once(world: World) -> None:
+    item = synced(world, 4, watched_to_stash=True)
+    plays = in_stash(world, 4, "play_count")["play_count"]
+    in_plex(world, "/:/scrobble", key=item["rating_key"])
+    world.operation("reconcile_recent")
+    wait_until(lambda: in_stash(world, 4, "play_count")["play_count"] == plays + 1)
+    world.operation("reconcile_recent")
+    world.edit(id="4", title="Saved once more")
+    wait_until(lambda: world.item(item["file"])["title"] == "Saved once more")
+    at_rest(world)
+    assert in_stash(world, 4, "play_count")["play_count"] == plays + 1
+
+
+def test_a_play_whose_answer_is_lost_is_not_counted_twice(world: World) -> None:
+    item = synced(world, 5, watched_to_stash=True)
+    plays = in_stash(world, 5, "play_count")["play_count"]
+    lost = {"kind": "reset_after", "match": {"operation": "sceneAddPlay"}, "count": 1}
+    world.stash.send("POST", "/faults", lost)
+    in_plex(world, "/:/scrobble", key=item["rating_key"])
+    world.edit(id="5", details="Saved again")
+    wait_until(lambda: edits_of_stash(world, "sceneAddPlay") >= 1)
+    at_rest(world)
+    assert in_stash(world, 5, "play_count")["play_count"] == plays + 1
+
+
+def test_a_deleted_scene_takes_its_collection_with_it(world: World) -> None:
+    """Somebody's own collection, the title and everything else stay."""
+    studio = in_stash(world, 6, "studio { name }")["studio"]
+    if studio is None:
+        number = world.stash.graphql('mutation { studioCreate(input: {name: "Of six"}) { id } }')
+        world.edit(id="6", studio_id=number["studioCreate"]["id"])
+        studio = {"name": "Of six"}
+    world.plex.send(
+        "POST",
+        "/items",
+        {"rating_key": world.item(world.file(6))["rating_key"], "tags": {"collection": ["By hand"]}},
+    )
+    item = synced(world, 6, collections_from="studio")
+    assert [tag.lower() for tag in item["tags"]["collection"]] == ["by hand", studio["name"].lower()]
+    world.stash.graphql("mutation { sceneDestroy(input: {id: 6}) }")
+    wait_until(lambda: world.item(item["file"])["tags"]["collection"] == ["By hand"])
+    at_rest(world)
+    assert world.item(item["file"])["title"] == "Scene 6 is synced"
