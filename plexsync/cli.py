@@ -1,7 +1,9 @@
 """The same work for a person at a terminal, beside a running worker: ``python PlexSync.py status``.
 
-Exit status: 0 all is well; 1 not all is (doctor found trouble, drain left something waiting, no such dead letter);
-2 the command line is wrong; 3 the queue or a server cannot be used.
+Exit status: 0 all is well; 1 not all is (doctor found trouble, drain left something waiting, diff found something that
+would change; each command's help says what); 2 the command line is wrong; 3 the queue or a server cannot be used; 130
+interrupted. ``--json`` answers with one JSON document on standard output whatever the status, ``export`` with one a
+line.
 """
 
 from __future__ import annotations
@@ -13,14 +15,13 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from plexsync import __version__, intake, office, tasks
-from plexsync.store import DeadLetter
 
-FINE, NOT_WELL, UNUSABLE = 0, 1, 3
+FINE, NOT_WELL, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
 COLOURS = {"warning": "yellow", "error": "red"}
 BAR_WIDTH = 30
 
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
         wrong.show()
         return wrong.exit_code
     except click.Abort:
-        return 130
+        return INTERRUPTED
     return int(status or FINE)
 
 
@@ -62,11 +63,23 @@ class Desk:
         self._bar = sys.stderr.isatty() and not as_json
         self._bar_shown = False
 
+    def say(self, text: str) -> None:
+        """A line of the answer."""
+        self._say("info", text)
+
     def _say(self, level: str, text: str) -> None:
-        if not self.as_json:
+        if self.as_json:
+            return
+        if level in COLOURS:
+            self.aside(level, text)
+        else:
             self._hide_bar()
-            aside = level in ("warning", "error")
-            click.secho(text, fg=COLOURS.get(level), err=aside)
+            click.echo(text)
+
+    def aside(self, level: str, text: str) -> None:
+        """A line on standard error."""
+        self._hide_bar()
+        click.secho(text, fg=COLOURS.get(level), err=True)
 
     def _progress(self, part: float) -> None:
         """A bar below what is printed, on a terminal only."""
@@ -93,13 +106,21 @@ class Desk:
         """Do what the button of this mode does."""
         return tasks.TASKS[mode].run(self.office, args or {})
 
-    def show(self, answer: object, lines: Callable[[], list[str]]) -> None:
-        """Print the answer as JSON, or else these lines."""
+    def show(self, answer: object) -> None:
+        """Print the answer, if it is wanted as JSON; a person has been told already."""
         if self.as_json:
             click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
-        else:
-            for line in lines():
-                click.echo(line)
+
+
+class _Lines(logging.Handler):
+    """What is logged meanwhile, between the lines of a command and never into its bar."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._desk.aside(record.levelname.lower(), record.getMessage())
 
 
 def _options(command: Callable[..., int]) -> Callable[..., int]:
@@ -108,11 +129,11 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
     def wrapped(data: str | None, as_json: bool, **given: Any) -> int:
         desk = Desk(os.path.abspath(data or data_folder()), as_json)
         ours = logging.getLogger("plexsync")
-        ours.handlers[:] = [logging.StreamHandler(sys.stderr)]
+        ours.handlers[:] = [_Lines(desk)]
         ours.setLevel(logging.INFO if command.__name__ == "drain" and not as_json else logging.ERROR)
         try:
             if not os.path.isdir(desk.office.data_dir):
-                raise office.WrongArgument(
+                raise office.NoFolder(
                     f"There is no data folder {desk.office.data_dir}; name it with --data. It lies in Stash's folder, "
                     "in plugins/PlexSync/data, and is made by the first edit."
                 )
@@ -122,8 +143,11 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
             return FINE
         except office.TROUBLES as trouble:
             text = office.sentence(trouble, desk.office.data_dir)
-            click.echo(json.dumps({"error": text}) if as_json else text, err=not as_json)
-            return UNUSABLE
+            if as_json:
+                desk.show({"error": text})
+            else:
+                desk.aside("error", text)
+            return WRONG if isinstance(trouble, office.WrongArgument) else UNUSABLE
         finally:
             desk.office.close()
 
@@ -135,7 +159,8 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.group(
-    epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue or server not usable."
+    epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue or server not usable, "
+    "130 interrupted."
 )
 @click.version_option(__version__, prog_name="PlexSync")
 def cli() -> None:
@@ -156,79 +181,44 @@ def worker(data: str | None, lock_fd: int) -> int:
 @_options
 def status(desk: Desk) -> int:
     """What waits, what is being done, what is done, what failed."""
-    answer = desk.press("queue_status")
-    desk.show(answer, lambda: [])
+    desk.show(desk.press("queue_status"))
     return FINE
 
 
+LIMIT = click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=tasks.JOBS_SHOWN,
+    show_default=True,
+    help="How many at most.",
+)
+
+
 @cli.command()
-@click.option("--limit", default=50, show_default=True, help="How many at most.")
+@LIMIT
 @_options
 def queue(desk: Desk, limit: int) -> int:
     """The waiting scenes, in the order in which they are due."""
-    now = desk.office.clock.now()
-    rows = [
-        {
-            "job": job.id,
-            "about": f"{job.entity} {job.scene_id or job.entity_id}",
-            "scene_id": job.scene_id,
-            "update_type": job.update_type,
-            "edits": job.generation,
-            "attempts": job.attempts,
-            "enqueued_at": office.moment(job.enqueued_at),
-            "due_in_s": round(max(job.due_at - now, 0.0), 1),
-            "last_error": job.last_error,
-        }
-        for job in desk.office.store.waiting(limit)
-    ]
-    desk.show(
-        rows,
-        lambda: (
-            [
-                f"{row['about']}: {row['update_type']} of {row['enqueued_at']}, due in {row['due_in_s']} s, "
-                f"{row['attempts']} attempts so far. {row['last_error']}".rstrip()
-                for row in rows
-            ]
-            or ["Nothing waits."]
-        ),
-    )
+    desk.show(desk.press("queue", {"limit": limit})["queue"])
     return FINE
 
 
 @cli.command()
 @click.argument("letter_id", type=int, required=False)
 @click.option("--type", "error_type", help="Only those of this error type.")
-@click.option("--limit", default=50, show_default=True, help="How many at most, the newest first.")
+@LIMIT
 @_options
 def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) -> int:
-    """The dead letters, or all that is known of the one named by its number."""
+    """The dead letters, the newest first, or all that is known of the one named by its number."""
+    found = desk.press("dead", {"ids": letter_id, "error_type": error_type, "limit": limit})["dead_letters"]
     if letter_id is None:
-        letters = desk.office.store.dead_letters(limit, error_type)
-        desk.show(
-            [office.letter_summary(letter) for letter in letters],
-            lambda: [_line(letter) for letter in letters] or ["There are no dead letters."],
-        )
-        return FINE
-    letter = desk.office.store.dead_letter(letter_id)
-    if letter is None:
-        click.echo(f"There is no dead letter {letter_id}.", err=True)
+        desk.show(found)
+    elif found:
+        desk.show(found[0])
+    else:
+        desk.show({"error": f"There is no dead letter {letter_id}."})
         return NOT_WELL
-    whole = {
-        **office.letter_summary(letter),
-        "edits": letter.generation,
-        "replayed_at": None if letter.replayed_at is None else office.moment(letter.replayed_at),
-        "payload": letter.payload,
-        "traceback": letter.traceback,
-    }
-    desk.show(whole, lambda: [f"{key}: {value}" for key, value in whole.items()])
     return FINE
-
-
-def _line(letter: DeadLetter) -> str:
-    return (
-        f"{letter.id}: {office.letter_about(letter)}, {office.moment(letter.failed_at)}, "
-        f"after {office.some(letter.attempts, 'attempt')}, {letter.error_type}: {letter.message}"
-    )
 
 
 @cli.command()
@@ -237,13 +227,80 @@ def _line(letter: DeadLetter) -> str:
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @_options
 def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, everything: bool) -> int:
-    """Queue the scenes of dead letters again: those named, of one type, or all."""
+    """Queue the scenes of dead letters again: those named, of one type, or all.
+
+    Status 1: there was none of these.
+    """
     if not (letter_ids or error_type or everything):
         raise click.UsageError("Name dead letters by their numbers, or use --type or --all.")
-    replayed = desk.office.store.replay(letter_ids or None, error_type)
-    desk.office.wake()
-    desk.show({"replayed": replayed}, lambda: [f"Dead letters queued again: {replayed}."])
-    return FINE if replayed or everything else NOT_WELL
+    answer = desk.press("retry_dlq", {"ids": letter_ids, "error_type": error_type})
+    desk.show(answer)
+    return FINE if answer["replayed"] or everything else NOT_WELL
+
+
+@cli.command()
+@click.argument("scene_id", type=int, required=False)
+@click.argument("rating_key", type=int, required=False)
+@_options
+def choose(desk: Desk, scene_id: int | None, rating_key: int | None) -> int:
+    """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
+
+    Without RATING_KEY the items are listed, and without SCENE_ID the scenes that wait for a choice. Status 1: a choice
+    is still needed, or was not needed.
+    """
+    answer = desk.press("choose", {"scene_id": scene_id, "rating_key": rating_key})
+    desk.show(answer)
+    if scene_id is None:
+        return NOT_WELL if answer["waiting"] else FINE
+    if rating_key is None:
+        return NOT_WELL if answer["candidates"] and not answer["chosen"] else FINE
+    return FINE if answer["chosen"] == rating_key else NOT_WELL
+
+
+@cli.command()
+@_options
+def outages(desk: Desk) -> int:
+    """How often Stash and Plex were away, since when and why; status 1 while one of them is."""
+    answer = desk.press("outage_summary")
+    for outage in answer["outages"]:
+        desk.say(
+            f"{outage['server']}: {outage['started_at']} to {outage['ended_at'] or 'now'}: {outage['cause']}"
+        )
+    desk.show(answer)
+    return NOT_WELL if any(each["ongoing"] for each in answer["servers"].values()) else FINE
+
+
+SCOPES = {
+    "recent": "reconcile_recent",
+    "7days": "reconcile_7days",
+    "all": "reconcile_all",
+    "missing": "reconcile_missing",
+}
+
+
+@cli.command()
+@click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True)
+@click.option("--hours", type=click.FloatRange(min=0), default=24, show_default=True, help="How recent.")
+@_options
+def reconcile(desk: Desk, scope: str, hours: float) -> int:
+    """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
+
+    Status 1: with --scope missing, something is missing.
+    """
+    answer = desk.press(SCOPES[scope], {"hours": hours})
+    desk.show(answer)
+    return NOT_WELL if scope == "missing" and (answer["scenes"] or answer["items"]) else FINE
+
+
+@cli.command()
+@click.option(
+    "--output", metavar="FILE", type=click.File("w", "utf-8", atomic=True), default="-", show_default=True
+)
+@_options
+def export(desk: Desk, output: TextIO) -> int:
+    """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
+    tasks.export_to(desk.office, lambda line: output.write(f"{line}\n"))
+    return FINE
 
 
 @cli.command()
@@ -310,7 +367,7 @@ def diff(
 def drain(desk: Desk) -> int:
     """Work until nothing is due any more, or look on while a worker does."""
     answer = desk.press("process_queue")
-    desk.show(answer, lambda: [])
+    desk.show(answer)
     return NOT_WELL if answer["waiting"] else FINE
 
 
@@ -319,5 +376,5 @@ def drain(desk: Desk) -> int:
 def doctor(desk: Desk) -> int:
     """Try everything a sync needs, and say what is wrong and what to do about it."""
     answer = desk.press("health_check")
-    desk.show(answer, lambda: [])
+    desk.show(answer)
     return FINE if answer["healthy"] else NOT_WELL

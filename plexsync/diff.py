@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from plexsync import engine
 from plexsync.core.edits import Change, Kept
@@ -20,6 +21,7 @@ from plexsync.core.item import Item
 from plexsync.core.merge import Value, folded
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, NoFile, NotFound, Outcome, Skipped
+from plexsync.ledger import MemoryLedger
 from plexsync.servers import World
 
 BATCH = 100  # scenes a look: one request to Stash, two to Plex
@@ -69,6 +71,25 @@ def previews(world: World, settings: Settings, scene_ids: Iterable[int]) -> Iter
         looks = engine.look(batch, world, settings, fresh=frozenset(batch))
         for scene_id in batch:
             yield _preview(looks[scene_id], settings)
+
+
+class _Undecided:
+    """The same servers, where nobody has chosen anything yet."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ledger = MemoryLedger()
+
+    def ledger(self, settings: Settings) -> MemoryLedger:
+        return self._ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+
+def undecided(world: World, settings: Settings, scene_id: int) -> Preview:
+    """One scene as it looks without what was chosen for it, so that another item can be chosen."""
+    return next(previews(_Undecided(world), settings, [scene_id]))
 
 
 def _batches(scene_ids: Iterable[int]) -> Iterator[list[int]]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from plexsync import __version__
-from plexsync.office import TROUBLES, Args, Office, blocked, letter_about, moment, sentence, some
+from plexsync.office import CHOICE, TROUBLES, Args, Office, blocked, letter_about, moment, sentence, some
 
 if TYPE_CHECKING:
     from plexsync.core.item import Item
@@ -29,7 +29,6 @@ FREE_BYTES_LEAST = 50_000_000
 SPOTS, PAIRS_A_SPOT = 5, 8  # places of the library, and scenes there, that are looked for in Plex
 CLOCK_S = 30.0  # clocks that differ by less are taken for equal; a Date header is exact to the second
 STASH_MADE_FOR, PLEX_MADE_FOR = (0, 30), (1, 41)
-CHOICE = "Ambiguous"  # the error_type of a dead letter that waits for somebody to choose
 PACKAGES = {
     "persist-queue": "persistqueue",
     "plexapi": "plexapi",

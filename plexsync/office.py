@@ -35,7 +35,13 @@ class WrongArgument(Exception):
     """An argument a task cannot use; the text names it, and what would do."""
 
 
-TROUBLES = (WrongArgument, SyncFailure, rescue.Refused, sqlite3.Error, OSError)
+class NoFolder(Exception):
+    """There is no data folder; the text names it, and how to name another."""
+
+
+CHOICE = "Ambiguous"  # the error_type of a dead letter that waits for somebody to choose
+
+TROUBLES = (WrongArgument, NoFolder, SyncFailure, rescue.Refused, sqlite3.Error, OSError)
 
 
 def sentence(trouble: Exception, data_dir: str) -> str:
@@ -141,13 +147,15 @@ def number(args: Args, key: str, default: float, unit: str) -> float:
     return value
 
 
-def scene_numbers(args: Args) -> list[int]:
-    """The scenes ``scene_id`` names, each once: a number, a list of them, or a text with commas; none without it."""
-    given = args.get("scene_id")
-    parts = given if isinstance(given, list) else str("" if given is None else given).split(",")
+def numbers(args: Args, key: str) -> list[int]:
+    """The numbers an argument names, each once: one, a list of them, or a text with commas; none without it."""
+    given = args.get(key)
+    parts = given if isinstance(given, (list, tuple)) else str("" if given is None else given).split(",")
     texts = [text for part in parts if (text := str(part).strip())]
-    if not all(text.isascii() and text.isdecimal() and 0 < len(text) < 19 for text in texts):
-        raise WrongArgument(f"scene_id must be the numbers of scenes, not {str(given)[:40]!r}.")
+    if not all(text.isascii() and text.isdecimal() and len(text) < 19 for text in texts):
+        raise WrongArgument(
+            f"{key} must be a number, or several with commas between them, not {str(given)[:40]!r}."
+        )
     return list(dict.fromkeys(int(text) for text in texts))
 
 
@@ -187,3 +195,14 @@ def letter_summary(letter: DeadLetter) -> dict[str, object]:
 def letter_about(letter: DeadLetter) -> str:
     """ "scene 12", "performer 5"; "an unreadable row" when the payload does not say."""
     return (intake.key_of(letter.payload) or "an unreadable row").replace(":", " ")
+
+
+def letter_whole(letter: DeadLetter) -> dict[str, object]:
+    """All that is known of a dead letter."""
+    return {
+        **letter_summary(letter),
+        "edits": letter.generation,
+        "replayed_at": None if letter.replayed_at is None else moment(letter.replayed_at),
+        "payload": letter.payload,
+        "traceback": letter.traceback,
+    }

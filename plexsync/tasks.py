@@ -13,9 +13,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import json
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,16 +27,19 @@ from plexsync.core import outages
 from plexsync.doctor import health_check
 from plexsync.locks import FileLock
 from plexsync.office import (
+    CHOICE,
     SERVERS,
     TROUBLES,
     Args,
     Office,
     WrongArgument,
     blocked,
+    letter_about,
     letter_summary,
+    letter_whole,
     moment,
     number,
-    scene_numbers,
+    numbers,
     sentence,
     some,
 )
@@ -47,8 +52,10 @@ PAGE = 200  # scenes queued in one transaction: a few milliseconds in which a ho
 RECENT_HOURS = 24.0
 PURGE_DAYS = 30.0
 LETTERS_SHOWN = 20
+LETTERS_MOST = 100_000
+JOBS_SHOWN = 50
 PREVIEWS_SHOWN = 100
-PAGE_FILE = "diff.html"  # in the data folder
+PAGE_FILE, EXPORT_FILE = "diff.html", "export.jsonl"  # in the data folder
 REASONS_SHOWN = 5
 POLL_S = 0.25  # between two looks at a queue somebody else drains
 PROGRESS_S = 0.5  # between two reports; Stash drops what comes faster
@@ -62,6 +69,7 @@ class Button:
     run: Callable[[Office, Args], dict[str, object]]
     destroys: bool = False
     args: tuple[str, ...] = ()  # what it understands besides mode
+    shown: bool = True  # as a task in Stash; else for runPluginOperation and the command line alone
 
 
 def run(task: protocol.Task) -> int:
@@ -210,14 +218,72 @@ def reconcile_missing(office: Office, args: Args) -> dict[str, object]:
 
 
 def retry_dlq(office: Office, args: Args) -> dict[str, object]:
-    """Queue the scenes of dead letters again: all, or those of one ``error_type``."""
-    error_type = args.get("error_type") or None
-    if error_type is not None and not isinstance(error_type, str):
-        raise WrongArgument("error_type must be the name of an error, as queue_status lists them.")
-    replayed = office.store.replay(error_type=error_type)
+    """Queue the scenes of dead letters again: all, those of one ``error_type``, or those whose numbers are ``ids``."""
+    replayed = office.store.replay(numbers(args, "ids") or None, _error_type(args))
     office.wake()
     office.say("info", f"Dead letters queued again: {replayed}.")
     return {"replayed": replayed}
+
+
+def _error_type(args: Args) -> str | None:
+    error_type = args.get("error_type") or None
+    if error_type is not None and not isinstance(error_type, str):
+        raise WrongArgument("error_type must be the name of an error, as queue_status lists them.")
+    return error_type
+
+
+def choose(office: Office, args: Args) -> dict[str, object]:
+    """Say which of several items a scene is: without ``scene_id`` the scenes that wait for it, with it the items.
+
+    With ``rating_key`` too that choice is kept for good, and the scene is queued again.
+    """
+    named, chosen = numbers(args, "scene_id"), numbers(args, "rating_key")
+    if len(named) > 1 or len(chosen) > 1 or (chosen and not named):
+        raise WrongArgument("choose takes one scene_id, and one rating_key to choose.")
+    letters = office.store.dead_letters(LETTERS_MOST, CHOICE)
+    if not named:
+        office.say("info", f"{some(len(letters), 'scene')} waiting for a choice between several Plex items.")
+        for letter in letters[:LETTERS_SHOWN]:
+            office.say("info", f"{letter_about(letter)}: {letter.message}")
+        return {"waiting": [letter_summary(letter) for letter in letters]}
+
+    from plexsync import diff as looking
+
+    (scene_id,) = named
+    servers, settings = office.servers, office.servers.settings()
+    preview, ledger = looking.undecided(servers, settings, scene_id), servers.ledger(settings)
+    candidates = {item.rating_key: looking.candidate(item) for item in preview.candidates}
+    found: dict[str, object] = {
+        "scene_id": scene_id,
+        "outcome": preview.outcome,
+        "candidates": list(candidates.values()),
+        "chosen": ledger.choice(scene_id),
+        "replayed": 0,
+    }
+    if not candidates:
+        which = f"It is item {preview.item.rating_key}." if preview.item else preview.reason
+        office.say("info", f"Scene {scene_id} needs no choice. {which}")
+    elif not chosen:
+        office.say("info", f"Scene {scene_id}, {preview.path}, may be one of these:")
+        for item in preview.candidates:
+            mark = " (chosen)" * (item.rating_key == found["chosen"])
+            where = item.section_title or item.section_id
+            office.say(
+                "info", f"{item.rating_key}{mark}: “{item.title}” in {where}, {' and '.join(item.files)}"
+            )
+    elif chosen[0] not in candidates:
+        raise WrongArgument(
+            f"Scene {scene_id} is one of the items {', '.join(map(str, candidates))}, not {chosen[0]}."
+        )
+    else:
+        ledger.choose(scene_id, chosen[0])
+        replayed = office.store.replay([letter.id for letter in letters if letter.scene_id == scene_id])
+        if not replayed:
+            office.store.put(scene_id, "update")
+        office.wake()
+        office.say("info", f"Scene {scene_id} is item {chosen[0]} from now on; it is queued.")
+        found |= {"chosen": chosen[0], "replayed": replayed}
+    return found
 
 
 # ---- deleting -----------------------------------------------------------------------------------------------------
@@ -387,6 +453,85 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     return lines + list(status["mended"])
 
 
+def queue(office: Office, args: Args) -> dict[str, object]:
+    """The first ``limit`` waiting jobs, in the order in which they are due."""
+    now = office.clock.now()
+    jobs = office.store.waiting(int(number(args, "limit", JOBS_SHOWN, "jobs")))
+    rows = [
+        {
+            "job": job.id,
+            "about": f"{job.entity} {job.scene_id or job.entity_id}",
+            "scene_id": job.scene_id,
+            "update_type": job.update_type,
+            "edits": job.generation,
+            "attempts": job.attempts,
+            "enqueued_at": moment(job.enqueued_at),
+            "due_in_s": round(max(job.due_at - now, 0.0), 1),
+            "last_error": job.last_error,
+        }
+        for job in jobs
+    ]
+    for row in rows:
+        due = f"due in {row['due_in_s']} s" if row["due_in_s"] else "due"
+        tried = (
+            f", {some(job_attempts, 'attempt')} so far" if (job_attempts := int(str(row["attempts"]))) else ""
+        )
+        why = f". {row['last_error']}" if row["last_error"] else ""
+        office.say("info", f"{row['about']}: {row['update_type']} of {row['enqueued_at']}, {due}{tried}{why}")
+    if not rows:
+        office.say("info", "Nothing waits.")
+    return {"queue": rows}
+
+
+def dead(office: Office, args: Args) -> dict[str, object]:
+    """The newest ``limit`` dead letters, perhaps of one ``error_type``; or all about those numbered ``ids``."""
+    ids = numbers(args, "ids")
+    if ids:
+        letters = [letter for letter_id in ids if (letter := office.store.dead_letter(letter_id)) is not None]
+        found = [letter_whole(letter) for letter in letters]
+        for whole in found:
+            for key, value in whole.items():
+                office.say("info", f"{key}: {value}")
+    else:
+        letters = office.store.dead_letters(
+            int(number(args, "limit", JOBS_SHOWN, "letters")), _error_type(args)
+        )
+        found = [letter_summary(letter) for letter in letters]
+        for letter in letters:
+            tried = some(letter.attempts, "attempt")
+            when = moment(letter.failed_at)
+            office.say(
+                "info",
+                f"{letter.id}: {letter_about(letter)}, {when}, after {tried}, {letter.error_type}: {letter.message}",
+            )
+    if ids and not letters:
+        office.say("warning", f"There is no dead letter {', '.join(map(str, ids))}.")
+    elif not letters:
+        office.say("info", "There are no dead letters.")
+    return {"dead_letters": found}
+
+
+def export(office: Office, args: Args) -> dict[str, object]:
+    """Write jobs, letters and what is remembered as JSON lines to a file in the data folder."""
+    path = os.path.join(office.data_dir, EXPORT_FILE)
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        counted = export_to(office, lambda line: file.write(f"{line}\n"))
+    os.replace(f"{path}.part", path)
+    office.say("info", f"{some(sum(counted.values()), 'line')} written to {path}.")
+    return {"file": path, "lines": dict(counted)}
+
+
+def export_to(office: Office, write: Callable[[str], object]) -> Counter[str]:
+    """Hand every line of an export to ``write``; how many there were of each kind."""
+    from plexsync import export as exporting
+
+    counted: Counter[str] = Counter()
+    for row in exporting.rows(office.store):
+        write(json.dumps(row, ensure_ascii=False))
+        counted[str(row["kind"])] += 1
+    return counted
+
+
 def diff(office: Office, args: Args) -> dict[str, object]:
     """Say what a sync would change, field by field, and why it would leave scenes alone. Writes nothing to Plex."""
     from plexsync import diff as looking
@@ -437,7 +582,7 @@ def preview_all(
 
 def asked_for(office: Office, args: Args) -> tuple[Iterable[int], int, str]:
     """The scenes that ``scene_id``, or else ``scope`` and ``hours`` name; about how many; and in words."""
-    named = scene_numbers(args)
+    named = numbers(args, "scene_id")
     if named:
         return named, len(named), some(len(named), "scene") + " named"
     stash = office.servers.stash()
@@ -495,7 +640,11 @@ TASKS: dict[str, Button] = {
     "reconcile_missing": Button(reconcile_missing),
     "diff": Button(diff, args=("scene_id", "scope", "hours", "limit", "page")),
     "outage_summary": Button(outage_summary),
-    "retry_dlq": Button(retry_dlq, args=("error_type",)),
+    "retry_dlq": Button(retry_dlq, args=("error_type", "ids")),
     "process_queue": Button(process_queue),
     "health_check": Button(health_check),
+    "choose": Button(choose, args=("scene_id", "rating_key"), shown=False),
+    "queue": Button(queue, args=("limit",), shown=False),
+    "dead": Button(dead, args=("ids", "error_type", "limit"), shown=False),
+    "export": Button(export, shown=False),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plexsync.cli import cli
 from plexsync.core.settings import SETTINGS
 from plexsync.tasks import TASKS
 from simulators.fake_stash import pluginfile
@@ -55,11 +56,12 @@ IMPORTS: dict[str, set[str]] = {
     "reconcile": {"core", "engine", "ledger", "plex", "servers", "store"},
     "worker": {"clock", "core", "engine", "reconcile", "servers", "store"},
     "daemon": MIDDLE,
-    "diff": {"core", "engine", "servers"},
+    "diff": {"core", "engine", "ledger", "servers"},
     "page": {"core", "diff"},
     "office": MIDDLE,
     "doctor": MIDDLE | {"office"},
-    "tasks": MIDDLE | {"office", "doctor", "diff", "page"},
+    "export": {"intake", "store"},
+    "tasks": MIDDLE | {"office", "doctor", "diff", "export", "page"},
     "cli": MIDDLE | {"office", "diff", "tasks"},
     "__main__": {"cli", "hook", "protocol", "tasks"},
 }
@@ -208,7 +210,9 @@ def test_the_readme_shows_the_settings_of_the_table() -> None:
 
 
 def test_every_mode_has_a_button_and_every_button_a_mode(plugin: pluginfile.Plugin) -> None:
-    assert {task.default_args["mode"] for task in plugin.tasks} == set(TASKS)
+    assert {task.default_args["mode"] for task in plugin.tasks} == {
+        name for name in TASKS if TASKS[name].shown
+    }
 
 
 def test_buttons_pass_only_arguments_their_mode_knows(plugin: pluginfile.Plugin) -> None:
@@ -226,8 +230,22 @@ def test_what_destroys_says_so_first(plugin: pluginfile.Plugin) -> None:
 
 def test_the_readme_lists_the_tasks(plugin: pluginfile.Plugin) -> None:
     section = README.split("## Tasks")[1].split("\n## ")[0]
-    found = dict(re.findall(r"^\| ([^|]+?) \| `([a-z0-9_]+)`", section, re.MULTILINE))
+    found = dict(re.findall(r"^\| ([^|`]+?) \| `([a-z0-9_]+)`", section, re.MULTILINE))
     assert found == {task.name: task.default_args["mode"] for task in plugin.tasks}
+
+
+def test_the_readme_lists_what_only_operations_can_do() -> None:
+    section = README.split("## Tasks")[1].split("\n## ")[0]
+    found = dict(re.findall(r"^\| `([a-z0-9_]+)` \|([^|]*)\|", section, re.MULTILINE))
+    assert set(found) == {name for name in TASKS if not TASKS[name].shown}
+    for mode, args in found.items():
+        assert set(re.findall(r"`([a-z_]+)`", args)) == set(TASKS[mode].args), mode
+
+
+def test_the_readme_lists_the_commands() -> None:
+    section = README.split("## Tasks")[1].split("\n## ")[0]
+    found = re.findall(r"^    python3 PlexSync.py ([a-z]+)", section, re.MULTILINE)
+    assert set(found) == set(cli.commands) - {"worker"}
 
 
 def test_the_readme_names_only_targets_the_makefile_has() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installed import Service
+from installed import Service, end_worker
 
 from plexsync.store import Store
 from simulators.fake_plex.service import FakePlex
@@ -89,20 +90,26 @@ def stash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
         yield handle
 
 
-def place_at(folder: Path, stash: Handle, plex: Handle) -> Place:
+@contextlib.contextmanager
+def placed(folder: Path, stash: Handle, plex: Handle) -> Iterator[Place]:
+    """A place, whose worker is ended with it if a command has started one."""
     host, port = stash.url.removeprefix("http://").split(":")
     folder.mkdir()
     connection = {"Scheme": "http", "Host": host, "Port": int(port), "SessionCookie": None}
     (folder / "connection.json").write_text(json.dumps(connection))
     place = Place(folder, stash, plex)
     place.configure()
-    return place
+    try:
+        yield place
+    finally:
+        end_worker(folder)
 
 
 @pytest.fixture
 def place(tmp_path: Path, stash: Handle) -> Iterator[Place]:
-    with running(FakePlex.from_document(plex_library(), token=TOKEN)) as plex:
-        yield place_at(tmp_path / "data", stash, plex)
+    document = FakePlex.from_document(plex_library(), token=TOKEN)
+    with running(document) as plex, placed(tmp_path / "data", stash, plex) as there:
+        yield there
 
 
 def kept(data: Path) -> list[str]:
@@ -152,8 +159,8 @@ def test_diff_with_plex_away_is_still_json(place: Place) -> None:
 
 
 def test_doctor_proves_the_path_map_it_proposes(tmp_path: Path, stash: Handle) -> None:
-    with running(FakePlex.from_document(plex_library("/media/Films"), token=TOKEN)) as plex:
-        place = place_at(tmp_path / "data", stash, plex)
+    document = FakePlex.from_document(plex_library("/media/Films"), token=TOKEN)
+    with running(document) as plex, placed(tmp_path / "data", stash, plex) as place:
         found = {check["name"]: check for check in place.answer("doctor")["checks"]}
         assert not found["Paths"]["ok"]
         assert "Set path_map to: /stash/films => /media/Films (with it 5 of 5" in found["Paths"]["message"]
@@ -163,3 +170,35 @@ def test_doctor_proves_the_path_map_it_proposes(tmp_path: Path, stash: Handle) -
         assert "5 are in Plex under their paths" in found["Paths"]["message"]
         assert [name for name, check in found.items() if not check["ok"]] == []
         assert "Stash and Plex agree" in found["Clock"]["message"]
+
+
+def test_choosing_between_two_items_ends_in_the_one_that_was_meant(tmp_path: Path, stash: Handle) -> None:
+    library = plex_library()
+    library["sections"].append({**library["sections"][0], "title": "Again"})
+    document = FakePlex.from_document(library, token=TOKEN)
+    with running(document) as plex, placed(tmp_path / "data", stash, plex) as place:
+        with Store(place.data) as store:
+            store.put(2)
+        assert place.answer("drain")["dead"] == 1
+        done = place.run("choose", 2)
+        assert done.returncode == 1 and "in Films, /stash/films/a/2.mp4" in done.stdout
+        keys = [each["rating_key"] for each in place.answer("choose", 2)["candidates"]]
+        assert len(keys) == 2
+        assert place.run("choose", 2, 99).returncode == 2
+        chosen = place.answer("choose", 2, keys[1])
+        assert (chosen["chosen"], chosen["replayed"]) == (keys[1], 1)
+        assert place.run("drain").returncode == 0
+        titles = {
+            i["rating_key"]: i["title"] for section in plex.state()["sections"] for i in section["items"]
+        }
+        assert (titles[keys[1]], titles[keys[0]]) == ("Scene 2", "Old 2")
+        assert place.run("choose", 2).returncode == 0
+
+
+def test_reconcile_queues_what_plex_is_not_level_with(place: Place) -> None:
+    place.configure(only_organized=False)
+    found = place.answer("reconcile", "--scope", "all")
+    assert (found["seen"], found["queued"]) == (6, 6)
+    missing = place.answer("reconcile", "--scope", "missing")
+    assert (missing["scenes"], missing["items"]) == (1, 0)
+    assert place.run("reconcile", "--scope", "missing").returncode == 1

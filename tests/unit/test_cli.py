@@ -70,12 +70,25 @@ def quiet(tmp_path: Path) -> Iterator[FileLock]:
 def test_help_names_every_command_and_the_exit_statuses() -> None:
     done = plexsync("--help")
     assert done.returncode == 0
-    for word in ("worker", "status", "queue", "dead", "retry", "drain", "doctor", "Exit status: 0 well"):
+    for word in (*cli.cli.commands, "Exit status: 0 well", "130 interrupted"):
         assert word in done.stdout
 
 
 @pytest.mark.parametrize(
-    "args", [["bogus"], ["status", "--bogus"], ["dead", "x"], ["retry"], ["queue", "--limit", "x"]]
+    "args",
+    [
+        ["bogus"],
+        ["status", "--bogus"],
+        ["dead", "x"],
+        ["retry"],
+        ["queue", "--limit", "x"],
+        ["diff"],
+        ["diff", "1", "--all"],
+        ["reconcile", "--scope", "x"],
+        ["choose", "x"],
+        ["outages", "--bogus"],
+        ["queue", "--limit", "0"],
+    ],
 )
 def test_a_wrong_command_line_is_status_2(args: list[str], store: Store, tmp_path: Path) -> None:
     done = plexsync(*args, data=tmp_path)
@@ -158,6 +171,46 @@ def test_retry(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
     assert (letters.counts().pending, letters.counts().dead) == (4, 0)
 
 
+def test_export_is_a_line_a_row_on_standard_output_or_in_a_file(letters: Store, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in plexsync("export", data=tmp_path).stdout.splitlines()]
+    assert [row["kind"] for row in rows] == ["job"] * 4 + ["dead_letter"] * 2
+    file = tmp_path / "out.jsonl"
+    done = plexsync("export", "--output", file, data=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == rows
+
+
+def test_outages(store: Store, tmp_path: Path) -> None:
+    assert plexsync("outages", data=tmp_path).stdout == "No outage of Stash or Plex so far.\n"
+    store.open_outage("Plex", "Plex is not reachable.")
+    done = plexsync("outages", data=tmp_path)
+    assert done.returncode == 1 and "to now: Plex is not reachable." in done.stdout
+    store.close_outage("Plex")
+    done = plexsync("outages", "--json", data=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout)["servers"]["Plex"]["count"] == 1
+
+
+def test_choose_lists_who_waits(letters: Store, tmp_path: Path) -> None:
+    done = plexsync("choose", data=tmp_path)
+    assert done.returncode == 1 and "scene 12: Scene 12 is Ambiguous." in done.stdout
+    assert json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"][0]["scene_id"] == 12
+    letters.clear_dead()
+    assert plexsync("choose", data=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["diff --all", "choose 12", "reconcile", "reconcile --scope missing"])
+def test_what_needs_a_server_says_when_it_is_away(command: str, letters: Store, tmp_path: Path) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    done = plexsync(*command.split(), data=tmp_path)
+    assert (done.returncode, done.stdout) == (
+        3,
+        "",
+    ) and "Stash at http://127.0.0.1:1 is not reachable" in done.stderr
+    done = plexsync(*command.split(), "--json", data=tmp_path)
+    assert done.returncode == 3 and "not reachable" in json.loads(done.stdout)["error"]
+    assert "secret-cookie" not in done.stdout + done.stderr
+
+
 def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
     (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
     done = plexsync("doctor", "--json", data=tmp_path)
@@ -230,3 +283,21 @@ def test_the_folder_of_the_stash_it_lies_in(tmp_path: Path, monkeypatch: pytest.
     assert cli.data_folder() == str(data)
     monkeypatch.setenv("STASH_PLUGIN_DATA", str(tmp_path / "given"))
     assert cli.data_folder() == str(tmp_path / "given")
+
+
+def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    desk = cli.Desk(str(tmp_path), as_json=False)
+    desk.office.progress(0.5)
+    desk.office.say("info", "Half done.")
+    desk.office.progress(0.9)
+    desk.office.progress(1.0)
+    out, err = capsys.readouterr()
+    assert out == "Half done.\n"
+    assert "50% " in err and "90% " in err and err.endswith("\r\x1b[K") and err.count("\x1b[K") == 2
+    quiet = cli.Desk(str(tmp_path), as_json=True)
+    quiet.office.progress(0.5)
+    quiet.office.say("error", "Not for a program.")
+    assert capsys.readouterr() == ("", "")

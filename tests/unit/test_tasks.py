@@ -11,16 +11,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from paper import NOW, Office, Paper, bury, press
 
-from plexsync import hook, tasks, worker
+from plexsync import export, hook, intake, tasks, worker
 from plexsync.clock import ManualClock, SystemClock
 from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import Permanent, Unavailable
+from plexsync.ledger import Ledger
 from plexsync.locks import FileLock
+from plexsync.plex import Entry
 from plexsync.protocol import Task
 from plexsync.store import Store
 
@@ -228,6 +231,143 @@ def test_process_queue_takes_over_from_a_worker_that_dies(tmp_path: Path, paper:
 
 
 # ---- looking ----
+
+
+def test_queue_lists_what_waits(office: Office) -> None:
+    assert press(office, "queue") == {"queue": []} and office.lines == [("info", "Nothing waits.")]
+    office.store.put(1, "update", ["title"])
+    job = office.store.claim()
+    assert job is not None
+    office.store.postpone(job, NOW + 90, "Plex had a cold.", uses_attempt=True)
+    office.store.put(5, "update", ["name"], entity="performer")
+    rows = press(office, "queue")["queue"]
+    assert isinstance(rows, list)
+    assert [(row["about"], row["due_in_s"]) for row in rows] == [("performer 5", 0.0), ("scene 1", 90.0)]
+    assert office.lines[-1][1].endswith("due in 90.0 s, 1 attempt so far. Plex had a cold.")
+    assert len(press(office, "queue", limit="1")["queue"]) == 1  # type: ignore[arg-type]
+
+
+def test_dead_letters_by_type_and_by_number(office: Office) -> None:
+    for scene_id, error_type in ((1, "Permanent"), (2, "NotFound")):
+        bury(office.store, scene_id, error_type)
+    found = press(office, "dead")["dead_letters"]
+    assert isinstance(found, list) and [letter["scene_id"] for letter in found] == [2, 1]
+    assert "payload" not in found[0]
+    only = press(office, "dead", error_type="Permanent")["dead_letters"]
+    assert isinstance(only, list) and [letter["scene_id"] for letter in only] == [1]
+    (whole,) = press(office, "dead", ids=[only[0]["id"], 999])["dead_letters"]  # type: ignore[misc, attr-defined]
+    assert whole["traceback"] == "Traceback …" and whole["payload"]["scene_id"] == 1
+    assert press(office, "dead", ids=999) == {"dead_letters": []}
+    assert office.lines[-1] == ("warning", "There is no dead letter 999.")
+
+
+def test_retry_of_named_letters(office: Office) -> None:
+    for scene_id in (1, 2, 3):
+        bury(office.store, scene_id)
+    newest = office.store.dead_letters()[0].id
+    assert press(office, "retry_dlq", ids=f"{newest}, {newest - 1}") == {"replayed": 2}
+    assert [letter.scene_id for letter in office.store.dead_letters()] == [1]
+
+
+# ---- choosing ----
+
+
+@pytest.fixture
+def twins(office: Office, paper: Paper) -> Office:
+    """Scene 1 has two items, and was given up for it; scene 2 too, without anybody having noticed."""
+    for number in (1, 2):
+        paper.items[2000 + number] = replace(
+            paper.items[1000 + number], rating_key=2000 + number, title="twin"
+        )
+    office.store.put(1)
+    press(office, "process_queue")
+    assert office.store.dead_by_type() == {"Ambiguous": 1}
+    office.lines.clear()
+    return office
+
+
+def test_choosing_is_kept_and_queues_the_scene(twins: Office, paper: Paper) -> None:
+    waiting = press(twins, "choose")["waiting"]
+    assert isinstance(waiting, list) and [letter["scene_id"] for letter in waiting] == [1]
+    listed = press(twins, "choose", scene_id="1")
+    assert [each["rating_key"] for each in listed["candidates"]] == [1001, 2001]  # type: ignore[attr-defined]
+    assert (listed["outcome"], listed["chosen"], listed["replayed"]) == ("ambiguous", None, 0)
+    assert twins.lines[-1] == ("info", "2001: “twin” in 1, /data/1.mp4")
+    answer = press(twins, "choose", scene_id=1, rating_key=2001)
+    assert (answer["chosen"], answer["replayed"]) == (2001, 1)
+    assert twins.store.dead_letters() == []
+    assert press(twins, "process_queue")["done"] == 1
+    assert (paper.items[2001].title, paper.items[1001].title) == ("written", "old")
+
+
+def test_a_choice_can_be_changed(twins: Office) -> None:
+    press(twins, "choose", scene_id=1, rating_key=2001)
+    assert press(twins, "choose", scene_id=1)["chosen"] == 2001
+    assert ("info", "2001 (chosen): “twin” in 1, /data/1.mp4") in twins.lines
+    assert press(twins, "choose", scene_id=1, rating_key=1001)["chosen"] == 1001
+
+
+def test_a_scene_nobody_gave_up_may_be_chosen_for_and_is_queued(twins: Office) -> None:
+    answer = press(twins, "choose", scene_id=2, rating_key=1002)
+    assert (answer["chosen"], answer["replayed"]) == (1002, 0)
+    assert twins.store.counts().pending == 1
+
+
+def test_what_cannot_be_chosen(twins: Office, paper: Paper) -> None:
+    with pytest.raises(tasks.WrongArgument, match="Scene 1 is one of the items 1001, 2001, not 77"):
+        press(twins, "choose", scene_id=1, rating_key=77)
+    for args in ({"rating_key": 5}, {"scene_id": "1,2"}, {"scene_id": 1, "rating_key": [1, 2]}):
+        with pytest.raises(tasks.WrongArgument, match="takes one scene_id"):
+            press(twins, "choose", **args)
+    answer = press(twins, "choose", scene_id=3, rating_key=1003)
+    assert (answer["candidates"], answer["chosen"], answer["outcome"]) == ([], None, "differs")
+    assert twins.lines[-1] == ("info", "Scene 3 needs no choice. It is item 1003.")
+    press(twins, "choose", scene_id=999)
+    assert twins.lines[-1] == ("info", "Scene 999 needs no choice. Stash has no scene with this number.")
+    assert paper.remembered.choice(1) is None
+
+
+# ---- exporting ----
+
+
+def test_export_holds_everything(office: Office, tmp_path: Path) -> None:
+    bury(office.store, 1)
+    office.store.put_many([2, 3])
+    office.store.open_outage("Plex", "Plex is away.")
+    ledger = Ledger(office.store, "http://plex")
+    ledger.put(1, [Entry(1001, ("/data/1.mp4",))])
+    ledger.remember(2, 1002, "print", {"tags": ["a"]})
+    ledger.choose(3, 1003)
+    intake.spool(str(tmp_path), intake.new_event(9, "update", ["title"], now=NOW))
+    answer = press(office, "export")
+    assert answer == {
+        "file": str(tmp_path / "export.jsonl"),
+        "lines": {
+            "job": 3, "dead_letter": 1, "outage": 1, "scene": 1, "choice": 1, "plex_file": 1, "spooled": 1,
+        },
+    }  # fmt: skip
+    rows = [json.loads(line) for line in (tmp_path / "export.jsonl").read_text(encoding="utf-8").splitlines()]
+    by_kind = {row["kind"]: row for row in rows}
+    assert by_kind["scene"]["written"] == {"tags": ["a"]} and by_kind["scene"]["rating_key"] == 1002
+    assert by_kind["dead_letter"]["data"]["scene_id"] == 1
+    assert by_kind["spooled"]["data"]["scene_id"] == 9
+    assert (by_kind["choice"]["scene_id"], by_kind["choice"]["rating_key"]) == (3, 1003)
+
+
+def test_export_shows_damage_as_it_is(office: Office, tmp_path: Path) -> None:
+    bury(office.store, 1)
+    office.store.db.execute("UPDATE dead_letters SET data = CAST(x'7bff' AS TEXT)")
+    press(office, "export")
+    rows = [json.loads(line) for line in (tmp_path / "export.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["data"] for row in rows if row["kind"] == "dead_letter"] == ["{\\xff"]
+
+
+def test_export_is_one_moment_while_others_write(office: Office) -> None:
+    office.store.put_many(range(1, 1201))
+    rows = export.rows(office.store)
+    first = next(rows)
+    office.store.put_many(range(2001, 2101))
+    assert first["kind"] == "job" and sum(1 for _ in rows) == 1199
 
 
 def test_queue_status(office: Office) -> None:
