@@ -55,6 +55,11 @@ CREATE TABLE IF NOT EXISTS intended (  -- writes whose end nobody saw yet
     intended_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS intended_scene ON intended(server, scene_id);
+CREATE TABLE IF NOT EXISTS awaited (  -- files Plex did not have when they were looked for
+    server TEXT NOT NULL, path TEXT NOT NULL, scene_id INTEGER NOT NULL,
+    PRIMARY KEY (server, path, scene_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS awaited_scene ON awaited(server, scene_id);
 CREATE TABLE IF NOT EXISTS choices (
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL, chosen_at REAL NOT NULL,
     PRIMARY KEY (server, scene_id)
@@ -223,6 +228,7 @@ class Ledger:
         """Plex is level with the scene now; of its writes the one of ``intended`` has come to its end."""
         now = self._store.clock.now()
         with self._transaction() as db:
+            db.execute("DELETE FROM awaited WHERE server = ? AND scene_id = ?", (self._server, scene_id))
             db.execute(
                 "DELETE FROM intended WHERE server = ? AND scene_id = ?"
                 " AND (rating_key <> ? OR fields = ? OR intended_at < ?)",
@@ -274,7 +280,7 @@ class Ledger:
     def forget(self, scene_id: int) -> None:
         """The scene is gone, and nothing of it is worth keeping."""
         with self._transaction() as db:
-            for table in ("scenes", "intended", "choices"):
+            for table in ("scenes", "intended", "choices", "awaited"):
                 db.execute(f"DELETE FROM {table} WHERE server = ? AND scene_id = ?", (self._server, scene_id))
 
     def others_of(self, rating_key: int, scene_id: int) -> tuple[int, ...]:
@@ -292,6 +298,36 @@ class Ledger:
             (self._server, after_id, last_id),
         )
         return [int(row[0]) for row in rows.fetchall()]
+
+    # ---- what Plex did not have yet ----
+
+    def expect(self, scene_id: int, paths: Iterable[str]) -> None:
+        """Plex has no item with one of these files yet."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM awaited WHERE server = ? AND scene_id = ?", (self._server, scene_id))
+            db.executemany(
+                "INSERT OR IGNORE INTO awaited VALUES (?, ?, ?)",
+                [(self._server, path_key(path), scene_id) for path in paths],
+            )
+
+    def expects(self) -> bool:
+        """Whether any file is awaited."""
+        rows = self._db.execute("SELECT 1 FROM awaited WHERE server = ? LIMIT 1", (self._server,))
+        return rows.fetchone() is not None
+
+    def arrived(self) -> list[int]:
+        """The scenes of which a file is in the index by now; each is named once."""
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT DISTINCT scene_id FROM awaited JOIN plex_files USING (server, path) WHERE server = ?"
+                " ORDER BY scene_id",
+                (self._server,),
+            ).fetchall()
+            db.executemany(
+                "DELETE FROM awaited WHERE server = ? AND scene_id = ?",
+                [(self._server, row[0]) for row in rows],
+            )
+        return [int(row[0]) for row in rows]
 
     # ---- what a person chose ----
 
@@ -318,6 +354,7 @@ class MemoryLedger(MemoryPathIndex):
         self._memories: dict[int, Memory] = {}
         self._choices: dict[int, int] = {}
         self._intended: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+        self._awaited: dict[int, tuple[str, ...]] = {}
 
     def paths(self) -> Iterator[str]:
         yield from sorted(self._keys)
@@ -341,6 +378,7 @@ class MemoryLedger(MemoryPathIndex):
         tried = self._intended.get((scene_id, rating_key), [])
         self._forget_intended(scene_id)
         self._intended[scene_id, rating_key] = [fields for fields in tried if fields != intended]
+        self._awaited.pop(scene_id, None)
 
     def intend(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
         tried = self._intended.setdefault((scene_id, rating_key), [])
@@ -352,6 +390,7 @@ class MemoryLedger(MemoryPathIndex):
     def forget(self, scene_id: int) -> None:
         self._memories.pop(scene_id, None)
         self._choices.pop(scene_id, None)
+        self._awaited.pop(scene_id, None)
         self._forget_intended(scene_id)
 
     def others_of(self, rating_key: int, scene_id: int) -> tuple[int, ...]:
@@ -360,6 +399,18 @@ class MemoryLedger(MemoryPathIndex):
 
     def scene_ids(self, after_id: int, last_id: int) -> list[int]:
         return sorted(scene_id for scene_id in self._memories if after_id < scene_id <= last_id)
+
+    def expect(self, scene_id: int, paths: Iterable[str]) -> None:
+        self._awaited[scene_id] = tuple(map(path_key, paths))
+
+    def expects(self) -> bool:
+        return bool(self._awaited)
+
+    def arrived(self) -> list[int]:
+        found = sorted(one for one, keys in self._awaited.items() if any(map(self.lookup, keys)))
+        for scene_id in found:
+            del self._awaited[scene_id]
+        return found
 
     def _forget_intended(self, scene_id: int) -> None:
         for key in [key for key in self._intended if key[0] == scene_id]:

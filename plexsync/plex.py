@@ -33,7 +33,7 @@ from plexsync import __version__, transport
 from plexsync.core.edits import Edits
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable, redact
 from plexsync.core.item import Actor, Item
-from plexsync.core.match import common_end, file_name, path_key
+from plexsync.core.match import common_end, file_name, folder_of, is_below, path_key
 from plexsync.core.settings import Settings
 
 
@@ -349,6 +349,22 @@ class Plex:
                 if not news or len(page) != PAGE_SIZE or (total is not None and start >= total):
                     break
 
+    def scan(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Let Plex look for these files (as it sees them), each folder once; the folders it was asked to scan.
+
+        A folder outside the libraries is left out: Plex would scan nothing, or everything.
+        """
+        wanted: dict[tuple[int, str], None] = {}
+        for path in paths:
+            for library in self.libraries():
+                if any(is_below(path, location) for location in library.locations):
+                    wanted[library.id, folder_of(path)] = None
+        for library_id, folder in wanted:
+            server = self._server()
+            with self._border():
+                server.query(f"/library/sections/{library_id}/refresh{_query({'path': folder})}")
+        return tuple(dict.fromkeys(folder for _, folder in wanted))
+
     def relist(self) -> None:
         """Read every library anew: after a library was rebuilt, its files have other keys and nothing else tells."""
         for library in self.libraries(fresh=True):
@@ -551,7 +567,8 @@ class Plex:
         if "charset" not in response.headers.get("Content-Type", "").lower():
             response.encoding = "utf-8"  # requests would take text/* for Latin-1
         status = response.status_code
-        reading = request.method == "GET"
+        # A scan is asked for by GET (python-plexapi's section.update) and answered by nothing.
+        reading = request.method == "GET" and "/refresh?" not in (request.path_url or "")
         about_one_item = not reading or "/library/metadata/" in (request.path_url or "")
         if status in (200, 201, 204):
             self._judge_body(response.content.lstrip()[:512].lower(), reading)

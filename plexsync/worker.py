@@ -51,6 +51,10 @@ POLL_S = 0.1  # between two looks at the queue; a look costs some microseconds
 UPKEEP_S = 0.4  # between two looks at the spool and at the file itself
 RECOVER_S = 15.0  # between two looks for what the dead have left
 FRESHEN_S = 600.0  # between two looks at what the libraries have lost
+AWAIT_S, AWAIT_MOST_S = (
+    5.0,
+    300.0,
+)  # between two looks for files Plex did not have; each wait is longer by half
 RELIST = "relist"  # the state a task leaves when the libraries are to be read anew
 BATCH = 25  # jobs claimed together: one request to Stash, one to Plex to read them all
 BURSTS = 4  # writes a slot, between two looks at how many at a time serve best
@@ -82,6 +86,8 @@ class Worker:
         self._held_by = ""
         self._backlog = False  # working off what an outage left
         self._throttle = Throttle()
+        self._await_s = AWAIT_S
+        self._look_for_awaited_at = 0.0  # monotonic
         self._fresh_until = 0.0  # monotonic; until then the path index is taken as it is
 
     # ---- one job ----
@@ -113,6 +119,8 @@ class Worker:
         fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
         looks = engine.look([job.scene_id for job in jobs], self.world, settings, fresh)
         by_job = {job.id: looks[job.scene_id] for job in jobs}
+        if settings.scan_plex:
+            self._scan([looks[job.scene_id].outcome for job in jobs if job.attempts <= 1])
         outcomes = {number: seen.outcome for number, seen in by_job.items() if seen.outcome is not None}
         self._close([job for job in jobs if job.id in outcomes], outcomes, by_job)
         to_write = [job for job in jobs if job.id not in outcomes]
@@ -165,6 +173,38 @@ class Worker:
                 self.world.plex().freshen()
             self._fresh_until = now + FRESHEN_S
 
+    def _scan(self, outcomes: list[Outcome | None]) -> None:
+        """Let Plex look for the files it does not have."""
+        paths = [path for outcome in outcomes if isinstance(outcome, NotFound) for path in outcome.paths]
+        if not paths:
+            return
+        try:
+            for folder in self.world.plex().scan(paths):
+                log.info("Plex was asked to scan %s", folder)
+        except SyncFailure as failure:
+            log.warning("Plex could not be asked to scan: %s", failure)
+
+    def _look_for_awaited(self) -> None:
+        """Wake the jobs of files that have come to Plex meanwhile: cheaper than a look at each of them."""
+        now = self.clock.monotonic()
+        if now < self._look_for_awaited_at:
+            return
+        self._look_for_awaited_at = now + self._await_s
+        self._await_s = min(self._await_s * 1.5, AWAIT_MOST_S)
+        try:
+            settings = self._settings = self.world.settings()
+            ledger = self.world.ledger(settings)
+            if not ledger.expects():
+                return
+            self.world.plex().freshen()
+        except SyncFailure as failure:
+            self._learn(Failed(failure))
+            return
+        arrived = ledger.arrived()
+        if arrived:
+            self.store.put_many(arrived)
+            log.info("arrived in Plex: scenes=%s", ",".join(map(str, arrived)))
+
     def _close(
         self, jobs: list[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, engine.Look]
     ) -> None:
@@ -178,6 +218,11 @@ class Worker:
                 outcome, seen = outcomes[job.id], looks.get(job.id)
                 if seen is not None and isinstance(outcome, (Synced, Level)):
                     engine.remember(seen, self.world.ledger(self._settings))
+                elif isinstance(outcome, NotFound):
+                    self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
+                    if job.attempts <= 1:
+                        self._await_s = AWAIT_S
+                        self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
                 elif isinstance(outcome, Gone):
                     engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
                     self.store.put_many(outcome.heirs)
@@ -349,6 +394,8 @@ class Worker:
             if not counts.pending and now >= next_schedule:
                 next_schedule = now + SCHEDULE_S
                 self._reconcile_if_due()
+            if counts.waiting_later and self.may_claim():
+                self._look_for_awaited()
             if counts.pending or counts.in_progress or self._settings.reconcile_interval:
                 busy_at = now
             elif now - busy_at >= linger():

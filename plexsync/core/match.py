@@ -83,6 +83,11 @@ def _parts(key: str) -> list[str]:
     return key.partition("\0")[2].split("/")
 
 
+def folder_of(path: str) -> str:
+    """The folder a file is in, in the style of its path."""
+    return _without(path, 1)
+
+
 def is_below(path: str, folder: str) -> bool:
     """Is ``folder`` one of the folders ``path`` goes through?"""
     parts, prefix = _split(path).folded(), _split(folder).folded()

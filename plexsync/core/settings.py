@@ -138,6 +138,12 @@ class Settings:
         "On: a scene's file counts as Plex's only under the very path the path map gives. Off: where none fits, the "
         "file of the same name and size is taken.",
     )
+    scan_plex: bool = _row(
+        False,
+        "Let Plex scan for new files (off by default)",
+        "On: when Plex does not have a scene's file, it is asked once to scan that folder. Off: PlexSync waits until "
+        "Plex scans by itself.",
+    )
     max_attempts: int = _row(
         8,
         "Attempts per scene",

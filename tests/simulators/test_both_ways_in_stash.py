@@ -122,6 +122,29 @@ def test_a_play_whose_answer_is_lost_is_not_counted_twice(world: World) -> None:
     assert in_stash(world, 5, "play_count")["play_count"] == plays + 1
 
 
+def test_a_new_file_is_scanned_for_and_its_scene_synced_when_it_comes(world: World) -> None:
+    """Plex's disk has it, and Plex would not look by itself."""
+    world.configure(scan_plex=True)
+    end_worker(world.data)
+    file = world.file(7)
+    section = world.plex.get("/state")["sections"][0]["title"]
+    world.plex.send("DELETE", "/media", {"file": file})
+    world.plex.send("POST", "/media", {"section": section, "file": file, "scan": "on_refresh"})
+    world.edit(id="7", title="New on the disk")
+
+    def is_there() -> bool:
+        items = [item for section in world.plex.get("/state")["sections"] for item in section["items"]]
+        return any(item["file"] == file and item["title"] == "New on the disk" for item in items)
+
+    # The job itself would look again after 15 to 30 s; it is woken at the first look for what has arrived.
+    assert wait_until(is_there) < 14
+    at_rest(world)
+    scans = [row for row in world.plex.get("/requests") if row["path"].endswith("/refresh")]
+    assert [urllib.parse.unquote_plus(row["query"].partition("path=")[2]) for row in scans] == [
+        file.rpartition("/")[0]
+    ]
+
+
 def test_a_deleted_scene_takes_its_collection_with_it(world: World) -> None:
     """Somebody's own collection, the title and everything else stay."""
     studio = in_stash(world, 6, "studio { name }")["studio"]

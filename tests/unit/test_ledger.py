@@ -141,6 +141,22 @@ def test_who_else_has_an_item_and_which_scenes_are_known(ledger):
     assert ledger.scene_ids(0, 100) == [1, 2, 3] and ledger.choice(9) is None
 
 
+def test_what_is_awaited_is_told_once_when_it_is_there(ledger):
+    assert not ledger.expects() and ledger.arrived() == []
+    for scene_id in (1, 2, 3, 4):
+        ledger.expect(scene_id, ["/old.mp4"])
+        ledger.expect(scene_id, [f"/{scene_id}.mp4", f"/{scene_id}.mkv"])
+    ledger.remember(3, 30, "print", {})  # found otherwise
+    ledger.forget(4)
+    ledger.put(
+        1, [Entry(10, ("/1.mp4", "/1.mkv")), Entry(30, ("/3.mp4",)), Entry(40, ("/4.mp4", "/old.mp4"))]
+    )
+    assert ledger.arrived() == [1] and ledger.arrived() == []
+    assert ledger.expects()
+    ledger.put(1, [Entry(20, ("/2.mkv",))])
+    assert ledger.arrived() == [2] and not ledger.expects()
+
+
 def test_what_was_intended_long_ago_is_forgotten_at_the_next_look(store):
     ledger = Ledger(store, "http://plex:32400")
     ledger.intend(1, 10, {"title": "A"})

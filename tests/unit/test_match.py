@@ -17,6 +17,7 @@ from plexsync.core.match import (
     common_tail,
     file_name,
     files_of,
+    folder_of,
     is_below,
     learn,
     map_path,
@@ -266,6 +267,19 @@ def test_the_primary_file_is_looked_for_first() -> None:
 )
 def test_a_path_map_is_learnt(pairs: list[tuple[str, str]], learnt: list[tuple[str, str]]) -> None:
     assert [(pair.stash, pair.plex) for pair in learn(pairs)] == learnt
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("/media/a b/c.mp4", "/media/a b"),
+        ("/c.mp4", "/"),
+        ("M:\\Media\\x\\c.mp4", "M:\\Media\\x"),
+        ("\\\\nas\\share\\c.mp4", "\\\\nas\\share"),
+    ],
+)
+def test_the_folder_of_a_file(path: str, folder: str) -> None:
+    assert folder_of(path) == folder
 
 
 def test_the_files_of_an_item_that_are_the_scenes() -> None:

@@ -475,6 +475,23 @@ def test_items_with_a_file_of_the_same_name_are_offered_the_nearest_first(plex: 
     assert plex.find_alike([]) == []
 
 
+def test_a_scan_is_of_the_folders_below_the_libraries_each_once(plex: Plex, wire: Wire) -> None:
+    places = (
+        'title="Clips"><Location id="2" path="/data/clips" /><Location id="3" path="M:\\v" /></Directory>'
+    )
+    wire.says("/library/sections", SECTIONS.replace('title="Clips" />', places))
+    for section in (1, 2):
+        wire.says(f"/library/sections/{section}/refresh", "")
+    paths = ["/data/a & b/1.mp4", "/data/a & b/2.mp4", "m:/V/c/3.mp4", "/elsewhere/4.mp4", "/database/5.mp4"]
+    assert plex.scan(paths) == ("/data/a & b", "m:\\V\\c")
+    asked = [str(request.path_url) for request in wire.requests if "/refresh" in str(request.path_url)]
+    assert asked == [
+        "/library/sections/1/refresh?path=%2Fdata%2Fa%20%26%20b",
+        "/library/sections/2/refresh?path=m%3A%5CV%5Cc",
+    ]
+    assert plex.scan([]) == ()
+
+
 def test_what_was_rated_or_watched_since(plex: Plex, wire: Wire) -> None:
     asked: list[str] = []
 

@@ -44,6 +44,8 @@ class Model:
     rated: list[tuple[int, int]] = field(default_factory=list)
     played: list[tuple[int, int, int]] = field(default_factory=list)
     since: list[tuple[str, int]] = field(default_factory=list)
+    scans: list[tuple[str, ...]] = field(default_factory=list)
+    looks: int = 0  # at what the libraries have
     makes_of: Callable[[int], int] = lambda rating100: rating100  # what Stash makes of a rating
     on_edit: Callable[[int], object] = lambda scene_id: None
     bad: int = 0  # a scene that cannot be read without an exception
@@ -142,8 +144,15 @@ class Model:
             if (item.last_rated_at if moment == "lastRatedAt" else item.last_viewed_at) > since
         ]
 
+    def scan(self, paths) -> tuple[str, ...]:
+        self._meet("scan")
+        self.scans.append(tuple(paths))
+        return ("/data",)
+
     def freshen(self) -> None:
         self._meet("Plex")
+        self.looks += 1
+        self.remembered.put(1, [Entry(key, item.files) for key, item in self.items.items()])
 
     def write(self, item: Item, edits: object) -> None:
         self._meet("Plex")
@@ -750,6 +759,57 @@ def test_the_scheduled_look_finds_what_was_rated_and_played_in_plex(worker, stor
     assert model.rated == [(2, 40)] and [play[:2] for play in model.played] == [(3, 1)]
     firsts = [since for moment, since in model.since if moment == "lastRatedAt"]
     assert firsts[0] < 0 < firsts[1] < firsts[2], "all there ever was, then what is new"
+
+
+def test_a_file_plex_does_not_have_is_scanned_for_once_and_its_job_woken_when_it_comes(
+    worker, store, model, clock
+):
+    model.given = replace(SETTINGS, scan_plex=True)
+    late = {key: model.items.pop(key) for key in (101, 102)}
+    store.put_many([1, 2, 3])
+    began, came_after_s = clock.now(), 200.0
+    arrived: list[float] = []
+
+    def looking_on() -> bool:
+        if clock.now() >= began + came_after_s:
+            model.items.update({101: late[101]} if 101 not in model.items else {})
+        if not arrived and model.items.get(101, late[102]).title == "Scene 1":
+            arrived.append(clock.now() - began)
+        return clock.now() > began + 1000
+
+    worker.run(should_stop=looking_on, linger_s=lambda: 60.0)
+    assert model.scans == [("/data/1.mp4", "/data/2.mp4")]
+    assert came_after_s < arrived[0] < came_after_s * 1.6, "the waits grow by half"
+    assert model.looks < 16 and model.reads < 14
+    assert [job.scene_id for job in store.waiting()] == [2]
+
+
+def test_without_the_switch_nothing_is_scanned(worker, store, model):
+    model.items.pop(101)
+    store.put(1)
+    drain(worker)
+    assert model.scans == []
+
+
+def test_a_scan_that_fails_costs_the_job_nothing(worker, store, model):
+    model.given = replace(SETTINGS, scan_plex=True)
+    model.trouble["scan"] = Transient("Plex failed on this item (500).")
+    model.items.pop(101)
+    store.put(1)
+    drain(worker)
+    (job,) = store.waiting()
+    assert "/data/1.mp4" in job.last_error
+
+
+def test_plex_going_away_while_a_file_is_awaited_is_an_outage_like_any(worker, store, model, clock):
+    model.items.pop(101)
+    store.put(1)
+    drain(worker)
+    model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    end = clock.now() + 3600
+    worker.run(should_stop=lambda: clock.now() > end, linger_s=lambda: 60.0)
+    assert [outage["server"] for outage in store.outages()] == ["Plex"]
+    assert store.counts().dead == 0
 
 
 @pytest.fixture
