@@ -6,15 +6,12 @@ Nothing to change, no parameters.
 
 How Plex takes them (PMS 1.41, python-plexapi's own tests against it):
 
-- ``<field>.value`` with ``<field>.locked=1``; an empty value clears the field. What is not locked is
-rewritten by the
+- ``<field>.value`` with ``<field>.locked=1``; an empty value clears the field. What is not locked is rewritten by the
   next metadata refresh, so a value that is right but not locked counts as a difference.
-- ``<kind>[i].tag.tag`` adds tags and ``<kind>[].tag.tag-`` removes some: names quoted one by one, joined with
-commas.
-  Today's servers append, some are said to have replaced: we send all the wanted tags and the removal of the
-  others, which ends the same on both.
-- Tags come back in the case of an older tag of the same name (a label with a capital first letter), so they
-are
+- ``<kind>[i].tag.tag`` adds tags and ``<kind>[].tag.tag-`` removes some: names quoted one by one, joined with commas.
+  Today's servers append, some are said to have replaced: we send all the wanted tags and the removal of the others,
+  which ends the same on both.
+- Tags come back in the case of an older tag of the same name (a label with a capital first letter), so they are
   compared without case, and a tag that is already there is sent as Plex spells it.
 
 Choices of ours, each a rule of one sentence:

@@ -1,20 +1,19 @@
 """One field, three sides: what Stash says, what Plex has, and what we wrote last.
 
-    what we wrote last      Plex                    Stash           then ------------------
-    ----------------------  -------------   ------------------------------------------ (any)
-    as Stash                                nothing, perhaps a lock known                   as we left it
-    changed         write known                   changed by somebody     as it was       the policy: stash
-    writes, plex and newest keep known                   changed by somebody     changed         the policy:
-    stash writes, plex keeps, newest
-                                                                    is whoever was later
-    never (memory there)    (any)                   unset           leave alone
-    never (memory there)    (any)                   set             write, or keep what is locked
-    no memory at all        locked                  unset           clear: the lock is ours, most likely
-    no memory at all        not locked              unset           leave alone
-    no memory at all        (any)                   set             write, or keep what is locked
+    we wrote last        Plex has            Stash says      then
+    -------------------  ------------------  --------------  --------------------------------------------------
+    (any)                the same as Stash   (the same)      level: nothing, perhaps a lock
+    a value              it still            another value   write
+    a value              another value       it still        policy stash: write; plex, newest: keep Plex's
+    a value              another value       a third value   policy stash: write; plex: keep; newest: the later
+    nothing              (any)               nothing         leave alone
+    nothing              (any)               a value         write, or keep what is locked
+    no memory at all     a value, locked     nothing         clear: the lock is ours, most likely
+    no memory at all     a value, unlocked   nothing         leave alone
+    no memory at all     (any)               a value         write, or keep what is locked
 
-"Keep what is locked" applies when the settings say that locks of other people are respected. Without memory
-every lock is taken for somebody else's then; that is the price of having lost the data folder.
+"Keep what is locked" applies when the settings say that locks of other people are respected. Without memory every
+lock is taken for somebody else's then; that is the price of having lost the data folder.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """What becomes of a job after an attempt: an outcome in, a decision out.
 
-    Synced Level Skipped Gone NoFile                -> Finish NotFound
-    -> Postpone, ever longer; Bury after ``not_found_attempts`` looks Ambiguous
-    -> Bury: a person must choose Failed  Unavailable NeedsAttention SettingProblem  -> Postpone, no attempt
-    used, for as long as it takes
-            Permanent                               -> Bury
-            Transient, and anything unforeseen      -> Postpone with backoff; Bury after ``max_attempts``
+    Synced, FannedOut, Level, Skipped, Gone, NoFile   Finish
+    NotFound                                          Postpone, ever longer; Bury after ``not_found_attempts`` looks
+    Ambiguous                                         Bury: a person must choose
+    Failed  Unavailable                               Postpone, no attempt used, for as long as it takes
+            NeedsAttention, SettingProblem            the same
+            Permanent                                 Bury
+            Transient, and anything unforeseen        Postpone with backoff; Bury after ``max_attempts``
 
 The waits are equal-jitter exponential: half of the wait is certain, half is chance, so that jobs which failed
 together do not come back together and none comes back at once.
