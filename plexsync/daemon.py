@@ -123,6 +123,9 @@ def log_to_file(data_dir: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [log_file(data_dir)]
     root.setLevel(logging.INFO)
+    logging.raiseExceptions = (
+        False  # a full or read-only disk must not fill the log with tracebacks of the log
+    )
     # They log whole URLs and headers.
     for chatty in ("urllib3", "requests", "plexapi", "persistqueue"):
         logging.getLogger(chatty).setLevel(logging.ERROR)

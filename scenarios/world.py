@@ -198,7 +198,12 @@ class RealWorld:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "plexsync", str(self.data)], check=True
         )
-        self._stack.callback(subprocess.run, ["umount", "-l", str(self.data)], check=False)
+        self._stack.callback(self._unmount_data)
+
+    def _unmount_data(self) -> None:
+        """A world that breaks down may have mounted it twice."""
+        while os.path.ismount(self.data):
+            subprocess.run(["umount", "-l", str(self.data)], check=True)
 
     def _install_clock(self) -> None:
         """Stash puts the plugins folder on the path of every Python it starts, and Python looks for this name there."""
@@ -584,7 +589,13 @@ class RealWorld:
 
     def read_only(self, s: float) -> None:
         subprocess.run(["mount", "--bind", str(self.data), str(self.data)], check=True)
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(self.data)], check=True)
+        refuse = ["mount", "-o", "remount,bind,ro", str(self.data)]
+        deadline = time.monotonic() + 10
+        # Busy while a file is open for writing through the new mount: the worker may just be at its log.
+        while subprocess.run(refuse, check=False, stderr=subprocess.DEVNULL).returncode:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the data folder could not be made read-only")
+            self.pause(0.1)
         self.recorder.mark("fault", "the data folder is read-only", "disk")
 
         def again() -> None:
