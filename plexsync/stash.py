@@ -192,8 +192,7 @@ class Stash:
     def scene_ids_of(
         self, entity: str, entity_id: int, after_id: int = 0, per_page: int = 500
     ) -> Iterator[list[int]]:
-        """The ids of the scenes of one performer, studio (its daughters too), tag or group, ascending, in
-        lists."""
+        """The ids of the scenes of one performer, studio (its daughters too), tag or group, ascending, in lists."""
         wanted: dict[str, object] = {"value": [str(entity_id)], "modifier": "INCLUDES"}
         if entity == "studio":
             wanted["depth"] = -1  # a scene may show its parent studio
@@ -292,8 +291,7 @@ class Stash:
 
     @contextlib.contextmanager
     def _border(self) -> Iterator[None]:
-        """What requests refuses before sending, and what stashapi makes of an answer without what it asked
-        for."""
+        """What requests refuses before sending, and what stashapi makes of an answer without what it asked for."""
         try:
             yield
         except (requests.RequestException, UnicodeError):
@@ -335,8 +333,7 @@ class Stash:
             raise Unavailable("Stash", f"{where} answers {status}.")
 
     def _judge_picture(self, status: int) -> None:
-        """Of a picture only the status is judged here; trouble with one says nothing about Stash as a
-        whole."""
+        """Of a picture only the status is judged here; trouble with one says nothing about Stash as a whole."""
         if status in (301, 302, 303, 307, 308):  # to the login page, which would come with 200
             raise NeedsAttention("Stash", f"Stash at {self.address} wants a login for pictures ({status}).")
         if status not in (200, 304, 404):
@@ -377,8 +374,7 @@ def _host(given: object) -> str:
 
 
 def _instant(text: str) -> datetime.datetime:
-    """The instant of an RFC 3339 time; the latest there is when it is none, so that its scene is not left
-    out."""
+    """The instant of an RFC 3339 time; the latest there is when it is none, so that its scene is not left out."""
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:

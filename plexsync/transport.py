@@ -48,8 +48,7 @@ class Transport(HTTPAdapter):
         insecure_setting: str = "",
         once: Callable[[requests.PreparedRequest], bool] = lambda request: False,
     ) -> None:
-        """``address`` is shown to people, ``insecure_setting`` the switch that accepts any certificate, if
-        any."""
+        """``address`` is shown to people, ``insecure_setting`` the switch that accepts any certificate, if any."""
         self._service = service
         self._address = address
         self._timeout_s = timeout_s

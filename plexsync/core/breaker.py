@@ -107,8 +107,7 @@ def to_dict(breaker: Breaker) -> dict[str, object]:
 
 
 def from_dict(stored: Mapping[str, object] | None) -> Breaker:
-    """The breaker ``to_dict`` stored. What is missing or damaged counts as closed: asking once costs
-    little."""
+    """The breaker ``to_dict`` stored. What is missing or damaged counts as closed: asking once costs little."""
     if not stored:
         return Breaker()
     numbers = [stored.get(key) for key in ("failures", "opened_at", "probe_at", "backoff_s")]

@@ -326,8 +326,7 @@ def filled(text: str, scene: Scene, settings: Settings) -> str:
 
 
 def title(scene: Scene, settings: Settings) -> str:
-    """The title by its template, else the scene's own, else the name of its file, as Stash's own pages show
-    it."""
+    """The title by its template, else the scene's own, else the name of its file, as Stash's own pages show it."""
     made = filled(settings.title_template, scene, settings) if settings.title_template else ""
     return made or _line(scene.title) or file_stem(scene)
 

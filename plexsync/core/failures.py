@@ -40,8 +40,7 @@ class Unavailable(SyncFailure):
 
 
 class NeedsAttention(SyncFailure):
-    """A server turns us away (token or key wrong), or does not understand what we ask; only a person can
-    help."""
+    """A server turns us away (token or key wrong), or does not understand what we ask; only a person can help."""
 
     def __init__(self, service: str, message: str) -> None:
         super().__init__(message)
@@ -57,8 +56,7 @@ class Permanent(SyncFailure):
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with every secret replaced by ``<hidden>``; for text we did not write ourselves, as a
-    traceback."""
+    """``text`` with every secret replaced by ``<hidden>``; for text we did not write ourselves, as a traceback."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "<hidden>")

@@ -15,8 +15,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Item:
-    """One video of a Plex library, read in full: the lists are complete, as they are not in a library
-    listing."""
+    """One video of a Plex library, read in full: the lists are complete, as they are not in a library listing."""
 
     rating_key: int
     section_id: int

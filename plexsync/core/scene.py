@@ -132,8 +132,7 @@ def _name(value: object) -> str | None:
 
 
 def _names(objects: Iterable[object]) -> tuple[str, ...]:
-    """The names in order, without empty ones and without those that differ from an earlier one only in
-    case."""
+    """The names in order, without empty ones and without those that differ from an earlier one only in case."""
     found: dict[str, str] = {}
     for entry in objects:
         name = _name(entry)

@@ -120,8 +120,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Postpone:
-    """The job waits until ``until`` (wall seconds); without ``uses_attempt`` the claim is not counted against
-    it."""
+    """The job waits until ``until`` (wall seconds); without ``uses_attempt`` the claim is not counted against it."""
 
     until: float
     reason: str
@@ -190,8 +189,7 @@ def _after_failure(
 
 
 def backoff_s(attempts: int, base_s: float, cap_s: float, rng: random.Random) -> float:
-    """Seconds to wait after the ``attempts``-th failure: base, doubled each time, capped, half of it by
-    chance."""
+    """Seconds to wait after the ``attempts``-th failure: base, doubled each time, capped, half of it by chance."""
     doublings = min(max(attempts, 1) - 1, 40)  # 2**40 times any base is beyond any cap, and within a float
     whole_s = min(base_s * 2.0**doublings, cap_s)
     return whole_s / 2 + rng.random() * whole_s / 2
