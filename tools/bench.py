@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -51,16 +51,21 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     given = parser.parse_args(argv)
-    figures = [*hook_alone(), *in_stash()]
+    return report([*hook_alone(), *in_stash()], given.json)
+
+
+def report(figures: Sequence[Figure], json_file: Path | None) -> int:
+    """Print the figures, and add them to a file; gives the exit status, 1 when a promise is missed."""
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
         promise = "" if figure.at_most is None else f"at most {figure.at_most:g}"
         mark = "" if figure.holds else "  MISSED"
         print(f"{figure.name:{width}}  {figure.value:9.2f} {figure.unit:9} {promise}{mark}")
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        there = json.loads(json_file.read_text(encoding="utf-8")) if json_file.exists() else {}
         rows = {f.name: {"value": round(f.value, 3), "unit": f.unit, "at_most": f.at_most} for f in figures}
-        given.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps({**there, **rows}, indent=2) + "\n", encoding="utf-8")
     return 0 if all(figure.holds for figure in figures) else 1
 
 
