@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     run.add_argument("--json", type=Path, metavar="FILE")
     run.add_argument("--keep", type=Path, metavar="DIR", help="leave each world's files here")
     fuzz = commands.add_parser("fuzz", help="random trouble in simulated worlds")
-    fuzz.add_argument("--runs", type=int, default=0, metavar="N", help="worlds to draw (default 420)")
+    fuzz.add_argument("--runs", type=int, default=0, metavar="N", help="worlds to draw (default 150)")
     fuzz.add_argument("--seed", type=int, default=0, help="of the first; the others follow")
     fuzz.add_argument(
         "--shard", default="1/1", metavar="I/N", help="only every N-th, beginning with the I-th"

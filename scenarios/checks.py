@@ -200,18 +200,28 @@ def outages_true(history: History, expect: Expect) -> Verdict:
 
 
 def _down(history: History, subject: str) -> list[tuple[float, float]]:
-    """Spans in which a server was away or troubled. An outage ends by itself, a fault when all of its server's do."""
-    ends = {"down": "up", "fault": "calm"}
+    """Spans in which a server was away or troubled. Outages may overlap; a fault ends when its server is calm again."""
+    marks = [mark for mark in history.marks if mark.subject == subject]
+    end_of_all = history.healed_at or history.ended_at
     spans = []
-    for mark in history.marks:
-        if mark.subject == subject and mark.kind in ends:
-            after = [
-                m.at
-                for m in history.marks
-                if (m.subject, m.kind) == (subject, ends[mark.kind]) and m.at >= mark.at
-            ]
-            spans.append((mark.at, min(after, default=history.healed_at or history.ended_at)))
-    return spans
+    for mark in marks:
+        if mark.kind == "fault":
+            spans.append(
+                (
+                    mark.at,
+                    min((m.at for m in marks if m.kind == "calm" and m.at >= mark.at), default=end_of_all),
+                )
+            )
+    depth, since = 0, 0.0
+    for mark in marks:
+        if mark.kind == "down":
+            since = mark.at if not depth else since
+            depth += 1
+        elif mark.kind == "up" and depth:
+            depth -= 1
+            if not depth:
+                spans.append((since, mark.at))
+    return spans + ([(since, end_of_all)] if depth else [])
 
 
 def hook_in_budget(history: History, expect: Expect) -> Verdict:
