@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from plexsync import intake
 from plexsync.store import Store
 
-# What is exported, under which name; the rest of the file is bookkeeping that means nothing elsewhere.
+# What is exported, under which name.
 TABLES = {
     "job": intake.TABLE,
     "dead_letter": "dead_letters",
@@ -23,10 +23,13 @@ TABLES = {
     "breaker": "breakers",
     "scene": "scenes",  # what was written last, by ledger.py
     "intended": "intended",  # writes whose end nobody saw yet
+    "awaited": "awaited",  # files Plex did not have when they were looked for
     "choice": "choices",
     "plex_file": "plex_files",
     "plex_section": "plex_sections",
 }
+# Bookkeeping that means nothing elsewhere.
+LEFT_OUT = frozenset({"spooled", "tally", "state", "sqlite_sequence", "sqlite_stat1"})
 JSON_COLUMNS = frozenset({"data", "written", "images", "files", "fields", "state"})
 PIECE = 500  # rows fetched together
 BUSY_MS = 10_000

@@ -354,6 +354,13 @@ def test_export_holds_everything(office: Office, tmp_path: Path) -> None:
     assert (by_kind["choice"]["scene_id"], by_kind["choice"]["rating_key"]) == (3, 1003)
 
 
+def test_no_table_is_forgotten_by_the_export(office: Office) -> None:
+    Ledger(office.store, "http://plex").choose(1, 2)
+    rows = office.store.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    tables = {row[0] for row in rows}
+    assert tables - export.LEFT_OUT == set(export.TABLES.values())
+
+
 def test_export_shows_damage_as_it_is(office: Office, tmp_path: Path) -> None:
     bury(office.store, 1)
     office.store.db.execute("UPDATE dead_letters SET data = CAST(x'7bff' AS TEXT)")
