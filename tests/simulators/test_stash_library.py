@@ -350,7 +350,9 @@ def test_tasks_that_do_not_start_fail(stash, mutation, error):
 
 
 def test_a_job_about_a_scene_that_is_not_there_fails_and_the_next_one_runs(stash):
-    found = stash.ended(stash.ask("mutation { j: metadataGenerate(input: {covers: true, sceneIDs: [99]}) }")["j"])
+    found = stash.ended(
+        stash.ask("mutation { j: metadataGenerate(input: {covers: true, sceneIDs: [99]}) }")["j"]
+    )
     assert (found["status"], found["error"]) == ("FAILED", "scene with id 99 not found")
     run_job(stash, "optimiseDatabase")
 
