@@ -194,8 +194,7 @@ class MemoryPathIndex:
 
 
 def client_identifier(data_dir: str | Path) -> str:
-    """What Plex knows this installation by: the same for the same data folder, and no trace of the
-    machine."""
+    """What Plex knows this installation by: the same for the same data folder, and no trace of the machine."""
     return hashlib.sha256(f"PlexSync {Path(data_dir).absolute()}".encode()).hexdigest()[:32]
 
 
@@ -256,8 +255,7 @@ class Plex:
         return Health(root.get("friendlyName", ""), root.get("version", ""), self.libraries(fresh=True))
 
     def libraries(self, *, fresh: bool = False) -> tuple[Library, ...]:
-        """The libraries we write to, read once unless ``fresh``; SettingProblem when one of them does not
-        exist."""
+        """The libraries we write to, read once unless ``fresh``; SettingProblem when one of them does not exist."""
         if fresh or not self._libraries:
             self._libraries = self._chosen(self._get("/library/sections").findall("Directory"))
         return self._libraries
@@ -625,7 +623,7 @@ def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:
         user_rating=_float(video.get("userRating")),
         genres=_tags(video, "Genre"),
         actors=tuple(
-            Actor(role.get("tag", ""), role.get("role", ""))
+            Actor(role.get("tag", ""), role.get("role", ""), role.get("thumb", ""))
             for role in video.findall("Role")
             if role.get("tag")
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Any, Protocol
 
 from plexsync.clock import Clock
@@ -95,9 +96,21 @@ class Servers:
         """The settings and all that is wrong with them."""
         now = self._clock.monotonic()
         if self._settings is None or now >= self._settings_until:
-            self._settings, self._problems = parse(self.stash().settings())
+            self._settings, self._problems = self._with_safe_photos(*parse(self.stash().settings()))
             self._settings_until = now + SETTINGS_S
         return self._settings, self._problems
+
+    def _with_safe_photos(
+        self, settings: Settings, problems: tuple[Problem, ...]
+    ) -> tuple[Settings, tuple[Problem, ...]]:
+        """Without photos when Stash asks for a login: a key in their address would be in Plex for all to see."""
+        if not settings.photo_address or not self.stash().needs_login():
+            return settings, problems
+        said = (
+            "photo_address is not used: this Stash asks for a login, so Plex could fetch no picture without a key "
+            "in its address."
+        )
+        return replace(settings, photo_address=""), (*problems, Problem("photo_address", said))
 
     def plex(self) -> Plex:
         """The client of Plex for the present settings."""

@@ -199,6 +199,15 @@ class Stash:
         for page in self._pages({f"{entity}s": wanted}, "id", after_id, per_page):
             yield [int(scene["id"]) for scene in page]
 
+    def needs_login(self) -> bool:
+        """Whether a picture is shown only to those who log in; asked as somebody who has neither key nor cookie."""
+        door = transport.Transport("Stash", self.address, self._timeout_s, lambda request, response: None)
+        with self._border(), requests.Session() as session:
+            transport.mount(session, door, verify=False)
+            # There is no performer 0, so nothing is sent; who must log in is told so before that is noticed.
+            answer = session.get(f"{self.address}/performer/0/image", allow_redirects=False)
+        return answer.is_redirect or answer.status_code in (401, 403)
+
     def rate(self, scene_id: int, rating100: int) -> None:
         """Give the scene this rating and touch nothing else of it. Fires the hook of an edit."""
         with self._border():

@@ -42,6 +42,7 @@ from plexsync.core.settings import Settings
 
 TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
+PHOTOS = "photos"  # beside the fields in what is remembered as written: the addresses of actors' photos
 _RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
 
 
@@ -122,6 +123,7 @@ def plan(
     ours: dict[str, Value] = {}
     aims: dict[str, Value] = {}
     rating100: int | None = None
+    actors: Value = ()
     for row in FIELDS:
         wanted, held = row.wants(scene, settings), row.has(item)
         if wanted is None:
@@ -154,6 +156,8 @@ def plan(
         if remembered:  # of a field that was cleared nothing is ours any more
             ours[row.name] = remembered
         bare = row.refreshed and not row.shared and not locked and not settings.keep_unlocked
+        if row.name == "performers" and isinstance(wanted, tuple):
+            actors = wanted if step is Step.WRITE else row.has(item)
         if step is Step.WRITE or (step is Step.LEVEL and wanted and bare):
             change = Change(
                 row.name, row.has(item), (*theirs, *wanted) if isinstance(wanted, tuple) else wanted
@@ -164,9 +168,46 @@ def plan(
                 item = replace(item, title=wanted)  # a sort title Plex does not name follows the title
             params |= _parameters(row.plex, change.after, change.before)
             params[f"{row.plex}.locked"] = "0" if settings.keep_unlocked else "1"
+    photos = _photos(scene, settings, actors)
+    if photos:
+        ours[PHOTOS] = tuple(photos.values())
+        shown = {*(_remembered(written, PHOTOS, ()) or ()), *(actor.photo for actor in item.actors)}
+        if shown.issuperset(photos.values()):
+            photos = {}
+        else:
+            before = tuple(actor.photo for actor in item.actors if actor.photo)
+            changes.append(Change(PHOTOS, before, tuple(photos.values())))
+            if "actor.locked" not in params:  # actors are named so that they can be given photos
+                params |= _parameters("actor", actors, actors)
+                params["actor.locked"] = "1" if "actor" in item.locked else "0"
+    params |= _beside_actors(params, item, photos)
     return Edits(
         params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours, aims, rating100
     )
+
+
+def _photos(scene: Scene, settings: Settings, actors: Iterable[str]) -> dict[str, str]:
+    """The address under which Plex can fetch each actor's picture, by the folded name; without those who have none."""
+    if not settings.photo_address:
+        return {}
+    paths = {folded(_line(name)): path for name, path in scene.photos}
+    names = (folded(name) for name in actors)
+    return {name: settings.photo_address + paths[name] for name in names if name in paths}
+
+
+def _beside_actors(params: Mapping[str, str], item: Item, photos: Mapping[str, str]) -> dict[str, str]:
+    """What goes beside the name of each actor that is sent: the photo, and the role it has. Stash knows of no roles;
+    those somebody else wrote stay, also on a server that replaces the whole list."""
+    roles = {folded(actor.name): actor.role for actor in item.actors if actor.role}
+    found: dict[str, str] = {}
+    for key, name in params.items():
+        place = key.removesuffix("tag.tag")
+        if place != key and key.startswith("actor["):
+            if folded(name) in photos:
+                found[f"{place}tag.thumb"] = photos[folded(name)]
+            if folded(name) in roles:
+                found[f"{place}tagging.text"] = roles[folded(name)]
+    return found
 
 
 def _agree(held: Value, value: Value | None) -> bool:
@@ -267,6 +308,7 @@ def fingerprint(scene: Scene, settings: Settings) -> str:
         settings.respect_locks,
         settings.conflict_policy,
         *(["exact_paths"] if settings.exact_paths else []),
+        *([_photos(scene, settings, scene.performers)] if settings.photo_address else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

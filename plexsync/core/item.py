@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Actor:
-    """A performer on an item, with the role text Plex shows below the name."""
+    """A performer on an item, with the role text Plex shows below the name. The photo is the address of a picture and
+    belongs to the name: it is the same wherever that name is an actor."""
 
     name: str
     role: str = ""
+    photo: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from plexsync.core.failures import Permanent
 # What XML 1.0 cannot carry: Plex would store it and then answer a page nobody can parse (seen with plexapi,
 # #1450). Lone surrogates are among it; they cannot be put into a URL either.
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_VERSION = re.compile(r"[?&]t=([0-9]+)")
 _PARTIAL_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
@@ -45,6 +46,9 @@ class Scene:
     parent_studio: str | None = None
     performers: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    photos: tuple[
+        tuple[str, str], ...
+    ] = ()  # performer, path and version of the picture: /performer/5/image?t=9
     groups: tuple[str, ...] = ()
     files: tuple[SceneFile, ...] = ()  # the primary one first
     stash_ids: tuple[str, ...] = ()
@@ -57,7 +61,7 @@ class Scene:
 SELECTION = """
   id title details date rating100 code director organized updated_at
   studio { name parent_studio { name } }
-  performers { name }
+  performers { id name image_path }
   tags { name }
   groups { group { name } }
   files { path size duration }
@@ -94,6 +98,7 @@ def scene_from(answer: Mapping[str, object]) -> Scene:
         parent_studio=_name(parent),
         performers=_names(_objects(answer.get("performers"))),
         tags=_names(_objects(answer.get("tags"))),
+        photos=tuple(_photos(_objects(answer.get("performers")))),
         groups=_names(groups),
         files=tuple(_files(answer.get("files"))),
         stash_ids=tuple(
@@ -139,6 +144,17 @@ def _names(objects: Iterable[object]) -> tuple[str, ...]:
         if name:
             found.setdefault(name.casefold(), name)
     return tuple(found.values())
+
+
+def _photos(performers: Iterable[Mapping[str, object]]) -> Iterable[tuple[str, str]]:
+    """Without those that are Stash's placeholder. Of the address Stash gives only the version is taken: the rest is
+    made from a Host header, and what else may be in it must not reach Plex."""
+    for entry in performers:
+        name, number = _name(entry), _text(entry.get("id"))
+        address = _text(entry.get("image_path"))
+        version = _VERSION.search(address)
+        if name and number.isdecimal() and version and "default=true" not in address:
+            yield name, f"/performer/{number}/image?t={version[1]}"
 
 
 def _files(value: object) -> Iterable[SceneFile]:

@@ -294,6 +294,12 @@ class Settings:
         "Write backgrounds (off by default)",
         "On: the scene's cover becomes the item's background too.",
     )
+    photo_address: str = _row(
+        "",
+        "Actor photos from",
+        "Where Plex can reach this Stash, for example http://192.168.1.10:9999: the performers' pictures there become "
+        "the actors' photos. Only for a Stash without a login. Empty: photos are left alone.",
+    )
     conflict_policy: tuple[tuple[str, Policy], ...] = _row(
         (),
         "When Plex was edited too",
@@ -513,8 +519,7 @@ def _token(row: Setting, given: object) -> Read:
 
 
 def _url(row: Setting, given: object) -> Read:
-    """``scheme://host[:port][/prefix]``. Never repeats what was given: people paste addresses with a token
-    inside."""
+    """``scheme://host[:port][/prefix]``. Never repeats what was given: people paste addresses with a token inside."""
     text = _plain(row, given)
     if not text:
         return "", []
@@ -636,6 +641,7 @@ def _scope(row: Setting, given: object) -> Read:
 _READERS: Mapping[str, Callable[[Setting, object], Read]] = {
     "reconcile_scope": _scope,
     "plex_url": _url,
+    "photo_address": _url,
     "plex_token": _token,
     "plex_library": _names,
     "path_map": _pairs,

@@ -119,6 +119,7 @@ def end_worker(data: Path) -> None:
     lock = FileLock(str(data / WORKER_LOCKS[0]))
     log = data / "plexsync.log"
     if log.exists() and not lock.take():
+        wait_until(lambda: "worker " in log.read_text())  # it may have started this very moment
         os.kill(int(log.read_text().split("worker ")[-1].split()[0]), signal.SIGTERM)
         wait_until(lock.take)
     lock.release()

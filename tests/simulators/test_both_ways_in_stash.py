@@ -11,15 +11,18 @@ import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from installed import ROOT, World, end_worker, start, wait_until
 
+CREDENTIALS = ("--username", "somebody", "--password", "passwordOfSomebody")
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    config = tmp_path_factory.mktemp("stash")
+
+@contextmanager
+def installed(config: Path, *args: str) -> Iterator[World]:
     folder = config / "plugins" / "PlexSync"
     folder.mkdir(parents=True)
     for name in ("PlexSync.yml", "PlexSync.py"):
@@ -27,9 +30,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     shutil.copytree(ROOT / "plexsync", folder / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
     running: list[Any] = []
     try:
-        credentials = ("--username", "somebody", "--password", "passwordOfSomebody")
         python = ("--config-dir", config, "--python-path", sys.executable)
-        stash = start(running, "fake_stash", "--generate", 20, *python, *credentials)
+        stash = start(running, "fake_stash", "--generate", 20, *python, *args)
         plex = start(running, "fake_plex", "--generate", 20)
         yield World(stash, plex, folder / "data")
     finally:
@@ -37,6 +39,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for process in running:
             process.terminate()
             process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with installed(tmp_path_factory.mktemp("stash"), *CREDENTIALS) as found:
+        yield found
 
 
 def synced(world: World, number: int, **settings: object) -> dict[str, Any]:
@@ -163,3 +171,50 @@ def test_a_deleted_scene_takes_its_collection_with_it(world: World) -> None:
     wait_until(lambda: world.item(item["file"])["tags"]["collection"] == ["By hand"])
     at_rest(world)
     assert world.item(item["file"])["title"] == "Scene 6 is synced"
+
+
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAA"
+    "DUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def performer_with_a_picture(world: World, number: int) -> str:
+    """The id of a new performer, who is in this scene."""
+    made = world.stash.graphql(
+        "mutation($input: PerformerCreateInput!) { performerCreate(input: $input) { id } }",
+        input={"name": f"Pictured {number}", "image": PICTURE},
+    )
+    performer = str(made["performerCreate"]["id"])
+    world.edit(id=str(number), performer_ids=[performer])
+    return performer
+
+
+def roles(world: World, number: int) -> str:
+    """The item of a scene as Plex shows it."""
+    key = world.item(world.file(number))["rating_key"]
+    request = urllib.request.Request(
+        f"{world.plex.url}/library/metadata/{key}", headers={"X-Plex-Token": world.plex.token}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_behind_a_login_no_photo_is_written_and_it_is_said_why(world: World) -> None:
+    performer_with_a_picture(world, 8)
+    synced(world, 8, photo_address=world.stash.url)
+    found = roles(world, 8)
+    assert "Pictured 8" in found and "/image" not in found and world.stash.token not in found
+    told = [check["message"] for check in world.operation("health_check")["checks"]]
+    assert any("photo_address is not used: this Stash asks for a login" in message for message in told), told
+
+
+def test_without_a_login_performers_have_their_photos_in_plex(tmp_path: Path) -> None:
+    with installed(tmp_path) as world:
+        performer = performer_with_a_picture(world, 8)
+        synced(world, 8, photo_address=world.stash.url)
+        assert f'thumb="{world.stash.url}/performer/{performer}/image?t=' in roles(world, 8)
+        writes = sum(row["method"] == "PUT" for row in world.plex.get("/requests"))
+        world.edit(id="8", code="nothing Plex shows")
+        at_rest(world)
+        assert sum(row["method"] == "PUT" for row in world.plex.get("/requests")) == writes

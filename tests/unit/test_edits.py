@@ -518,6 +518,57 @@ def test_of_two_ratings_the_one_given_later_counts_and_not_the_item_touched_late
     assert plan(scene, replace(item, last_rated_at=90), settings, written()).rating100 == 75
 
 
+# --- beside an actor's name
+
+PICTURED = replace(SCENE, photos=(("Ann", "/performer/5/image?t=9"),))
+ANN = "http://stash:9999/performer/5/image?t=9"
+WITH_PHOTOS = Settings(photo_address="http://stash:9999")
+
+
+def test_photos_are_written_with_the_actors_and_then_left_alone() -> None:
+    assert not plan(PICTURED, LEVEL, SETTINGS, written()), "not without an address"
+    level = replace(LEVEL, actors=(Actor("Ann"), Actor("Bob")))
+    edits = plan(PICTURED, level, WITH_PHOTOS, written())
+    assert edits.params == {
+        "actor[0].tag.tag": "Ann",
+        "actor[0].tag.thumb": ANN,
+        "actor[1].tag.tag": "Bob",
+        "actor.locked": "1",
+    }
+    assert edits.fields == ("photos",) and edits.written["photos"] == (ANN,)
+    # Plex may keep the address, or make one of its own of it; or somebody may choose another picture.
+    for shown in (ANN, "https://plex.example/a.jpg", ""):
+        item = replace(LEVEL, actors=(Actor("ANN", photo=shown), Actor("Bob")))
+        assert not plan(PICTURED, item, WITH_PHOTOS, json.loads(json.dumps(dict(edits.written))))
+    newer = replace(SCENE, photos=(("Ann", "/performer/5/image?t=10"),))
+    assert plan(newer, LEVEL, WITH_PHOTOS, edits.written).fields == ("photos",)
+    other = replace(LEVEL, actors=(Actor("Ann", photo=ANN), Actor("Bob")))
+    assert not plan(PICTURED, other, WITH_PHOTOS, written()), "another scene has given it to her already"
+
+
+def test_photos_go_into_the_write_of_the_actors() -> None:
+    edits = plan(PICTURED, replace(LEVEL, actors=()), WITH_PHOTOS)
+    assert edits.fields == ("performers", "photos") and edits.params["actor[0].tag.thumb"] == ANN
+    assert plan(PICTURED, LEVEL, replace(WITH_PHOTOS, leave_performers=True)).fields == ()
+
+
+def test_a_changed_photo_is_no_known_scene() -> None:
+    newer = replace(SCENE, photos=(("Ann", "/performer/5/image?t=10"),))
+    assert fingerprint(PICTURED, WITH_PHOTOS) != fingerprint(newer, WITH_PHOTOS)
+    assert fingerprint(PICTURED, SETTINGS) == fingerprint(newer, SETTINGS)
+
+
+def test_roles_somebody_wrote_go_with_the_actors_that_stay() -> None:
+    item = replace(LEVEL, actors=(Actor("ANN", "The guest"), Actor("Cid", "The host")))
+    assert plan(SCENE, item, SETTINGS).params == {
+        "actor[0].tag.tag": "ANN",
+        "actor[0].tagging.text": "The guest",
+        "actor[1].tag.tag": "Bob",
+        "actor[].tag.tag-": "Cid",
+        "actor.locked": "1",
+    }
+
+
 # --- a scene that left Stash
 
 

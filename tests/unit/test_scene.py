@@ -20,7 +20,10 @@ ANSWER: dict[str, Any] = {
     "organized": True,
     "updated_at": "2026-01-11T18:07:53+11:00",
     "studio": {"name": "Studio", "parent_studio": {"name": "Network"}},
-    "performers": [{"name": "Ann"}, {"name": "Bob"}],
+    "performers": [
+        {"id": "5", "name": "Ann", "image_path": "http://h:1/performer/5/image?t=9&apikey=k3y"},
+        {"id": "6", "name": "Bob", "image_path": "http://h:1/performer/6/image?t=9&default=true"},
+    ],
     "tags": [{"name": "Tag"}],
     "groups": [{"group": {"name": "Group"}}],
     "files": [{"path": "/data/a.mp4", "size": 5_000_000_000, "duration": 60.5}, {"path": "/data/b.mp4"}],
@@ -42,6 +45,7 @@ def test_a_scene_with_everything() -> None:
         studio="Studio",
         parent_studio="Network",
         performers=("Ann", "Bob"),
+        photos=(("Ann", "/performer/5/image?t=9"),),
         tags=("Tag",),
         groups=("Group",),
         files=(SceneFile("/data/a.mp4", 5_000_000_000, 60.5), SceneFile("/data/b.mp4")),
@@ -53,6 +57,21 @@ def test_a_scene_with_everything() -> None:
 
 def test_a_scene_with_nothing_but_an_id() -> None:
     assert scene_from({"id": 7}) == Scene(id=7)
+
+
+@pytest.mark.parametrize(
+    ("number", "address"),
+    [
+        (None, "http://h/?t=9"),
+        ("x", "http://h/?t=9"),
+        ("5", None),
+        ("5", "http://h/image"),
+        ("5", "http://[h"),
+    ],
+)
+def test_an_odd_picture_is_none(number: object, address: object) -> None:
+    performer = {"id": number, "name": "Ann", "image_path": address}
+    assert scene_from({"id": 7, "performers": [performer]}).photos == ()
 
 
 @pytest.mark.parametrize("identity", [None, "", "x", True, 1.5, "-3", []])
