@@ -16,7 +16,17 @@ from typing import Any
 
 from plexsync import intake
 from plexsync.clock import Clock
-from plexsync.core.job import DEATHS_MAX, LEASE_S, Counts, DeadLetter, Job, StaleLease, Status, move
+from plexsync.core.job import (
+    DEATHS_MAX,
+    LEASE_S,
+    Counts,
+    DeadLetter,
+    Job,
+    StaleLease,
+    Status,
+    due_after,
+    move,
+)
 
 WAITS = (Status.FRESH, Status.WAITING)
 PRUNE_ROWS = 500
@@ -344,7 +354,7 @@ class MemoryStore:
         else:
             now = self.clock.now()
             row.let_go("give_back")
-            row.deaths, row.due_at, row.decided_at = deaths, min(row.due_at, now), now
+            row.deaths, row.due_at, row.decided_at = deaths, due_after(deaths, now), now
             row.last_error = "its worker died or lost its lease"
 
     def _notice_clock(self) -> None:

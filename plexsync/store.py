@@ -30,7 +30,7 @@ from persistqueue.sqlackqueue import AckStatus, SQLiteAckQueue
 
 from plexsync import intake, rescue
 from plexsync.clock import Clock, SystemClock
-from plexsync.core.job import DEATHS_MAX, LEASE_S, Counts, DeadLetter, Job, StaleLease
+from plexsync.core.job import DEATHS_MAX, LEASE_S, Counts, DeadLetter, Job, StaleLease, due_after
 from plexsync.intake import TABLE
 from plexsync.locks import FileLock
 
@@ -710,10 +710,10 @@ class Store:
             else:
                 now = self.clock.now()
                 db.execute(
-                    f"UPDATE {TABLE} SET status = 1, deaths = ?, due_at = min(due_at, ?), decided_at = ?,"
+                    f"UPDATE {TABLE} SET status = 1, deaths = ?, due_at = ?, decided_at = ?,"
                     " last_error = 'its worker died or lost its lease',"
                     " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL WHERE _id = ?",
-                    (deaths, now, now, row_id),
+                    (deaths, due_after(deaths, now), now, row_id),
                 )
         return 1
 

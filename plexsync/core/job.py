@@ -49,6 +49,7 @@ MOVES: dict[tuple[Status, str], Status] = {
 
 LEASE_S = 60.0  # a claim not heard of for this long is anybody's again
 DEATHS_MAX = 3  # workers a job may take with it before it is buried as what kills them
+SUSPECT_S = 5.0  # wait after the second death of a job's holder
 
 
 class IllegalMove(ValueError):
@@ -86,6 +87,14 @@ class Job:
     def about(self) -> str:
         """ "scene=12", "performer=5", for a log line."""
         return f"{self.entity}={self.scene_id or self.entity_id}"
+
+
+def due_after(deaths: int, now: float) -> float:
+    """When a job is due whose holder died: at once, and from the second death in a row on a little later.
+
+    Else a job could be taken for what kills workers when somebody kills them in quick succession.
+    """
+    return now + SUSPECT_S * (deaths - 1)
 
 
 class StaleLease(Exception):

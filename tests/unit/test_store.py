@@ -19,7 +19,7 @@ import pytest
 from plexsync import intake
 from plexsync import store as store_module
 from plexsync.clock import ManualClock
-from plexsync.core.job import DEATHS_MAX, LEASE_S, StaleLease
+from plexsync.core.job import DEATHS_MAX, LEASE_S, SUSPECT_S, StaleLease
 from plexsync.store import LeasedAckQueue
 from tests.stores import Durable, InMemory, files_in
 
@@ -349,13 +349,17 @@ def test_so_does_a_row_put_by_a_hook_meanwhile(world, store, clock):
     assert store.claim().scene_id == 2
 
 
-def test_what_kills_its_workers_is_buried(world):
+def test_what_kills_its_workers_is_buried(world, clock):
     first = world.open()
     first.put(1)
     first.put(2)
     for death in range(DEATHS_MAX):
         store = world.open()
         store.recover()
+        if death > 1:  # somebody may only be killing workers in quick succession
+            (suspect,) = [job for job in store.waiting() if job.scene_id == 1]
+            assert suspect.due_at == clock.now() + SUSPECT_S * (death - 1)
+            clock.advance(SUSPECT_S * (death - 1))
         job = store.claim()
         while job.scene_id != 1:
             store.finish(job)
