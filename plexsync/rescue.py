@@ -14,6 +14,7 @@ already notices after its next commit that another file lies there, and repeats 
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -23,6 +24,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from plexsync import intake
@@ -96,7 +98,7 @@ def _ailment(path: str) -> str | None:
         finally:
             db.close()
     except sqlite3.DatabaseError as error:
-        if _code(error) in (_ERROR, _CORRUPT, _NOTADB):
+        if isinstance(error, Damaged) or _code(error) in (_ERROR, _CORRUPT, _NOTADB):
             return f"is damaged ({error})"
         raise  # locked, read-only, no room, an I/O error: the file itself may be well
     except UnicodeDecodeError:
@@ -124,8 +126,26 @@ def _examine(path: str, db: sqlite3.Connection) -> str | None:
     return None
 
 
+class Damaged(sqlite3.DatabaseError):
+    """The file can be read, and what it says of its own layout is not what we wrote."""
+
+
+@functools.cache
+def _layout() -> dict[str, str]:
+    """Our tables, indexes and triggers: the name of each, and the text that made it."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(intake.SCHEMA)
+        return dict(db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
 def look_through(db: sqlite3.Connection) -> None:
     """Read the first page of all the worker lives from, whatever the size of the file. Raises sqlite3.DatabaseError."""
+    found = {_text(name): _text(sql) for name, sql in db.execute("SELECT name, sql FROM sqlite_master")}
+    for name, sql in _layout().items():
+        if name not in found:
+            raise Damaged(f"its layout lacks {name}")
+        if found[name] != sql:  # a flipped bit can rename a column, and the file is sound otherwise
+            raise Damaged(f"its layout of {name} is not as PlexSync wrote it")
     db.execute(f"SELECT min(due_at), max(generation) FROM {TABLE} WHERE status < 2 AND due_at < 0").fetchone()
     db.execute(f"SELECT key, token, deaths, decided_at FROM {TABLE} WHERE _id < 0").fetchone()
     for table in ("dead_letters", "spooled", "tally", "breakers", "outages", "state"):
@@ -356,6 +376,7 @@ class _Salvage:
         try:
             end = int(db.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()[0])
         except _UNREADABLE as error:
+            _raise_if_passing(error)
             if _code(error) == _ERROR:
                 return  # no such table
             end = 1_000_000  # the rightmost page is the damaged one; there is no telling how far it went
@@ -366,6 +387,7 @@ class _Salvage:
                     (last,),
                 ).fetchone()
             except _UNREADABLE as error:
+                _raise_if_passing(error)
                 if _code(error) == _NOTADB:
                     return  # nothing of it is to be had
                 failures += 1
@@ -473,7 +495,8 @@ class _Salvage:
                 "SELECT server, cause, started_at, ended_at, waiting FROM outages ORDER BY id"
             ).fetchall()
             counts = old.execute("SELECT value, name FROM tally WHERE name <> 'kept'").fetchall()
-        except _UNREADABLE:
+        except _UNREADABLE as error:
+            _raise_if_passing(error)
             return
         for server, cause, started_at, ended_at, waiting in rows:
             begun = intake.moment(started_at)
@@ -489,10 +512,18 @@ class _Salvage:
             )
 
 
+def _raise_if_passing(error: BaseException) -> None:
+    """Raise an error that says nothing about the file: no room, a disk that fails now, a lock. Taken for damage, it
+    would make an empty queue of a sound one."""
+    if isinstance(error, sqlite3.OperationalError) and _code(error) not in (_ERROR, _CORRUPT, _NOTADB):
+        raise error
+
+
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:
     try:
         return [row[1].decode("utf-8", "replace") for row in db.execute(f"PRAGMA table_info({table})")]
-    except _UNREADABLE:
+    except _UNREADABLE as error:
+        _raise_if_passing(error)
         return []
 
 
