@@ -174,7 +174,8 @@ def test_a_wrong_checksum_deletes_nothing(stash, source):
 
 
 def test_an_upgrade_swaps_files_under_a_running_plugin(stash, source):
-    script = "import os, sys, time\nprint('up', file=sys.stderr, flush=True)\nhere = os.path.dirname(os.path.abspath(__file__))\n"
+    script = "import os, sys, time\nprint('up', file=sys.stderr, flush=True)\n"
+    script += "here = os.path.dirname(os.path.abspath(__file__))\n"
     script += "while os.path.exists(here + '/old.py'): time.sleep(0.01)\nprint('{\"output\": \"saw it\"}')"
     source.offer("1", "2026-01-01 10:00:00", {"Pack.yml": YML, "main.py": script, "old.py": ""})
     run(stash, "install", source)
