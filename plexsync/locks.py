@@ -82,7 +82,7 @@ class FileLock:
         """
         try:
             with open(self.path, "rb") as file:
-                return time.monotonic() - float(file.read(64))
+                return max(0.0, time.monotonic() - float(file.read(64)))  # a beat is rounded, perhaps upwards
         except (OSError, ValueError):
             return 0.0
 
