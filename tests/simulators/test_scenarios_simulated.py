@@ -105,11 +105,12 @@ def test_a_lost_edit_is_found_and_shrunk_to_what_is_needed(monkeypatch):
         self.finish(job, "forgotten")
 
     monkeypatch.setattr(Store, "postpone", forget)
-    seeds = (number for number in range(3000, 3040) if fuzz.broken(fuzz.draw(number)))
-    seed = next(seeds)
-    drawn = fuzz.draw(seed)
-    names = {verdict.check for verdict in fuzz.broken(drawn)}
-    assert "nothing_lost" in names
+
+    def loses(drawn):
+        return any(verdict.check == "nothing_lost" for verdict in fuzz.broken(drawn))
+
+    # Not every world postpones a job whose edit nobody makes up for; one in a few does.
+    drawn = next(drawn for drawn in map(fuzz.draw, range(3000, 3040)) if loses(drawn))
     kept = fuzz.shrink(drawn, {"nothing_lost"}, seconds=15)
     assert len(kept) <= 6 < len(drawn.acts)
     assert any(verdict.check == "nothing_lost" for verdict in fuzz.broken(drawn, kept))
