@@ -85,8 +85,9 @@ class Page:
 
     def go(self, url: str) -> None:
         """Open a page and wait until it is loaded."""
+        self.js("window.isTheOldPage = true")  # else its own readiness could be taken for the new one's
         self.send("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete'")
+        self.wait("!window.isTheOldPage && document.documentElement && document.readyState === 'complete'")
 
     def js(self, expression: str) -> Any:
         """The value of an expression in the page."""
