@@ -84,6 +84,15 @@ class History:
     before: deque[tuple[float, bytes]] = field(default_factory=deque)
 
 
+@dataclass
+class Dlna:
+    """What the DLNA server is said to do; there is none."""
+
+    running: bool = False
+    until: str | None = None
+    allowed: dict[str, str | None] = field(default_factory=dict)
+
+
 class Instance:
     def __init__(
         self,
@@ -163,6 +172,8 @@ class Instance:
         }
         self.seen_versions: dict[str, int] = {}
         self.identify_matches: dict[int, list[dict[str, Any]]] = {}
+        self.saved_filters: dict[int, dict[str, Any]] = {}
+        self.dlna = Dlna()
 
     @property
     def user(self) -> str:

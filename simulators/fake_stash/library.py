@@ -30,6 +30,7 @@ NAMED = {
             "alias_list",
             "rating100",
             "favorite",
+            "tags",
         ),
     ),
     "tags": ("tag", ("name", "sort_name", "description", "aliases", "parents")),
@@ -114,11 +115,15 @@ class Loader:
 
     def _named_row(self, kind: str, known: tuple[str, ...], given: Mapping[str, Any]) -> None:
         _check(kind, known, given, "name")
-        values = {key: value for key, value in given.items() if key not in ("name", "parent", "parents")}
+        values = {
+            key: value for key, value in given.items() if key not in ("name", "parent", "parents", "tags")
+        }
         if given.get("parent"):
             values["parent_id"] = self.named(kind, given["parent"])
         if given.get("parents"):
             values["parent_ids"] = [self.named(kind, name) for name in given["parents"]]
+        if given.get("tags"):
+            values["tag_ids"] = self._all_named("tag", given["tags"])
         row = self.catalog.rows[kind][self.named(kind, given["name"])]
         if values:
             self.catalog.update(row, values)

@@ -7,6 +7,7 @@ from typing import Any
 from . import configuration as config
 from . import library_jobs, packages
 from . import named_operations as named
+from . import other_operations as other
 from . import scene_operations as scenes
 from . import server_operations as server
 from .instance import Call
@@ -77,6 +78,7 @@ QUERY: dict[str, Callable[..., Any]] = {
             "SingleGallery",
             "SingleGroup",
             "SingleImage",
+            "SingleMovie",
         ]
     },
     "scrapeURL": server.no_match,
@@ -93,6 +95,16 @@ QUERY: dict[str, Callable[..., Any]] = {
     "jobQueue": server.job_queue,
     "findJob": server.find_job,
     "version": server.version,
+    "latestversion": other.latest_version,
+    "findMovie": named.finder("group"),
+    "findMovies": other.find_movies,
+    "allMovies": everything("group"),
+    "findSavedFilter": other.find_saved_filter,
+    "findSavedFilters": other.find_saved_filters,
+    "findDefaultFilter": other.find_default_filter,
+    "directory": other.directory,
+    "dlnaStatus": other.dlna_status,
+    "validateStashBoxCredentials": other.no_network,
 }
 
 MUTATION: dict[str, Callable[..., Any]] = {
@@ -155,6 +167,11 @@ MUTATION: dict[str, Callable[..., Any]] = {
         f"bulk{kind.capitalize()}Update": named.bulk_updater(kind)
         for kind in ("performer", "studio", "group", "tag")
     },
+    "movieCreate": named.creator("group"),
+    "movieUpdate": named.updater("group"),
+    "movieDestroy": named.destroyer("group"),
+    "moviesDestroy": named.list_destroyer("group"),
+    "bulkMovieUpdate": named.bulk_updater("group"),
     "performerMerge": named.merge_performers,
     "tagsMerge": named.merge_tags,
     "addGroupSubGroups": named.add_sub_groups,
@@ -168,6 +185,14 @@ MUTATION: dict[str, Callable[..., Any]] = {
     "configureScraping": config.configure_scraping,
     "configureDefaults": config.configure_defaults,
     "configurePlugin": config.configure_plugin,
+    "configureDLNA": other.configure_dlna,
+    "enableDLNA": other.set_dlna(True),
+    "disableDLNA": other.set_dlna(False),
+    "addTempDLNAIP": other.allow_dlna,
+    "removeTempDLNAIP": other.forget_dlna,
+    "saveFilter": other.save_filter,
+    "destroySavedFilter": other.destroy_saved_filter,
+    "setDefaultFilter": other.set_default_filter,
     "configureUI": config.configure_ui,
     "configureUISetting": config.configure_ui_setting,
     "generateAPIKey": config.generate_api_key,
@@ -179,6 +204,12 @@ MUTATION: dict[str, Callable[..., Any]] = {
     "metadataIdentify": library_jobs.identify,
     "optimiseDatabase": server.optimise_database,
     "backupDatabase": server.backup_database,
+    "anonymiseDatabase": other.anonymise_database,
+    "migrateHashNaming": other.migration("Migrating scene hashes..."),
+    "migrateSceneScreenshots": other.migration("Migrating scene screenshots to blobs..."),
+    "migrateBlobs": other.migration("Migrating blobs..."),
+    "stashBoxBatchPerformerTag": other.batch_tag,
+    "stashBoxBatchStudioTag": other.batch_tag,
     "querySQL": server.query_sql,
     "execSQL": server.exec_sql,
     "reloadScrapers": server.reload_scrapers,

@@ -494,6 +494,7 @@ FIELDS: Mapping[str, dict[str, Field]] = {
     "FindStudiosResultType": page_fields("studios"),
     "FindTagsResultType": page_fields("tags"),
     "FindGroupsResultType": page_fields("groups"),
+    "FindMoviesResultType": page_fields("movies"),
     "FindGalleriesResultType": page_fields("galleries"),
     "FindImagesResultType": page_fields("images", megapixels=megapixels, filesize=file_sum("size")),
     "FindSceneMarkersResultType": page_fields("scene_markers"),

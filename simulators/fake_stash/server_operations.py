@@ -252,6 +252,7 @@ _SCENE_COLUMNS = {
     "play_duration": "play_duration",
 }
 _TABLES: dict[str, tuple[str, ...]] = {
+    "schema_migrations": ("version", "dirty"),
     "scenes": tuple(_SCENE_COLUMNS),
     "scenes_files": ("scene_id", "file_id", '"primary"'),
     "scenes_tags": ("scene_id", "tag_id"),
@@ -279,6 +280,7 @@ def _database(call: Call) -> sqlite3.Connection:
         marks = ",".join("?" * len(_TABLES[table]))
         base.executemany(f'insert into "{table}" values ({marks})', rows)
 
+    fill("schema_migrations", [(SCHEMA_VERSION, False)])
     fill("scenes", ([getattr(s, name) for name in _SCENE_COLUMNS.values()] for s in scenes))
     fill("scenes_files", ((s.id, f, int(i == 0)) for s in scenes for i, f in enumerate(s.file_ids)))
     fill("scenes_tags", ((s.id, item) for s in scenes for item in s.tag_ids))
@@ -325,20 +327,45 @@ def query_sql(call: Call, sql: str, args: Sequence[Any] | None = None) -> dict[s
 
 
 def exec_sql(call: Call, sql: str, args: Sequence[Any] | None = None) -> dict[str, Any]:
-    """Changes to `scenes` reach the catalog: no hook, no touch."""
+    """What a statement changes in scenes, their tags and performers, files and names reaches the catalog: no hook, no
+    touch. New and deleted rows of other tables do not.
+    """
     base = _database(call)
     try:
         cursor = base.execute(sql, _bound(args))
-        rows = base.execute(f"select {', '.join(_SCENE_COLUMNS)} from scenes").fetchall()
+        _take_back(call, base)
     except sqlite3.Error as error:
         raise CatalogError(str(error)) from error
-    for row in rows:
-        scene = call.catalog.scenes.get(row[0])
+    call.catalog.changed()
+    return {"rows_affected": max(cursor.rowcount, 0), "last_insert_id": cursor.lastrowid or 0}
+
+
+def _take_back(call: Call, base: sqlite3.Connection) -> None:
+    catalog = call.catalog
+    for row in base.execute(f"select {', '.join(_SCENE_COLUMNS)} from scenes").fetchall():
+        scene = catalog.scenes.get(row[0])
         for name, value in zip(_SCENE_COLUMNS.values(), row, strict=True):
             if scene is not None and getattr(scene, name) != value:
                 setattr(scene, name, bool(value) if name == "organized" else value)
-    call.catalog.changed()
-    return {"rows_affected": max(cursor.rowcount, 0), "last_insert_id": cursor.lastrowid or 0}
+    for table, column, name in (
+        ("scenes_tags", "tag_id", "tag_ids"),
+        ("performers_scenes", "performer_id", "performer_ids"),
+    ):
+        linked: dict[int, list[int]] = {number: [] for number in catalog.scenes}
+        for scene_id, other_id in base.execute(f"select scene_id, {column} from {table}").fetchall():
+            linked.setdefault(scene_id, []).append(other_id)
+        for number, scene in catalog.scenes.items():
+            if getattr(scene, name) != linked[number]:
+                setattr(scene, name, linked[number])
+    for number, basename in base.execute("select id, basename from files").fetchall():
+        file = catalog.files.get(number)
+        if file is not None and file.basename != basename:
+            catalog.move_file(file, os.path.join(os.path.dirname(file.path), basename))
+    for kind in ("tag", "performer", "studio", "group"):
+        for number, name in base.execute(f"select id, name from {kind}s").fetchall():
+            row = catalog.rows[kind].get(number)
+            if row is not None and row.name != name:
+                row.name = name
 
 
 def backup_database(call: Call, input: Given) -> str | None:
