@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import configuration as config
-from . import library_jobs, packages
+from . import library_jobs, packages, scrapers
 from . import named_operations as named
 from . import other_operations as other
 from . import scene_operations as scenes
@@ -65,27 +65,20 @@ QUERY: dict[str, Callable[..., Any]] = {
     "allStudios": everything("studio"),
     "stats": server.stats,
     "logs": server.logs,
-    "listScrapers": server.no_scrapers,
+    "listScrapers": scrapers.list_scrapers,
     **{
-        f"scrape{name}": server.scrape_with
-        for name in [
-            "SingleScene",
-            "MultiScenes",
-            "SingleStudio",
-            "SingleTag",
-            "SinglePerformer",
-            "MultiPerformers",
-            "SingleGallery",
-            "SingleGroup",
-            "SingleImage",
-            "SingleMovie",
-        ]
+        f"scrapeSingle{kind.capitalize()}": scrapers.single(kind)
+        for kind in ("scene", "performer", "gallery", "group", "movie", "image")
     },
-    "scrapeURL": server.no_match,
     **{
-        f"scrape{name}URL": server.no_match
-        for name in ("Performer", "Scene", "Gallery", "Image", "Movie", "Group")
+        f"scrape{kind.capitalize()}URL": scrapers.by_url(kind)
+        for kind in ("scene", "performer", "gallery", "group", "movie", "image")
     },
+    "scrapeURL": scrapers.any_url,
+    "scrapeMultiScenes": scrapers.many,
+    "scrapeMultiPerformers": scrapers.many,
+    "scrapeSingleStudio": scrapers.of_stash_box,
+    "scrapeSingleTag": scrapers.of_stash_box,
     "plugins": server.plugins,
     "pluginTasks": server.plugin_tasks,
     "installedPackages": packages.installed_packages,
@@ -212,7 +205,7 @@ MUTATION: dict[str, Callable[..., Any]] = {
     "stashBoxBatchStudioTag": other.batch_tag,
     "querySQL": server.query_sql,
     "execSQL": server.exec_sql,
-    "reloadScrapers": server.reload_scrapers,
+    "reloadScrapers": scrapers.reload_scrapers,
     "submitStashBoxFingerprints": server.submit_to_stash_box,
     "submitStashBoxSceneDraft": server.submit_to_stash_box,
     "submitStashBoxPerformerDraft": server.submit_to_stash_box,

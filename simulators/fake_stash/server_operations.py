@@ -381,28 +381,7 @@ def optimise_database(call: Call) -> int:
     return call.instance.jobs.add("Optimising database...", work)
 
 
-# --- scrapers: none is installed ----------------------------------------------------------------------------
-
-
-def no_scrapers(call: Call, **arguments: Any) -> list[Any]:
-    return []
-
-
-def no_match(call: Call, **arguments: Any) -> None:
-    """No scraper knows the URL."""
-    return
-
-
-def scrape_with(call: Call, source: Given, input: Given) -> list[Any]:
-    if source.get("scraper_id"):
-        raise CatalogError(f"scraper {source['scraper_id']} not found")
-    if source.get("stash_box_endpoint"):
-        raise CatalogError(f"stash box with endpoint {source['stash_box_endpoint']} not found")
-    raise CatalogError("scraper_id or stash_box_index must be set")
-
-
-def reload_scrapers(call: Call) -> bool:
-    return True
+# --- stash-boxes: none answers -----------------------------------------------------------------------------
 
 
 def submit_to_stash_box(call: Call, input: Given) -> None:
