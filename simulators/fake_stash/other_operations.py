@@ -141,10 +141,10 @@ def directory(call: Call, path: str | None = None, locale: str = "en") -> dict[s
     """A folder of the made-up disk and those right below it; for one that is not there the nearest above."""
     folders = {"/"}
     for file in call.instance.disk:
-        while file not in ("/", ""):
+        while file.strip("/"):
             file = os.path.dirname(file)
             folders.add(file)
-    path = os.path.normpath(path or "/")
+    path = os.path.normpath(os.path.join("/", path or ""))
     while path not in folders:
         path = os.path.dirname(path)
     below = sorted(folder for folder in folders if folder != "/" and os.path.dirname(folder) == path)

@@ -96,6 +96,7 @@ def test_folders_of_the_disk(stash):
         "parent": None,
         "directories": ["/data"],
     }
+    assert find(stash, 'directory(path: "nowhere") { path }') == {"path": "/"}
     assert find(stash, 'directory(path: "/data/a/nowhere") { path parent directories }') == {
         "path": "/data/a",
         "parent": "/data",
