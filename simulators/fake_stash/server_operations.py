@@ -360,12 +360,20 @@ def _take_back(call: Call, base: sqlite3.Connection) -> None:
     for number, basename in base.execute("select id, basename from files").fetchall():
         file = catalog.files.get(number)
         if file is not None and file.basename != basename:
-            catalog.move_file(file, os.path.join(os.path.dirname(file.path), basename))
+            _renamed(call, file, os.path.join(os.path.dirname(file.path), basename))
     for kind in ("tag", "performer", "studio", "group"):
         for number, name in base.execute(f"select id, name from {kind}s").fetchall():
             row = catalog.rows[kind].get(number)
             if row is not None and row.name != name:
                 row.name = name
+
+
+def _renamed(call: Call, file: Any, target: str) -> None:
+    """A plugin that tells the database of a new name has renamed the file before, if it is a real one."""
+    if os.path.exists(target) and not os.path.exists(file.path):
+        held = call.instance.disk.pop(file.path, DiskFile(target))
+        call.instance.disk[target] = replace(held, path=target)
+    call.catalog.move_file(file, target)
 
 
 def backup_database(call: Call, input: Given) -> str | None:

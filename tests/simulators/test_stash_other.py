@@ -140,6 +140,16 @@ def test_what_sql_changes(stash):
     assert stash.runs() == []
 
 
+def test_a_file_a_plugin_renamed_by_itself(tmp_path):
+    old, new = tmp_path / "old.mp4", tmp_path / "new.mp4"
+    new.write_bytes(b"x")  # renamed on the disk already
+    with world(tmp_path, {"scenes": [{"path": str(old)}]}) as found:
+        change(found, "execSQL(sql: \"update files set basename = 'new.mp4'\") { rows_affected }")
+        assert found.scene(1).file_ids == [1] and list(found.instance.disk) == [str(new)]
+        assert found.ended(change(found, "metadataClean(input: {dryRun: false})"))["status"] == "FINISHED"
+        assert find(found, "findScene(id: 1) { files { path } }") == {"files": [{"path": str(new)}]}
+
+
 def test_tags_of_performers_in_a_library_file(tmp_path):
     library = {"performers": [{"name": "Ada", "tags": ["Blonde", "Tall"]}], "scenes": []}
     with world(tmp_path, library) as found:
