@@ -67,6 +67,7 @@ RELEASE_S = (
 )
 
 SERVERS = ("Stash", "Plex")
+UNREAD = Settings()  # the defaults, until Stash has told us better
 
 
 class Worker:
@@ -81,7 +82,7 @@ class Worker:
             int, Job
         ] = {}  # what is being worked on, by row id; another thread may give it back
         self.done = 0  # jobs closed or postponed by this worker
-        self._settings = Settings()  # the last we knew, for judging while Stash is away
+        self._settings = UNREAD  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
         self._backlog = False  # working off what an outage left
@@ -280,24 +281,29 @@ class Worker:
         return breakers.from_dict(self.store.load_breaker(server))
 
     def _failed(self, server: str, cause: str) -> None:
-        before = self._breaker(server)
-        then = breakers.after_failure(before, self.clock.now(), self.rng)
-        self.store.save_breaker(server, breakers.to_dict(then))
-        if then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED:
-            self.store.open_outage(server, cause)
+        with self.store.transaction():  # other processes learn of the same server at the same time
+            before = self._breaker(server)
+            then = breakers.after_failure(before, self.clock.now(), self.rng)
+            self.store.save_breaker(server, breakers.to_dict(then))
+            began = then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED
+            if began:
+                self.store.open_outage(server, cause)
+        if began:
             log.error("outage of %s began: %s", server, cause)
 
     def _answered(self, server: str) -> None:
-        before = self._breaker(server)
-        if before != breakers.Breaker():
-            self.store.save_breaker(
-                server, breakers.to_dict(breakers.after_success(before, self.clock.now()))
-            )
-            if before.state is not breakers.State.CLOSED:
-                self.store.close_outage(server)
-                self._backlog = True
-                released = self.store.release_due(server)
-                log.info("outage of %s is over; %s jobs are due again", server, released)
+        if self._breaker(server) == breakers.Breaker():
+            return
+        with self.store.transaction():
+            before = self._breaker(server)
+            then = breakers.after_success(before, self.clock.now())
+            self.store.save_breaker(server, breakers.to_dict(then))
+            if before.state is breakers.State.CLOSED:
+                return
+            self.store.close_outage(server)
+            released = self.store.release_due(server)
+        self._backlog = True
+        log.info("outage of %s is over; %s jobs are due again", server, released)
 
     def _hold(self, sentence: str) -> None:
         if sentence != self._held_by:
@@ -329,7 +335,10 @@ class Worker:
     def _settings_changed(self) -> bool:
         """A person has been at the settings, read anew every few seconds: that may be the help we wait for."""
         try:
-            return self.world.settings() != self._settings
+            settings = self.world.settings()
+            if self._settings is UNREAD:  # a worker that has just begun has seen nothing change
+                self._settings = settings
+            return settings != self._settings
         except SyncFailure as failure:
             return (
                 bool(self._held_by) and str(failure) != self._held_by and not isinstance(failure, Unavailable)
@@ -339,10 +348,8 @@ class Worker:
         known = self._breaker(server)
         if known.state is breakers.State.CLOSED:
             return True
-        allowed, then = breakers.allow(known, self.clock.now())
-        if not allowed and not (server == "Plex" and self._settings_changed()):
+        if not self._may_probe(server) and not (server == "Plex" and self._settings_changed()):
             return False  # another address or token is tried at once
-        self.store.save_breaker(server, breakers.to_dict(then))
         try:
             self._settings = self.world.settings()
             self.world.probe(server)
@@ -355,6 +362,16 @@ class Worker:
             return False
         self._answered(server)
         return True
+
+    def _may_probe(self, server: str) -> bool:
+        """Whether a probe is due and ours to send, of all processes that ask at this moment."""
+        if not breakers.allow(self._breaker(server), self.clock.now())[0]:
+            return False
+        with self.store.transaction():
+            allowed, then = breakers.allow(self._breaker(server), self.clock.now())
+            if allowed:
+                self.store.save_breaker(server, breakers.to_dict(then))
+        return allowed
 
     # ---- until told to stop ----
 
