@@ -59,6 +59,9 @@ RELIST = "relist"  # the state a task leaves when the libraries are to be read a
 BATCH = 25  # jobs claimed together: one request to Stash, one to Plex to read them all
 BURSTS = 4  # writes a slot, between two looks at how many at a time serve best
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
+TIDY_S = (
+    600.0  # after which it is tidied without a quiet moment, or once more in a long one: hooks write into it
+)
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
@@ -387,8 +390,8 @@ class Worker:
         """
         linger = linger_s or (lambda: self._settings.worker_linger_s)
         next_upkeep = next_recovery = next_schedule = 0.0
-        busy_at = self.clock.monotonic()
-        tidied = False
+        busy_at = worked_at = self.clock.monotonic()
+        tidied, next_tidy = False, worked_at + TIDY_S
         self._forget_lost_probes()
         while not should_stop():
             now = self.clock.monotonic()
@@ -399,9 +402,13 @@ class Worker:
             if now >= next_recovery:
                 self.store.recover()
                 next_recovery = now + RECOVER_S
+            if now >= next_tidy:
+                self._tidy()
+                next_tidy = now + TIDY_S
             if self.may_claim() and self.step():
                 on_step()
-                busy_at, tidied = self.clock.monotonic(), False
+                busy_at = worked_at = self.clock.monotonic()
+                tidied = False
                 if self._backlog:
                     self.clock.sleep(RELEASE_S)
                 continue
@@ -417,9 +424,10 @@ class Worker:
                 busy_at = now
             elif now - busy_at >= linger():
                 return
-            elif not tidied and now - busy_at >= min(IDLE_UPKEEP_S, linger() / 2):
+            # Also while something waits for later, which it may do for days.
+            if not tidied and now - worked_at >= min(IDLE_UPKEEP_S, linger() / 2):
                 self._tidy()
-                tidied = True
+                tidied, next_tidy = True, now + TIDY_S
             self.clock.sleep(POLL_S)
 
     def _forget_lost_probes(self) -> None:
