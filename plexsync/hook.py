@@ -110,11 +110,11 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
     """
     try:
         return _queue(data_dir, event)
-    except (*intake.QueueError, OSError) as error:
+    except (*intake.QueueError, OSError, ValueError) as error:  # the last for a name no folder can have
         queue_trouble = error
     try:
         intake.spool(data_dir, event)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CannotKeep(
             f"PlexSync could not keep the edit of {intake.key_of(event)}: the queue in {data_dir} says "
             f"“{queue_trouble}” and the spool says “{error}”. Check that the folder exists, is writable and has room, "

@@ -395,6 +395,19 @@ def test_neither_queue_nor_spool_is_one_sentence_and_status_1(data):
     assert "could not keep the edit of scene:45" in answer["error"]
 
 
+@pytest.mark.parametrize("folder", ["/somewhere/a\x00b", "/somewhere/\ud83d"])
+def test_a_folder_no_system_can_have_is_one_sentence_and_status_1(folder):
+    environ = {name: value for name, value in os.environ.items() if name != "STASH_PLUGIN_DATA"}
+    done = subprocess.run(
+        [sys.executable, SCRIPT],
+        input=message(context(), server_connection={**NOBODY_THERE, "Dir": folder}),
+        env=environ,
+        capture_output=True,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
+    assert "could not keep the edit of scene:45" in json.loads(done.stdout)["error"]
+
+
 # ---- first run, and many at once ----
 
 
