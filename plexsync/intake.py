@@ -17,6 +17,7 @@ written under another name, synced, renamed, directory synced. The worker merges
 from __future__ import annotations
 
 import os
+import sys
 import time
 import zlib
 from errno import EINVAL
@@ -28,12 +29,31 @@ TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:
     import sqlite3
 else:
-    try:
-        # The same classes and the same connect(), without the date handling that sqlite3 imports around them: a
-        # quarter of what the hook costs beyond the bare interpreter.
-        import _sqlite3 as sqlite3
-    except ImportError:  # another Python than CPython
-        import sqlite3
+
+    def _c_half_of_sqlite3():
+        """The same classes and the same ``connect``, without the date handling that ``sqlite3`` imports around them.
+
+        Nor with all that ``functools`` imports, of which ``_sqlite3`` wants ``lru_cache`` alone, for its statements,
+        and that is C too: it would be half of what the hook costs beyond the bare interpreter.
+        """
+        stand_in = None
+        try:
+            from _functools import _lru_cache_wrapper as cached
+
+            if "functools" not in sys.modules:
+                stand_in = sys.modules["functools"] = type(sys)("functools")
+                stand_in.lru_cache = lambda size, typed=False: lambda make: cached(make, size, typed, tuple)
+            import _sqlite3
+        except (ImportError, AttributeError):  # another Python than CPython
+            _sqlite3 = None
+        finally:
+            if stand_in is not None:
+                del sys.modules["functools"]
+        if _sqlite3 is None:
+            import sqlite3 as _sqlite3
+        return _sqlite3
+
+    sqlite3 = _c_half_of_sqlite3()
 
 TABLE = "ack_queue_default"  # persist-queue's name for SQLiteAckQueue(name="default")
 FILE = "data.db"
