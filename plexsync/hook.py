@@ -133,7 +133,7 @@ def _queue(data_dir: str, event: dict[str, object]) -> str:
     # worker does in its own time. The process is about to end. The same goes for copying the log back once it is
     # long; only where no worker ever comes must somebody do it.
     db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-    db.execute("BEGIN IMMEDIATE")
+    intake.begin(db)
     try:
         _, generation = intake.insert(db, event, time.time())
         db.execute("COMMIT")
@@ -160,6 +160,8 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
     part = f"{path}.{os.getpid()}"
     body = intake.encode(connection).encode("ascii")
     try:
+        if _holds(path, body):
+            return
         if os.path.lexists(part):
             os.unlink(part)  # of a process that had our number before us and was killed right here
         fd = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -173,6 +175,18 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
             os.unlink(part)
     except OSError:
         pass
+
+
+def _holds(path: str, body: bytes) -> bool:
+    """Whether the file is there already as it is to be: one look instead of four changes of its folder."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return os.fstat(fd).st_mode & 0o077 == 0 and os.read(fd, len(body) + 1) == body
+    finally:
+        os.close(fd)
 
 
 def wake_worker(data_dir: str) -> bool:

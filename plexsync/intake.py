@@ -59,7 +59,9 @@ TABLE = "ack_queue_default"  # persist-queue's name for SQLiteAckQueue(name="def
 FILE = "data.db"
 SCHEMA_VERSION = 1
 GATE = ".gate"  # the lock beside the file that keeps opening and mending apart
-BUSY_MS = 30  # how long the hook waits for another writer before it spools
+BUSY_MS = 12  # how long the hook waits for another writer before it spools, which costs about as much
+RETRY_S = 0.0003  # between two tries to be the writer
+BUSY = 5  # SQLite's code for: another one writes
 KINDS = ("create", "update", "destroy", "sync")
 ENTITIES = ("scene", "performer", "studio", "tag", "group")  # what a note can be about
 
@@ -326,6 +328,24 @@ def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Co
     finally:
         gate.release()
     return db
+
+
+def begin(db: sqlite3.Connection, busy_ms: int = BUSY_MS) -> None:
+    """Become the one writer. Raises sqlite3.OperationalError when another one is it for longer than ``busy_ms``.
+
+    SQLite itself would sleep for 1, 2, 5, 10 ms and more between its tries, and between two busy writers the file is
+    never free for that long.
+    """
+    db.execute("PRAGMA busy_timeout=0")
+    give_up = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != BUSY or time.monotonic() >= give_up:
+                raise
+        time.sleep(RETRY_S)
 
 
 def as_text(raw: bytes) -> str:

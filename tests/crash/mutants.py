@@ -195,7 +195,7 @@ MUTANTS = (
     Mutant(
         "the hook waits ten seconds for the file",
         INTAKE,
-        "BUSY_MS = 30 ",
+        "BUSY_MS = 12 ",
         "BUSY_MS = 10_000 ",
         "tests/unit/test_hook.py::test_a_held_lock_means_the_spool",
     ),

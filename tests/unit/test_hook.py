@@ -508,6 +508,12 @@ def test_the_connection_is_remembered_for_this_user_alone(tmp_path):
     hook.remember(str(tmp_path), {**NOBODY_THERE, "Port": 2})
     assert json.loads(path.read_text())["Port"] == 2
     assert sorted(os.listdir(tmp_path)) == ["connection.json"]
+    before = path.stat()
+    hook.remember(str(tmp_path), {**NOBODY_THERE, "Port": 2})  # nothing new: nothing is written
+    assert path.stat().st_ino == before.st_ino
+    path.chmod(0o644)
+    hook.remember(str(tmp_path), {**NOBODY_THERE, "Port": 2})
+    assert path.stat().st_mode & 0o077 == 0
 
 
 def test_a_connection_that_cannot_be_written_is_no_failure(tmp_path):
