@@ -62,6 +62,8 @@ SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
 SLOW_S = 2.0
 CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
+# After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
+TIDY_S = 600.0
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
@@ -478,8 +480,8 @@ class Worker:
     ) -> None:
         linger = linger_s or (lambda: self._settings.worker_linger_s)
         next_upkeep = next_recovery = next_schedule = 0.0
-        busy_at = self.clock.monotonic()
-        tidied = False
+        busy_at = worked_at = self.clock.monotonic()
+        tidied, next_tidy = False, worked_at + TIDY_S
         self._forget_lost_probes()
         while not should_stop():
             now = self.clock.monotonic()
@@ -490,9 +492,13 @@ class Worker:
             if now >= next_recovery:
                 self.store.recover()
                 next_recovery = now + RECOVER_S
+            if now >= next_tidy:
+                self._tidy()
+                next_tidy = now + TIDY_S
             if self.may_claim() and self.step(ahead=not self._backlog):
                 on_step()
-                busy_at, tidied = self.clock.monotonic(), False
+                busy_at = worked_at = self.clock.monotonic()
+                tidied = False
                 if self._backlog:
                     self.clock.sleep(RELEASE_S)
                 continue
@@ -509,9 +515,10 @@ class Worker:
                 busy_at = now
             elif now - busy_at >= linger():
                 return
-            elif not tidied and now - busy_at >= min(IDLE_UPKEEP_S, linger() / 2):
+            # Also while something waits for later, which it may do for days.
+            if not tidied and now - worked_at >= min(IDLE_UPKEEP_S, linger() / 2):
                 self._tidy()
-                tidied = True
+                tidied, next_tidy = True, now + TIDY_S
             self.clock.sleep(POLL_S)
 
     def _forget_lost_probes(self) -> None:

@@ -431,6 +431,39 @@ def test_the_history_is_bounded(worker, store, model, clock):
     assert store.counts().finished == 15
 
 
+@pytest.mark.parametrize("why", ["a job waits for later", "a reconcile is to come"])
+def test_the_history_is_bounded_also_while_the_worker_has_to_stay(worker, store, model, clock, why):
+    model.given = replace(SETTINGS, history_keep=2)
+    if why == "a reconcile is to come":
+        model.given = replace(model.given, reconcile_interval=24)
+    else:
+        store.put(99)
+        store.postpone(store.claim(), clock.now() + 1e6, "no file yet", uses_attempt=True)
+    for number in (1, 2, 3):
+        store.put(number)
+    stop_at = clock.now() + 60
+    worker.run(lambda: clock.now() >= stop_at)
+    assert store.counts().finished >= 3
+    assert store.counts().completed == 2
+
+
+def test_the_history_is_bounded_without_a_quiet_moment(worker, store, model, clock):
+    model.given = replace(SETTINGS, history_keep=2)
+    numbers = itertools.cycle((1, 2, 3))
+    stop_at = clock.now() + 1300
+    most = 0
+
+    def somebody_edits_on():
+        nonlocal most
+        store.put(next(numbers))
+        clock.advance(4)
+        most = max(most, store.counts().completed)
+
+    worker.run(lambda: clock.now() >= stop_at, on_step=somebody_edits_on)
+    assert store.counts().finished > 300
+    assert most < 200
+
+
 def test_the_backlog_of_an_outage_is_released_at_a_bounded_rate(worker, store, model, clock):
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
     for number in (1, 2, 3):
