@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from plexsync import intake
 from plexsync.core.match import path_key
@@ -117,6 +117,19 @@ class Ledger:
         )
         return tuple(int(row[0]) for row in rows.fetchall())
 
+    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
+        """``lookup`` of several at once; without those no item has."""
+        found: dict[str, set[int]] = {}
+        for some in _batches(keys):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                f"SELECT path, rating_key FROM plex_files WHERE server = ? AND path IN ({marks})",
+                (self._server, *some),
+            )
+            for path, rating_key in rows.fetchall():
+                found.setdefault(str(path), set()).add(int(rating_key))
+        return found
+
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         """Every entry is marked with the number of this listing; what still carries an older one has gone."""
         last = self._db.execute(
@@ -200,20 +213,28 @@ class Ledger:
 
     def recall(self, scene_id: int) -> Memory | None:
         """What we know of a scene; None when it was never level with this server."""
-        row = self._db.execute(
-            "SELECT rating_key, fingerprint, written, images, synced_at, files FROM scenes"
-            " WHERE server = ? AND scene_id = ?",
-            (self._server, scene_id),
-        ).fetchone()
-        if row is None:
-            return None
-        try:
-            written, images, files = json.loads(row[2]), json.loads(row[3]), json.loads(row[5])
-        except (ValueError, RecursionError):
-            return None  # damaged: as if never level
-        if not isinstance(written, dict) or not isinstance(images, dict) or not isinstance(files, list):
-            return None
-        return Memory(int(row[0]), str(row[1]), written, images, float(row[4]), tuple(map(str, files)))
+        return self.recall_many([scene_id]).get(scene_id)
+
+    def recall_many(self, scene_ids: Collection[int]) -> dict[int, Memory]:
+        """What we know of these scenes, by id; without those that were never level with this server."""
+        found: dict[int, Memory] = {}
+        for some in _batches(scene_ids):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                "SELECT rating_key, fingerprint, written, images, synced_at, files, scene_id FROM scenes"
+                f" WHERE server = ? AND scene_id IN ({marks})",
+                (self._server, *some),
+            )
+            for row in rows.fetchall():
+                try:
+                    written, images, files = json.loads(row[2]), json.loads(row[3]), json.loads(row[5])
+                except (ValueError, RecursionError):
+                    continue  # damaged: as if never level
+                if isinstance(written, dict) and isinstance(images, dict) and isinstance(files, list):
+                    found[int(row[6])] = Memory(
+                        int(row[0]), str(row[1]), written, images, float(row[4]), tuple(map(str, files))
+                    )
+        return found
 
     def remember(
         self,
@@ -263,18 +284,25 @@ class Ledger:
 
     def intentions(self, scene_id: int, rating_key: int) -> list[Mapping[str, Any]]:
         """What was about to be written to the item and may have been or not, oldest first."""
-        rows = self._db.execute(
-            "SELECT fields FROM intended WHERE server = ? AND scene_id = ? AND rating_key = ? ORDER BY rowid",
-            (self._server, scene_id, rating_key),
-        ).fetchall()
-        found: list[Mapping[str, Any]] = []
-        for row in rows:
-            try:
-                fields = json.loads(row[0])
-            except (ValueError, RecursionError):
-                continue  # damaged
-            if isinstance(fields, dict):
-                found.append(fields)
+        return self.intentions_many([scene_id]).get((scene_id, rating_key), [])
+
+    def intentions_many(self, scene_ids: Collection[int]) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
+        """``intentions`` of these scenes, by scene and item."""
+        found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+        for some in _batches(scene_ids):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                "SELECT scene_id, rating_key, fields FROM intended"
+                f" WHERE server = ? AND scene_id IN ({marks}) ORDER BY rowid",
+                (self._server, *some),
+            )
+            for scene_id, rating_key, text in rows.fetchall():
+                try:
+                    fields = json.loads(text)
+                except (ValueError, RecursionError):
+                    continue  # damaged
+                if isinstance(fields, dict):
+                    found.setdefault((int(scene_id), int(rating_key)), []).append(fields)
         return found
 
     def forget(self, scene_id: int) -> None:
@@ -362,6 +390,9 @@ class MemoryLedger(MemoryPathIndex):
     def recall(self, scene_id: int) -> Memory | None:
         return self._memories.get(scene_id)
 
+    def recall_many(self, scene_ids: Collection[int]) -> dict[int, Memory]:
+        return {number: self._memories[number] for number in scene_ids if number in self._memories}
+
     def remember(
         self,
         scene_id: int,
@@ -386,6 +417,10 @@ class MemoryLedger(MemoryPathIndex):
 
     def intentions(self, scene_id: int, rating_key: int) -> list[Mapping[str, Any]]:
         return list(self._intended.get((scene_id, rating_key), ()))
+
+    def intentions_many(self, scene_ids: Collection[int]) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
+        wanted = set(scene_ids)
+        return {key: list(tried) for key, tried in self._intended.items() if key[0] in wanted}
 
     def forget(self, scene_id: int) -> None:
         self._memories.pop(scene_id, None)
@@ -423,8 +458,11 @@ class MemoryLedger(MemoryPathIndex):
         self._choices[scene_id] = rating_key
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
-    batch: list[Entry] = []
+T = TypeVar("T")
+
+
+def _batches(entries: Iterable[T]) -> Iterator[Sequence[T]]:
+    batch: list[T] = []
     for entry in entries:
         batch.append(entry)
         if len(batch) == BATCH:

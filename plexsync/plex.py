@@ -7,8 +7,8 @@ What the requests rest on (PMS 1.41.5, python-plexapi 4.18.3):
 - Rating keys are given out again after a library was rebuilt; so an item found by the index counts only if it still
   has the file. A path the index does not have is looked for among what Plex changed since, every time anew.
 - All edits of one item go in one PUT; python-plexapi's objects would add requests of their own (they reload whenever
-  an empty attribute is read), so of python-plexapi we use the server object, its session, its headers and its
-  spelling of queries.
+  an empty attribute is read), so of python-plexapi we use the server object, its session and its spelling of
+  queries.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -57,7 +57,7 @@ _query: Callable[[Mapping[str, object]], str] = joinArgs
 
 PAGE_SIZE = 1000  # items a request when a library is listed
 NEWEST_SIZE = 100  # items looked at first when a path is not known
-READ_SIZE = 50  # full items a request
+READ_SIZE = 100  # full items a request
 ALIKE_SIZE = 20  # items of one file name that are read in full
 RELIST_S = 60.0  # a library whose size does not add up is listed again, but no more often than this
 RELIST_LATEST_S = 600.0  # and any library, when a path is missed and the listing is older than this
@@ -126,6 +126,9 @@ class PathIndex(Protocol):
     def lookup(self, key: str) -> tuple[int, ...]:
         """The rating keys of the items with the file whose ``path_key`` this is."""
 
+    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
+        """``lookup`` of several at once; without those no item has."""
+
     def paths(self) -> Iterator[str]:
         """The path keys of all files, in any order."""
 
@@ -155,6 +158,9 @@ class MemoryPathIndex:
 
     def lookup(self, key: str) -> tuple[int, ...]:
         return tuple(sorted(self._keys.get(key, ())))
+
+    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
+        return {key: set(self._keys[key]) for key in keys if key in self._keys}
 
     def paths(self) -> Iterator[str]:
         yield from self._keys
@@ -219,7 +225,7 @@ class Plex:
         self._index = index if index is not None else MemoryPathIndex()
         self._clock = clock
         self._connected: Any = None
-        self._headers: dict[str, str] = {}  # python-plexapi's, the token among them; once connected
+        self._headers = {"X-Plex-Token": settings.plex_token, "Accept": "*/*"}  # beside those of the door
         self._libraries: tuple[Library, ...] = ()
         self._session = requests.Session()
         self._door = door = transport.Transport(
@@ -368,9 +374,9 @@ class Plex:
 
     def _holders(self, groups: Sequence[set[str]]) -> list[tuple[Item, ...]]:
         """Per group of path keys the items the index knows for it, as they are now."""
+        known = self._index.lookup_many({key for wanted in groups for key in wanted})
         keys = [
-            sorted({rating_key for key in wanted for rating_key in self._index.lookup(key)})
-            for wanted in groups
+            sorted({rating_key for key in wanted for rating_key in known.get(key, ())}) for wanted in groups
         ]
         every = sorted({rating_key for some in keys for rating_key in some})
         items: dict[int, Item] = {}
@@ -526,7 +532,6 @@ class Plex:
             if not server.machineIdentifier:
                 raise self._strange()
             self._connected = server
-            self._headers = {name: str(value) for name, value in server._headers().items()}
         return self._connected
 
     def _get(

@@ -290,7 +290,7 @@ class Worker:
         """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
         if not jobs:
             return
-        for outcome in {id(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
+        for outcome in {_lesson(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
             self._learn(outcome)
         with self.store.transaction():
             for job in jobs:
@@ -575,6 +575,11 @@ class Worker:
             _say(logging.WARNING, "no lease", job, str(error))
             return False
         return True
+
+
+def _lesson(outcome: Outcome) -> object:
+    """What is equal for outcomes that say the same of the servers."""
+    return outcome.error if isinstance(outcome, Failed) else type(outcome)
 
 
 def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
