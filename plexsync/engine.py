@@ -78,7 +78,8 @@ def _look(
     found: dict[int, Look] = {}
     asked: dict[int, tuple[str, ...]] = {}
     memories = ledger.recall_many(scenes)
-    stale = [scene for scene in scenes.values() if scene.id not in fresh]
+    compared = {*fresh, *ledger.unsettled(scenes)}
+    stale = [scene for scene in scenes.values() if scene.id not in compared]
     level = known_level(stale, memories, ledger, settings)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
@@ -363,6 +364,12 @@ def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:
             seen.edits.intended,
             seen.files,
         )
+
+
+def retract(seen: Look, ledger: Ledger | MemoryLedger) -> None:
+    """What ``intend`` remembered of this look was not written, for certain."""
+    if seen.edits.intended and seen.item is not None:
+        ledger.retract(seen.scene_id, seen.item.rating_key, seen.edits.intended)
 
 
 def forget(scene_id: int, gone: Gone, ledger: Ledger | MemoryLedger) -> None:

@@ -28,7 +28,15 @@ import requests
 
 from plexsync import __version__, transport
 from plexsync.core.edits import Edits
-from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable, redact
+from plexsync.core.failures import (
+    NeedsAttention,
+    Permanent,
+    SettingProblem,
+    SyncFailure,
+    Transient,
+    Unavailable,
+    redact,
+)
 from plexsync.core.item import Actor, Item
 from plexsync.core.match import common_end, file_name, folder_of, is_below, path_key
 from plexsync.core.settings import Settings
@@ -413,7 +421,10 @@ class Plex:
         return items
 
     def write(self, item: Item, edits: Edits) -> None:
-        """Apply ``edits`` to ``item`` in one PUT; nothing is sent when there are none."""
+        """Apply ``edits`` to ``item`` in one PUT; nothing is sent when there are none.
+
+        Of what it raises, ``unwritten`` tells whether Plex may have taken the edits all the same, now or later.
+        """
         if not edits:
             return
         query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
@@ -425,7 +436,14 @@ class Plex:
                 answer = self._door.ask("PUT", server.url(path), self._headers)
         except _NotThere:
             self._index.drop(item.rating_key)
-            raise Transient(f"Plex item {item.rating_key} vanished between reading and writing.") from None
+            vanished = Transient(f"Plex item {item.rating_key} vanished between reading and writing.")
+            vanished.unwritten = True
+            raise vanished from None
+        except SyncFailure as failure:
+            failure.unwritten = failure.refused or isinstance(
+                failure, (NeedsAttention, SettingProblem, Permanent)
+            )
+            raise
         if answer.content and not _is_xml(answer.content):
             raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
 
@@ -580,15 +598,17 @@ class Plex:
         elif status == 404 and about_one_item:
             raise _NotThere(f"{self._where} does not have what was asked for (404).")
         elif status == 400 and "starting up" in response.text:
-            raise Unavailable("Plex", f"{self._where} is still starting up (400).")
+            raise self._refusal("is still starting up (400)")
         elif status in (400, 413, 414, 431) and not reading:
             said = redact(transport.excerpt(response.text), [self._settings.plex_token])
             raise Permanent(f"Plex refuses the edit ({status}): {said or 'it does not say why'}")
         elif status == 500 and about_one_item:
             raise Transient(f"{self._where} failed on this item (500).")
         elif status == 503:
-            raise Unavailable("Plex", f"{self._where} is starting or under maintenance (503).")
-        elif status >= 500 or status == 429:
+            raise self._refusal("is starting or under maintenance (503)")
+        elif status == 429:
+            raise self._refusal("answers 429")
+        elif status >= 500:
             raise Unavailable("Plex", f"{self._where} answers {status}.")
         elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
             raise Unavailable(
@@ -598,6 +618,12 @@ class Plex:
             raise Transient(f"{self._where} answered {status}.")
         else:
             raise Unavailable("Plex", f"{self._where} answered {status}; is plex_url right?")
+
+    def _refusal(self, how: str) -> Unavailable:
+        """Plex cannot be talked to, and says so before it does anything."""
+        failure = Unavailable("Plex", f"{self._where} {how}.")
+        failure.refused = True
+        return failure
 
     def _judge_body(self, start: bytes, reading: bool) -> None:
         if not start:

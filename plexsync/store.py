@@ -337,6 +337,22 @@ class Store:
             rows = [intake.insert(db, event, now) for event in events]
         return sum(generation == 1 for _, generation in rows)
 
+    def put_later(self, scene_id: int, until: float) -> bool:
+        """Queue a look at a scene for the wall time ``until``; False when one waits already, which stays as it is.
+
+        An edit that comes meanwhile joins it as it would any other, and makes it due at once.
+        """
+        now = self.clock.now()
+        event = intake.new_event(scene_id, "update", [], now=now)
+        text = intake.encode(event)
+        with self.transaction() as db:
+            added = db.execute(
+                f"INSERT INTO {TABLE} (data, timestamp, status, key, checksum, due_at, decided_at)"
+                " VALUES (?, ?, 1, ?, ?, ?, ?) ON CONFLICT (key) WHERE status < 2 DO NOTHING",
+                (text, now, intake.key_of(event), intake.checksum(text), until, now),
+            ).rowcount
+        return added > 0
+
     def put_payload(self, payload: object) -> int:
         """Queue whatever JSON holds; a job dict that names its scene joins the scene's waiting row."""
         now = self.clock.now()
