@@ -155,6 +155,14 @@ class Transport(HTTPAdapter):
         response._content_consumed = True  # type: ignore[attr-defined]
 
     def _failure(self, trouble: Exception) -> SyncFailure:
+        failure = self._meaning(trouble)
+        # All other trouble may come after the server has begun to do what it was asked.
+        failure.refused = _chain_has(trouble, urllib3.exceptions.NewConnectionError) or isinstance(
+            trouble, (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError, *_NO_ADDRESS)
+        )
+        return failure
+
+    def _meaning(self, trouble: Exception) -> SyncFailure:
         where = f"{self._service} at {self._address}"
         if _chain_has(trouble, urllib3.exceptions.NameResolutionError):
             return Unavailable(self._service, f"{where} is not reachable: its name is not known.")

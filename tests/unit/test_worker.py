@@ -190,8 +190,8 @@ class Model:
 
 
 @pytest.fixture
-def model():
-    world = Model()
+def model(clock):
+    world = Model(remembered=MemoryLedger(clock.now))
     for number in (1, 2, 3):
         path = f"/data/{number}.mp4"
         world.has[number] = Scene(number, title=f"Scene {number}", files=(SceneFile(path),))
@@ -711,6 +711,77 @@ def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, st
     store.put(1)
     drain(worker)
     assert model.items[101].title == "By hand"
+
+
+@pytest.mark.parametrize("answer", ["did not answer within 30 s.", "broke off the connection."])
+@pytest.mark.parametrize("newer", [True, False], ids=["after a newer one", "before the scene is looked at"])
+def test_a_write_nobody_saw_the_end_of_is_looked_for_once_it_has_landed(
+    worker, store, model, clock, answer, newer
+):
+    before = model.items[101]
+    late = []
+
+    def not_yet():
+        late.append(model.items[101])
+        model.items[101] = before
+        raise Unavailable("Plex", f"Plex at http://plex:32400 {answer}")
+
+    model.meanwhile = not_yet
+    store.put(1, "update")
+    drain(worker)
+    if newer:
+        model.has[1] = replace(model.has[1], title="Newer")
+        store.put(1, "update")
+    clock.advance(40)
+    drain(worker)
+    assert model.items[101].title == model.has[1].title
+    assert store.counts().waiting_later == 1, "one more look, when it has landed for certain"
+    model.items[101] = late[0]
+    clock.advance(40)
+    assert not worker.step(), "not before three timeouts"
+    clock.advance(20)
+    drain(worker)
+    assert model.items[101].title == model.has[1].title
+    writes = len(model.writes)
+    clock.advance(1000)
+    drain(worker)
+    assert store.counts().pending == 0 and len(model.writes) == writes, "and that was the end of it"
+
+
+def test_a_look_for_later_keeps_no_newer_edit_waiting_and_survives_a_kill(worker, store, model, clock):
+    before = model.items[101]
+
+    def not_yet():
+        model.items[101] = before
+        raise Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
+
+    model.meanwhile = not_yet
+    store.put(1, "update")
+    drain(worker)
+    clock.advance(10)
+    drain(worker)
+    assert store.counts().waiting_later == 1
+    model.has[1] = replace(model.has[1], title="Newest")
+    store.put(1, "update", ["title"])
+    assert store.counts().waiting_later == 0
+    with Store(store.data_dir, clock) as other:  # a worker that knows of nothing but the file
+        assert Worker(other, model, clock, random.Random(1)).step()
+        assert model.items[101].title == "Newest"
+        assert other.counts().waiting_later == 1, "the old one may still land"
+
+
+def test_a_write_that_was_refused_is_not_looked_for(worker, store, model, clock):
+    def refuse():
+        failure = Unavailable("Plex", "Plex at http://plex:32400 is not reachable: connection refused.")
+        failure.unwritten = True
+        raise failure
+
+    model.meanwhile = refuse
+    store.put(1, "update")
+    drain(worker)
+    clock.advance(10)
+    drain(worker)
+    assert model.items[101].title == "Scene 1" and store.counts().pending == 0
 
 
 @pytest.mark.parametrize("makes_of", [lambda r: r, lambda r: r - r % 10], ids=["kept", "rounded by Stash"])
