@@ -2,16 +2,13 @@
 
 What the requests rest on (PMS 1.41.5, python-plexapi 4.18.3):
 
-- A library listing names the files of each item, but cuts its tag lists short and leaves out what is locked;
-so it
+- A library listing names the files of each item, but cuts its tag lists short and leaves out what is locked; so it
   only fills the path index, and an item is read in full before anything is decided about it.
-- Rating keys are given out again after a library was rebuilt; so an item found by the index counts only if it
-still
+- Rating keys are given out again after a library was rebuilt; so an item found by the index counts only if it still
   has the file. A path the index does not have is looked for among what Plex changed since, every time anew.
-- All edits of one item go in one PUT; python-plexapi's objects would add requests of their own (they reload
-whenever
-  an empty attribute is read), so of python-plexapi we use the server object, its session and its spelling of
-  queries.
+- All edits of one item go in one PUT; python-plexapi's objects would add requests of their own (they reload whenever
+  an empty attribute is read), so of python-plexapi we use the server object, its session, its headers and its
+  spelling of queries.
 """
 
 from __future__ import annotations
@@ -222,9 +219,10 @@ class Plex:
         self._index = index if index is not None else MemoryPathIndex()
         self._clock = clock
         self._connected: Any = None
+        self._headers: dict[str, str] = {}  # python-plexapi's, the token among them; once connected
         self._libraries: tuple[Library, ...] = ()
         self._session = requests.Session()
-        door = transport.Transport(
+        self._door = door = transport.Transport(
             "Plex",
             settings.plex_url,
             settings.plex_timeout_s,
@@ -413,18 +411,17 @@ class Plex:
         if not edits:
             return
         query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
+        query = query.replace("[", "%5B").replace("]", "%5D")  # as requests does to python-plexapi's
         path = f"/library/sections/{item.section_id}/all{query}"
         server = self._server()
         try:
             with self._border():
-                server.query(path, method=self._session.put)
-        except ElementTree.ParseError:
-            raise Unavailable(
-                "Plex", f"{self._where} took an edit but did not answer as Plex does."
-            ) from None
+                answer = self._door.ask("PUT", server.url(path), self._headers)
         except _NotThere:
             self._index.drop(item.rating_key)
             raise Transient(f"Plex item {item.rating_key} vanished between reading and writing.") from None
+        if answer.content and not _is_xml(answer.content):
+            raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
 
     def upload(self, item: Item, data: bytes, gallery: Literal["posters", "arts"] = "posters") -> None:
         """Give ``item`` a picture, which it then shows and keeps through refreshes.
@@ -529,6 +526,7 @@ class Plex:
             if not server.machineIdentifier:
                 raise self._strange()
             self._connected = server
+            self._headers = {name: str(value) for name, value in server._headers().items()}
         return self._connected
 
     def _get(
@@ -602,6 +600,14 @@ class Plex:
                 raise Unavailable("Plex", f"{self._where} answered nothing.")
         elif not start.startswith(b"<") or b"<html" in start or start.startswith(b"<!doctype html"):
             raise self._strange()
+
+
+def _is_xml(body: bytes) -> bool:
+    try:
+        ElementTree.fromstring(body)
+    except ElementTree.ParseError:
+        return False
+    return True
 
 
 def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:

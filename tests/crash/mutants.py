@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "attempts are counted when a job fails, not when it is claimed",
         STORE,
-        "SET status = 2, attempts = attempts + 1, owner = :owner",
-        "SET status = 2, owner = :owner",
+        "SET status = 2, attempts = attempts + 1, owner = ?",
+        "SET status = 2, owner = ?",
         f"{TEST_STORE}::test_what_the_dead_held_is_free_at_once[durable]",
     ),
     Mutant(
@@ -254,8 +254,8 @@ MUTANTS = (
     Mutant(
         "a statement reads through the history",
         STORE,
-        '                f"SELECT {_ROW} FROM {TABLE} INDEXED BY plexsync_due"\n',
-        '                f"SELECT {_ROW} FROM {TABLE}"\n',
+        "{line} INDEXED BY plexsync_due WHERE status < 2 ORDER BY _id",
+        "{line} WHERE status < 2 ORDER BY _id",
         f"{TEST_STORE}::test_no_statement_reads_through_the_history",
     ),
 )

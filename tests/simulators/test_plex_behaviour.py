@@ -640,7 +640,7 @@ def test_odds_and_ends_plexapi_asks_for(world: World) -> None:
     assert plex.clients() == [] and plex.transcodeSessions() == []
     assert plex.library.optimize() is plex.library and plex.library.cleanBundles() is plex.library
     assert plex.createToken().startswith("transient-")
-    assert world.movie.extras() == [] and world.movie.hubs() == []
+    assert world.movie.extras() == [] and world.clips.all()[0].hubs() == []
     plex.library.update()
     assert world.clips.reload().refreshing
     plex.library.cancelUpdate()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from plexsync import cli
+from plexsync.context import CI_MARKS
 from plexsync.locks import FileLock
 from plexsync.store import Store
 
@@ -262,6 +263,38 @@ def test_worker_serves_until_told_to_stop(store: Store, tmp_path: Path) -> None:
     assert worker.wait(20) == 0
 
 
+def test_options_may_stand_before_the_command(letters: Store, tmp_path: Path) -> None:
+    behind = plexsync("queue", "--json", data=tmp_path)
+    before = plexsync("--json", "--data", tmp_path, "queue")
+    assert before.returncode == behind.returncode == 0
+    assert [job["about"] for job in json.loads(before.stdout)] == [
+        job["about"] for job in json.loads(behind.stdout)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "status"), [(["status"], b"", 3), ([], b'{"args": {"mode": "all"}}', 0)]
+)
+def test_sources_without_their_packages_say_what_to_do(
+    args: list[str], stdin: bytes, status: int, tmp_path: Path
+) -> None:
+    """As when somebody unpacks the repository instead of the package into Stash's plugins folder."""
+    done = subprocess.run(
+        [sys.executable, "-S", str(ROOT / "PlexSync.py"), *args],
+        input=stdin,
+        capture_output=True,
+        env={"STASH_PLUGIN_DATA": str(tmp_path)},
+        timeout=60,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode == status
+    assert "cannot work without the Python package" in said and "install PlexSync from its package" in said
+    assert "Traceback" not in said
+    if stdin:
+        assert json.loads(done.stdout)["error"].startswith("PlexSync cannot work without the Python package")
+
+
 def test_a_reader_that_has_seen_enough_is_no_failure(letters: Store, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -285,10 +318,25 @@ def test_the_folder_of_the_stash_it_lies_in(tmp_path: Path, monkeypatch: pytest.
     assert cli.data_folder() == str(tmp_path / "given")
 
 
+class Terminal:
+    """A standard input somebody types into."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def sit_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person at both ends, wherever these tests run. Not a fixture: pytest sets both ends anew after those."""
+    for name in [*CI_MARKS, "STASH_PLUGIN_DATA"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+
 def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    sit_at_a_terminal(monkeypatch)
     desk = cli.Desk(str(tmp_path), as_json=False)
     desk.office.progress(0.5)
     desk.office.say("info", "Half done.")
@@ -301,3 +349,21 @@ def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     quiet.office.progress(0.5)
     quiet.office.say("error", "Not for a program.")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mark", ["CI", "STASH_PLUGIN_DATA", "RUNNER_1"])
+def test_where_nobody_watches_there_is_no_bar_and_no_line_a_job(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mark: str,
+) -> None:
+    sit_at_a_terminal(monkeypatch)
+    monkeypatch.setenv("PLEXSYNC_QUIET_PREFIXES", "RUNNER_")
+    assert cli.Desk(str(tmp_path), as_json=False).chatty
+    monkeypatch.setenv(mark, "1")
+    desk = cli.Desk(str(tmp_path), as_json=False)
+    assert not desk.chatty
+    desk.office.progress(0.5)
+    desk.office.say("info", "The answer.")
+    assert capsys.readouterr() == ("The answer.\n", "")

@@ -454,6 +454,21 @@ def test_parallel_jobs_come_together_and_a_sequential_one_is_a_barrier(world, st
     assert batch(store) == [4, 5]
 
 
+@pytest.mark.parametrize("how", ["batch", "hook"])
+def test_a_barrier_waits_for_what_was_put_before_it_and_is_to_be_tried_again(world, store, clock, how):
+    put_batch(store, 1) if how == "batch" else store.put(1, "update", ["title"])
+    put_batch(store, 2, parallel=False)
+    put_batch(store, 3)
+    assert batch(store) == [1]
+    (job,) = store.held.values()
+    store.postpone(job, clock.now() + 60, "x", uses_attempt=True)
+    assert batch(store) == []
+    clock.advance(60)
+    assert batch(store) == [1]
+    store.finish(next(iter(store.held.values())))
+    assert batch(store) == [2]
+
+
 def test_claim_many_hands_out_different_scenes(store):
     store.put_many(range(1, 8))
     assert [job.scene_id for job in store.claim_many(5)] == [1, 2, 3, 4, 5]
