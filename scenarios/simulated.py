@@ -470,7 +470,9 @@ class SimulatedWorld:
         for item in self.items.values():
             if moment == "lastRatedAt" and item.get("rated_at", 0) >= since:
                 rating = item["fields"].get("userRating")
-                yield Entry(item["rating_key"], (item["file"],), user_rating=float(rating) if rating else None)
+                yield Entry(
+                    item["rating_key"], (item["file"],), user_rating=float(rating) if rating else None
+                )
 
     def probe(self, server: str) -> None:
         self.meet(server.lower(), "probe")
