@@ -23,7 +23,7 @@ from typing import TypeVar
 from plexsync import engine, reconcile
 from plexsync.clock import Clock
 from plexsync.core import breaker as breakers
-from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.job import Job
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import (
@@ -68,9 +68,9 @@ TIDY_S = 600.0
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
-RELEASE_S = (
-    0.05  # between two jobs of the backlog of an outage: a server that just came back has enough to do
-)
+# Between two steps while an outage's backlog begins to be worked off: one job, then two, then three, until as many are
+# taken as ever. A server that just came back has enough to do.
+RELEASE_S = 0.05
 
 SERVERS = ("Stash", "Plex")
 UNREAD = Settings()  # the defaults, until Stash has told us better
@@ -115,7 +115,7 @@ class Worker:
         self._settings = UNREAD  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
-        self._backlog = False  # working off what an outage left
+        self._backlog = 0  # of what an outage left, jobs to take in the next step; 0: as many as ever
         self._writers = Writers(clock)
         self._size = SIZE
         self._ahead: _Batch | None = None  # claimed and looked at while others were written
@@ -145,7 +145,7 @@ class Worker:
 
     def _take(self) -> _Batch | None:
         began = self.clock.monotonic()
-        jobs = self.store.claim_many(1 if self._backlog else self._size, LEASE_S)
+        jobs = self.store.claim_many(self._backlog or self._size, LEASE_S)
         if not jobs:
             return None
         # Another thread goes through what is in hand, so it is replaced and never changed.
@@ -208,8 +208,13 @@ class Worker:
             if ahead:
                 self._ahead = self._take()
 
+        of = {job.scene_id: job for job in jobs}
+
+        def write(seen: engine.Look) -> tuple[Outcome, engine.Look]:
+            return self._write(of[seen.scene_id], seen)
+
         tried: set[int] = set()
-        for done in self._writers.carry_out(found, self._write, settings.plex_concurrency, look_ahead):
+        for done in self._writers.carry_out(found, write, settings.plex_concurrency, look_ahead):
             tried |= {number for number, _, _ in done}
             for some in _pieces(done):
                 outcomes = {jobs[number].id: outcome for number, outcome, _ in some}
@@ -236,9 +241,14 @@ class Worker:
             self._give_back(self._ahead.jobs)
             self._ahead = None
 
-    def _write(self, seen: engine.Look) -> tuple[Outcome, engine.Look]:
-        """Carry out one look; several of these run side by side."""
+    def _write(self, job: Job, seen: engine.Look) -> tuple[Outcome, engine.Look]:
+        """Carry out one look; several of these run side by side.
+
+        What another worker has taken over since is left to it: it may have written something newer by now.
+        """
         try:
+            if not self.store.holds(job):
+                return Failed(Transient("Another worker has taken it over.")), seen
             return engine.apply(seen, self.world, self._settings)
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
             return engine.failed(error, self._settings), seen
@@ -404,7 +414,7 @@ class Worker:
                 return
             self.store.close_outage(server)
             released = self.store.release_due(server)
-        self._backlog = True
+        self._backlog = 1
         log.info("outage of %s is over; %s jobs are due again", server, released)
 
     def _hold(self, sentence: str) -> None:
@@ -522,10 +532,11 @@ class Worker:
                 tidied = False
                 if self._backlog:
                     self.clock.sleep(RELEASE_S)
+                    self._backlog = self._backlog + 1 if self._backlog < self._size else 0
                 continue
             self._drop_ahead()  # no step follows soon
             on_step()
-            self._backlog = False
+            self._backlog = 0
             counts = self.store.counts()
             if not counts.pending and now >= next_schedule:
                 next_schedule = now + SCHEDULE_S

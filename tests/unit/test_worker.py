@@ -399,6 +399,25 @@ def test_a_worker_that_was_frozen_changes_nothing_and_has_the_scene_looked_at_ag
     other.close()
 
 
+def test_a_worker_that_was_frozen_writes_no_more_of_what_another_has_taken_over(
+    worker, store, model, clock, tmp_path
+):
+    other = Store(tmp_path, clock=clock)
+
+    def somebody_else_takes_over():
+        clock.advance(LEASE_S + 1)
+        other.recover()
+        for taken in other.claim_many(9):
+            other.finish(taken, "by the other")
+
+    model.meanwhile = somebody_else_takes_over  # in the first write
+    store.put_many([1, 2, 3])
+    worker.step()
+    assert len(model.writes) == 1
+    assert store.counts().pending == 3, "all are looked at once more"
+    other.close()
+
+
 def test_run_ends_after_the_linger_but_not_while_something_waits_for_later(worker, store, model, clock):
     item = model.items.pop(101)
     store.put(1)
@@ -464,23 +483,30 @@ def test_the_history_is_bounded_without_a_quiet_moment(worker, store, model, clo
     assert most < 200
 
 
-def test_the_backlog_of_an_outage_is_released_at_a_bounded_rate(worker, store, model, clock):
+def test_the_backlog_of_an_outage_is_released_slowly_at_first_then_faster(worker, store, model, clock):
+    """A server that just came back is asked for one, then for two: not for thousands, and not for ever one by one."""
+    scenes = range(1, 401)
+    model.has |= {n: Scene(n, title=f"Scene {n}", files=(SceneFile(f"/data/{n}.mp4"),)) for n in scenes}
+    model.items |= {100 + n: Item(100 + n, 1, title=str(n), files=(f"/data/{n}.mp4",)) for n in scenes}
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
-    for number in (1, 2, 3):
-        store.put(number)
+    store.put_many(scenes)
     back_at = clock.now() + 100
-    written_at = []
+    written = [(clock.monotonic(), 0)]
 
     def plex_comes_back():
         if clock.now() >= back_at:
             model.trouble.clear()
-        if len(model.writes) > len(written_at):
-            written_at.append(clock.monotonic())
+        if len(model.writes) > written[-1][1]:
+            written.append((clock.monotonic(), len(model.writes)))
 
     worker.run(linger_s=lambda: 5.0, on_step=plex_comes_back)
-    assert len(written_at) == 3
-    gaps = [later - earlier for earlier, later in itertools.pairwise(written_at)]
-    assert min(gaps) >= RELEASE_S * 0.99
+    assert len(model.writes) == 400
+    first = written[1][0]
+    for i, ((before, done), (at, then)) in enumerate(itertools.pairwise(written), 1):
+        assert then - done <= i
+        if i > 1 and then - done < 25:
+            assert at - before >= RELEASE_S * 0.99
+    assert written[-1][0] - first < 400 * RELEASE_S / 4
 
 
 def test_a_renamed_performer_reaches_all_scenes(worker, store, model):
