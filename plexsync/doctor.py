@@ -168,10 +168,10 @@ def _check_paths(office: Office) -> str:
         right = sum(
             match.path_key(match.map_path(ours, proved)) == match.path_key(theirs) for ours, theirs in pairs
         )
+        remedy = f"Set path_map to: {text}" if text else "Empty path_map"
         raise Unhealthy(
             f"Of {tried} tried, Plex has {astray} under another path than path_map says; they were told by the name "
-            f"and size of their file alone. {f'Set path_map to: {text}' if text else 'Empty path_map'} (with it {right} "
-            f"of {len(pairs)} files are found by their path)."
+            f"and size of their file alone. {remedy} (with it {right} of {len(pairs)} files are found by their path)."
         )
     if reached:
         rest = f"; {len(lost)} are not in Plex, the first is {lost[0][1][0]}" if lost else ""

@@ -236,6 +236,7 @@ class Plex:
                 "X-Plex-Device-Name": "PlexSync",
                 "X-Plex-Client-Identifier": client_id,
             },
+            address_setting="plex_url",
             insecure_setting="plex_insecure",
         )
         transport.mount(self._session, door, verify=not settings.plex_insecure)
@@ -571,7 +572,11 @@ class Plex:
         if status in (200, 201, 204):
             self._judge_body(response.content.lstrip()[:512].lower(), reading)
         elif status == 401:
-            raise NeedsAttention("Plex", f"{self._where} does not accept plex_token (401).")
+            raise NeedsAttention(
+                "Plex",
+                f"{self._where} does not accept plex_token (401): copy it anew (support.plex.tv, article 204059436, "
+                "says where) and set it in Stash.",
+            )
         elif status == 403:
             raise NeedsAttention("Plex", f"{self._where} forbids this (403); plex_token must be the owner's.")
         elif status == 404 and about_one_item:
@@ -586,7 +591,7 @@ class Plex:
         elif status == 503:
             raise Unavailable("Plex", f"{self._where} is starting or under maintenance (503).")
         elif status >= 500 or status == 429:
-            raise Unavailable("Plex", f"{self._where} answers {status}.")
+            raise Unavailable("Plex", f"{self._where} answers {status}; its own log may say why.")
         elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
             raise Unavailable(
                 "Plex", f"{self._where} points to another address ({status}); is plex_url right?"

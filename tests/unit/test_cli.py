@@ -277,7 +277,7 @@ def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
     stop_worker(tmp_path)
     assert done.returncode == 1
     assert "0 done, 0 given up, 2 waiting." in done.stdout
-    assert "Stash at http://127.0.0.1:1 is not reachable: connection refused." in done.stderr
+    assert "Stash at http://127.0.0.1:1 is not reachable: connection refused; does Stash run?" in done.stderr
     assert letters.counts().pending == 2
     for output in (done, text):
         assert "secret-cookie" not in output.stdout + output.stderr

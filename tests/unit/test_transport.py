@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -179,6 +180,53 @@ def test_the_environments_proxies_are_not_used(
 def test_an_https_address_of_a_plain_server(session: requests.Session, url: str) -> None:
     with pytest.raises(SyncFailure, match="https"):
         session.get(url.replace("http:", "https:") + "/plain")
+
+
+@pytest.mark.parametrize(
+    ("address", "setting", "end"),
+    [
+        ("http://127.0.0.1:1", "", "refused; does It run?"),
+        (
+            "http://127.0.0.1:1",
+            "it_url",
+            "refused; does It run there (to a container, that is the container itself), and is it_url right?",
+        ),
+        ("http://no.such.invalid", "it_url", "not known; does It run there, and is it_url right?"),
+    ],
+)
+def test_an_address_nobody_answers_at_says_what_to_look_at(address: str, setting: str, end: str) -> None:
+    session = requests.Session()
+    door = Transport("It", address, 5, lambda request, response: None, address_setting=setting)
+    mount(session, door, verify=True)
+    with pytest.raises(Unavailable) as caught:
+        session.get(address)
+    assert str(caught.value).startswith(f"It at {address} is not reachable: ") and str(caught.value).endswith(
+        end
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_wrong_scheme_is_named(scheme: str) -> None:
+    """What OpenSSL says to plain HTTP is an alert; what a web server says to a TLS greeting is in plain text."""
+    said = {"http": b"\x15\x03\x01\x00\x02\x02F", "https": b"HTTP/1.1 400 Bad Request\r\n\r\n"}[scheme]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):  # what was dropped is tried once more
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(said)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
+        session = requests.Session()
+        door = Transport("It", address, 5, lambda request, response: None, address_setting="it_url")
+        mount(session, door, verify=True)
+        with pytest.raises(Unavailable) as caught:
+            session.get(address)
+    other = {"http": "https", "https": "http"}[scheme]
+    assert str(caught.value) == f"It at {address} does not speak {scheme}; write {other}:// in it_url."
 
 
 def test_an_excerpt_is_short_and_on_one_line() -> None:
