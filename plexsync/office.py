@@ -143,15 +143,19 @@ class Office:
             hook.wake_worker(self.data_dir)
 
     def worker_runs(self) -> bool:
-        """Whether somebody holds the worker's lock.
+        """Whether somebody holds one of the workers' locks, and has said lately that they run.
 
         Asking takes the lock for a moment, in which a hook could believe that a worker runs and start none: hence
         the wake.
         """
-        lock = FileLock(os.path.join(self.data_dir, hook.WORKER_LOCKS[0]))
-        if not lock.take():
-            return True
-        lock.release()
+        for name in hook.WORKER_LOCKS:
+            lock = FileLock(os.path.join(self.data_dir, name))
+            if not os.path.exists(lock.path):
+                continue
+            if lock.take():
+                lock.release()
+            elif lock.silent_s() < hook.FROZEN_S:
+                return True
         self.wake()
         return False
 

@@ -409,6 +409,22 @@ def test_queue_status_sees_a_worker_by_its_lock(office: Office, tmp_path: Path) 
     assert press(office, "queue_status")["worker_running"] is False
 
 
+def test_a_frozen_worker_does_not_run_and_the_one_beside_it_does(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, second = (FileLock(str(tmp_path / name)) for name in hook.WORKER_LOCKS)
+    assert frozen.take()
+    monkeypatch.setattr(hook, "FROZEN_S", 0.1)
+    time.sleep(0.2)
+    assert press(office, "queue_status")["worker_running"] is False
+    assert second.take()
+    assert press(office, "queue_status")["worker_running"] is True
+    frozen.release()
+    second.beat()
+    assert press(office, "queue_status")["worker_running"] is True
+    second.release()
+
+
 def test_looking_changes_nothing(office: Office) -> None:
     office.store.put_many([1, 2])
     before = "\n".join(office.store.db.iterdump())
