@@ -120,6 +120,7 @@ class Office:
     progress: Callable[[float], None] = protocol.progress  # 0 to 1
     clock: Clock = field(default_factory=SystemClock)
     date_of: Callable[[str], float | None] = date_of
+    connection: Mapping[str, Any] | None = None  # to Stash, as it told this process
     troubles: list[str] = field(default_factory=list)  # what had to be mended when the queue was opened
 
     @cached_property
@@ -133,9 +134,9 @@ class Office:
         from plexsync.servers import Servers
 
         try:
-            return Servers(self.data_dir, self.clock, self.store)
+            return Servers(self.data_dir, self.clock, self.store, self.connection)
         except (sqlite3.Error, OSError, rescue.Refused):  # the servers can be looked at without a queue
-            return Servers(self.data_dir, self.clock)
+            return Servers(self.data_dir, self.clock, None, self.connection)
 
     def wake(self) -> None:
         """See that a worker looks after what waits."""

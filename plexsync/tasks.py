@@ -78,7 +78,7 @@ class Button:
 def run(task: protocol.Task) -> int:
     """Do what the task's mode says and answer; gives the exit status."""
     data_dir = intake.data_folder(task.connection)
-    office = Office(data_dir)
+    office = Office(data_dir, connection=task.connection)
     log_to_stash()
     try:
         button = _button(task)

@@ -563,6 +563,14 @@ def test_a_stash_nobody_listens_at(folder: Path, capfd: pytest.CaptureFixture[st
     assert "127.0.0.1:1" in str(answer["error"]) and "not reachable" in str(answer["error"])
 
 
+def test_a_folder_that_does_not_take_the_connection_is_no_stash_nobody_knows(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (data(folder) / "connection.json").mkdir(parents=True)
+    answer, _ = run(capfd, folder, "all", {"Dir": str(folder), "Host": "127.0.0.1", "Port": 1})
+    assert str(answer["error"]).startswith("Stash at http://127.0.0.1:1 is not reachable")
+
+
 def test_a_newer_queue_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(capfd, folder, "queue_status")
     file = data(folder) / "queue" / "data.db"
