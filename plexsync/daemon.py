@@ -169,8 +169,9 @@ def serve(data_dir: str, lock_fd: int = -1) -> int:
     while True:
         _work(data_dir, stop, lock, code)
         if code.changed() and not stop():
-            log.info("the plugin was upgraded; going on as its new version")
+            log.info("the plugin's files were replaced or deleted")
             if code.settle(stop):
+                log.info("the plugin was upgraded; going on as its new version")
                 code.begin_anew(data_dir, lock)
                 lock.release()
                 wake_worker(data_dir)  # where one program cannot become another: a second process

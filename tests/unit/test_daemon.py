@@ -217,6 +217,19 @@ def test_where_a_program_cannot_become_another_an_upgrade_starts_one(data, plugi
     assert first == process.pid and is_alive(second)
 
 
+def test_once_the_plugin_is_uninstalled_its_worker_ends(data, plugin):
+    queue_one(data)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from plexsync import daemon; "
+    code += "daemon.UPGRADE_S = 2; daemon.serve(sys.argv[2])"
+    process = start(data, "-c", code, plugin, data)
+    wait_for(lambda: begins(data))
+    shutil.rmtree(plugin)
+    assert process.wait(30) == 0
+    assert "upgraded" not in (data / "plexsync.log").read_text() and len(begins(data)) == 1
+    with Store(data) as store:
+        assert store.counts().pending == 1, "a new installation finds it"
+
+
 def test_a_lock_that_was_not_handed_over_is_taken(data):
     """A descriptor of something else, as when a person tries the option, is no lock."""
     lock = FileLock(str(data / "worker.lock"))
