@@ -215,6 +215,8 @@ def status(desk: Desk) -> int:
 
 
 NUMBER = click.IntRange(1, 10**18 - 1)  # of a scene, an item, a letter: what the queue's columns hold
+HOURS = click.FloatRange(0, office.NUMBER_MAX)
+NUMBER.name = HOURS.name = "number"  # 'x' is not a valid number
 LIMIT = click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -269,8 +271,8 @@ def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, every
 
 
 @cli.command()
-@click.argument("scene_id", metavar="[SCENE", type=NUMBER, required=False)
-@click.argument("rating_key", metavar="[RATING_KEY]]", type=NUMBER, required=False)
+@click.argument("scene_id", metavar="[SCENE]", type=NUMBER, required=False)
+@click.argument("rating_key", metavar="[RATING_KEY]", type=NUMBER, required=False)
 @_options
 def choose(desk: Desk, scene_id: int | None, rating_key: int | None) -> int:
     """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
@@ -310,7 +312,7 @@ SCOPES = {
 
 @cli.command()
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True)
-@click.option("--hours", type=click.FloatRange(min=0), default=24, show_default=True, help="How recent.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent.")
 @_options
 def reconcile(desk: Desk, scope: str, hours: float) -> int:
     """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
@@ -340,7 +342,7 @@ def export(desk: Desk, output: str) -> int:
 @cli.command()
 @click.argument("scene_ids", metavar="[SCENE]...", type=NUMBER, nargs=-1)
 @click.option("--recent", is_flag=True, help="The scenes Stash has changed lately.")
-@click.option("--hours", type=click.FloatRange(min=0), default=24, show_default=True, help="How lately.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How lately.")
 @click.option("--all", "everything", is_flag=True, help="All scenes.")
 @click.option("--level", is_flag=True, help="Show also the scenes that are level.")
 @click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
