@@ -250,6 +250,7 @@ class Plex:
                 "X-Plex-Device-Name": "PlexSync",
                 "X-Plex-Client-Identifier": client_id,
             },
+            address_setting="plex_url",
             insecure_setting="plex_insecure",
             once=lambda request: f"{_MARK}?" in (request.url or ""),  # each counts a view
         )
@@ -611,7 +612,11 @@ class Plex:
         if status in (200, 201, 204):
             self._judge_body(response.content.lstrip()[:512].lower(), reading)
         elif status == 401:
-            raise NeedsAttention("Plex", f"{self._where} does not accept plex_token (401).")
+            raise NeedsAttention(
+                "Plex",
+                f"{self._where} does not accept plex_token (401): copy it anew (support.plex.tv, article 204059436, "
+                "says where) and set it in Stash.",
+            )
         elif status == 403:
             raise NeedsAttention("Plex", f"{self._where} forbids this (403); plex_token must be the owner's.")
         elif status == 404 and about_one_item:
@@ -626,9 +631,9 @@ class Plex:
         elif status == 503:
             raise self._refusal("is starting or under maintenance (503)")
         elif status == 429:
-            raise self._refusal("answers 429")
+            raise self._refusal("answers 429; its own log may say why")
         elif status >= 500:
-            raise Unavailable("Plex", f"{self._where} answers {status}.")
+            raise Unavailable("Plex", f"{self._where} answers {status}; its own log may say why.")
         elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
             raise Unavailable(
                 "Plex", f"{self._where} points to another address ({status}); is plex_url right?"
