@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from plexsync import __version__, intake, office, tasks
+from plexsync import __version__, context, intake, office, tasks
 
 FINE, NOT_WELL, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
 COLOURS = {"warning": "yellow", "error": "red"}
@@ -75,7 +75,8 @@ class Desk:
     def __init__(self, data_dir: str, as_json: bool) -> None:
         self.as_json = as_json
         self.office = office.Office(data_dir, say=self._say, progress=self._progress)
-        self._bar = sys.stderr.isatty() and not as_json
+        self.chatty = context.wants_chatter() and not as_json
+        self._bar = self.chatty and sys.stderr.isatty()
         self._bar_shown = False
 
     def say(self, text: str) -> None:
@@ -146,7 +147,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
         desk = Desk(os.path.abspath(data or data_folder()), as_json)
         ours = logging.getLogger("plexsync")
         ours.handlers[:] = [_Lines(desk)]
-        ours.setLevel(logging.INFO if command.__name__ == "drain" and not as_json else logging.ERROR)
+        ours.setLevel(logging.INFO if command.__name__ == "drain" and desk.chatty else logging.ERROR)
         try:
             if not os.path.isdir(desk.office.data_dir):
                 raise office.NoFolder(

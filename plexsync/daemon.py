@@ -1,7 +1,8 @@
 """The background process: one worker a data folder, started by a hook or a task, gone when there is nothing to do.
 
 It holds ``worker.lock`` for as long as it lives; the system frees it on any death. Signals: the first SIGTERM or SIGINT
-lets the job in hand finish, for GRACE_S at most; then the job is given back, without having used an attempt.
+lets the job in hand finish, for GRACE_S at most; then the job is given back, without having used an attempt. A probe
+or a look that hangs is left where it is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from plexsync.worker import Worker
 log = logging.getLogger(__name__)
 
 GRACE_S = 4.0
+GIVE_BACK_S = 0.8  # for the job in hand after that; should the file be locked, the next worker takes it up
 LOG_BYTES = 1_000_000
 LOG_FILES = 3
 UPGRADE_S = 60.0  # for the new files of an upgrade to be there
@@ -217,16 +219,16 @@ def _work(data_dir: str, stop: _Stop, lock: FileLock, code: _Code) -> None:
 
 
 def _give_back_in_time(worker: Worker, stop: _Stop) -> None:
-    """Once told to stop, whatever a server does, be gone within GRACE_S and leave the job as it was."""
+    """Once told to stop, whatever a server or the disk does, be gone within GRACE_S and leave the job as it was."""
 
     def watch() -> None:
         while not stop.wait(3600.0):
             pass
-        end = time.monotonic() + GRACE_S
-        while worker.in_hand and time.monotonic() < end:
-            time.sleep(0.05)
-        if worker.in_hand:
-            worker.give_back_all()
-            os._exit(0)
+        time.sleep(GRACE_S)  # the process ends in the middle of this, unless something hangs
+        giving_back = threading.Thread(target=worker.give_back_all, name="give back", daemon=True)
+        giving_back.start()
+        giving_back.join(GIVE_BACK_S)
+        log.info("worker %s ends, whatever it was doing", os.getpid())
+        os._exit(0)
 
     threading.Thread(target=watch, name="stop", daemon=True).start()

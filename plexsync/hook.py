@@ -110,11 +110,11 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
     """
     try:
         return _queue(data_dir, event)
-    except (*intake.QueueError, OSError) as error:
+    except (*intake.QueueError, OSError, ValueError) as error:  # the last for a name no folder can have
         queue_trouble = error
     try:
         intake.spool(data_dir, event)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CannotKeep(
             f"PlexSync could not keep the edit of {intake.key_of(event)}: the queue in {data_dir} says "
             f"“{queue_trouble}” and the spool says “{error}”. Check that the folder exists, is writable and has room, "
@@ -133,7 +133,7 @@ def _queue(data_dir: str, event: dict[str, object]) -> str:
     # worker does in its own time. The process is about to end. The same goes for copying the log back once it is
     # long; only where no worker ever comes must somebody do it.
     db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-    db.execute("BEGIN IMMEDIATE")
+    intake.begin(db)
     try:
         _, generation = intake.insert(db, event, time.time())
         db.execute("COMMIT")
@@ -160,6 +160,8 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
     part = f"{path}.{os.getpid()}"
     body = intake.encode(connection).encode("ascii")
     try:
+        if _holds(path, body):
+            return
         if os.path.lexists(part):
             os.unlink(part)  # of a process that had our number before us and was killed right here
         fd = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -176,6 +178,18 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
         os.unlink(part)  # no room, or Windows, where nobody replaces a file that somebody is reading
     except OSError:
         pass
+
+
+def _holds(path: str, body: bytes) -> bool:
+    """Whether the file is there already as it is to be: one look instead of four changes of its folder."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return os.fstat(fd).st_mode & 0o077 == 0 and os.read(fd, len(body) + 1) == body
+    finally:
+        os.close(fd)
 
 
 def wake_worker(data_dir: str) -> bool:

@@ -17,6 +17,7 @@ written under another name, synced, renamed, directory synced. The worker merges
 from __future__ import annotations
 
 import os
+import sys
 import time
 import zlib
 from errno import EINVAL
@@ -28,18 +29,39 @@ TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:
     import sqlite3
 else:
-    try:
-        # The same classes and the same connect(), without the date handling that sqlite3 imports around them: a
-        # quarter of what the hook costs beyond the bare interpreter.
-        import _sqlite3 as sqlite3
-    except ImportError:  # another Python than CPython
-        import sqlite3
+
+    def _c_half_of_sqlite3():
+        """The same classes and the same ``connect``, without the date handling that ``sqlite3`` imports around them.
+
+        Nor with all that ``functools`` imports, of which ``_sqlite3`` wants ``lru_cache`` alone, for its statements,
+        and that is C too: it would be half of what the hook costs beyond the bare interpreter.
+        """
+        stand_in = None
+        try:
+            from _functools import _lru_cache_wrapper as cached
+
+            if "functools" not in sys.modules:
+                stand_in = sys.modules["functools"] = type(sys)("functools")
+                stand_in.lru_cache = lambda size, typed=False: lambda make: cached(make, size, typed, tuple)
+            import _sqlite3
+        except (ImportError, AttributeError):  # another Python than CPython
+            _sqlite3 = None
+        finally:
+            if stand_in is not None:
+                del sys.modules["functools"]
+        if _sqlite3 is None:
+            import sqlite3 as _sqlite3
+        return _sqlite3
+
+    sqlite3 = _c_half_of_sqlite3()
 
 TABLE = "ack_queue_default"  # persist-queue's name for SQLiteAckQueue(name="default")
 FILE = "data.db"
 SCHEMA_VERSION = 1
 GATE = ".gate"  # the lock beside the file that keeps opening and mending apart
-BUSY_MS = 30  # how long the hook waits for another writer before it spools
+BUSY_MS = 12  # how long the hook waits for another writer before it spools, which costs about as much
+RETRY_S = 0.0003  # between two tries to be the writer
+BUSY = 5  # SQLite's code for: another one writes
 KINDS = ("create", "update", "destroy", "sync")
 ENTITIES = ("scene", "performer", "studio", "tag", "group")  # what a note can be about
 
@@ -312,6 +334,24 @@ def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Co
     finally:
         gate.release()
     return db
+
+
+def begin(db: sqlite3.Connection, busy_ms: int = BUSY_MS) -> None:
+    """Become the one writer. Raises sqlite3.OperationalError when another one is it for longer than ``busy_ms``.
+
+    SQLite itself would sleep for 1, 2, 5, 10 ms and more between its tries, and between two busy writers the file is
+    never free for that long.
+    """
+    db.execute("PRAGMA busy_timeout=0")
+    give_up = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != BUSY or time.monotonic() >= give_up:
+                raise
+        time.sleep(RETRY_S)
 
 
 def as_text(raw: bytes) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from plexsync import cli
+from plexsync.context import CI_MARKS
 from plexsync.locks import FileLock
 from plexsync.store import Store
 
@@ -371,10 +372,25 @@ def test_the_folder_of_the_stash_it_lies_in(tmp_path: Path, monkeypatch: pytest.
     assert cli.data_folder() == str(tmp_path / "given")
 
 
+class Terminal:
+    """A standard input somebody types into."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def sit_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person at both ends, wherever these tests run. Not a fixture: pytest sets both ends anew after those."""
+    for name in [*CI_MARKS, "STASH_PLUGIN_DATA"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+
 def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    sit_at_a_terminal(monkeypatch)
     desk = cli.Desk(str(tmp_path), as_json=False)
     desk.office.progress(0.5)
     desk.office.say("info", "Half done.")
@@ -387,3 +403,21 @@ def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     quiet.office.progress(0.5)
     quiet.office.say("error", "Not for a program.")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mark", ["CI", "STASH_PLUGIN_DATA", "RUNNER_1"])
+def test_where_nobody_watches_there_is_no_bar_and_no_line_a_job(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mark: str,
+) -> None:
+    sit_at_a_terminal(monkeypatch)
+    monkeypatch.setenv("PLEXSYNC_QUIET_PREFIXES", "RUNNER_")
+    assert cli.Desk(str(tmp_path), as_json=False).chatty
+    monkeypatch.setenv(mark, "1")
+    desk = cli.Desk(str(tmp_path), as_json=False)
+    assert not desk.chatty
+    desk.office.progress(0.5)
+    desk.office.say("info", "The answer.")
+    assert capsys.readouterr() == ("The answer.\n", "")

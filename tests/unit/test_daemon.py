@@ -7,14 +7,18 @@ import logging
 import os
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from plexsync import __version__, daemon, hook, intake
+from plexsync.core import breaker
 from plexsync.locks import FileLock
 from plexsync.store import Store
 
@@ -123,6 +127,42 @@ def test_told_to_stop_it_is_gone_in_time_and_the_job_waits_untried(data):
     with Store(data) as store:
         (job,) = store.waiting()
         assert job.attempts == 0
+
+
+def test_told_to_stop_while_it_asks_a_server_that_hangs_it_is_gone_in_time(data):
+    queue_one(data)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hook.remember(str(data), {**NOBODY_THERE, "Port": silent.getsockname()[1]})
+        with Store(data) as store:  # the probe is due: it hangs, and no job is in hand
+            due = breaker.Breaker(breaker.State.OPEN, 3, time.time() - 9, time.time() - 1, 4.0)
+            store.save_breaker("Stash", breaker.to_dict(due))
+        hook.wake_worker(str(data))
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        with connection:
+            (pid,) = begins(data)
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not is_alive(pid), seconds=8)
+    with Store(data) as store:
+        (job,) = store.waiting()
+        assert job.attempts == 0
+
+
+def test_told_to_stop_while_the_file_is_locked_it_is_gone_in_time(data):
+    queue_one(data)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hook.remember(str(data), {**NOBODY_THERE, "Port": silent.getsockname()[1]})
+        hook.wake_worker(str(data))
+        silent.settimeout(20)
+        connection, _ = silent.accept()  # a job is in hand, and Stash does not answer
+        with connection, closing(sqlite3.connect(intake.queue_file(str(data)), isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            (pid,) = begins(data)
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not is_alive(pid), seconds=8)
+    with Store(data) as store:
+        store.recover()
+        assert store.counts().pending == 1
 
 
 def test_beside_a_frozen_worker_another_one_starts(data, monkeypatch):
