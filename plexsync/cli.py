@@ -128,6 +128,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
     """``--data`` and ``--json``, and one sentence with status 3 for what cannot be used."""
 
     def wrapped(data: str | None, as_json: bool, **given: Any) -> int:
+        data, as_json = data or _before("data"), as_json or _before("as_json")
         desk = Desk(os.path.abspath(data or data_folder()), as_json)
         ours = logging.getLogger("plexsync")
         ours.handlers[:] = [_Lines(desk)]
@@ -153,10 +154,16 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
             desk.office.close()
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    wrapped = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")(wrapped)
-    return click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")(
-        wrapped
-    )
+    return DATA(AS_JSON(wrapped))
+
+
+def _before(name: str) -> Any:
+    """What was given of an option before the command: people put them there as well."""
+    return click.get_current_context().find_root().params[name]
+
+
+DATA = click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
 
 
 @click.group(
@@ -164,18 +171,20 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
     "130 interrupted."
 )
 @click.version_option(__version__, prog_name="PlexSync")
-def cli() -> None:
+@DATA
+@AS_JSON
+def cli(data: str | None, as_json: bool) -> None:
     """PlexSync's queue, for a person. Every command may be used while a worker runs."""
 
 
 @cli.command()
-@click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")
+@DATA
 @click.option("--lock-fd", type=int, default=-1, hidden=True, help="The worker's lock, already held.")
 def worker(data: str | None, lock_fd: int) -> int:
     """Be the worker: sync until nothing has waited for a while. Logs to plexsync.log in the data folder."""
     from plexsync import daemon
 
-    return daemon.serve(data or data_folder(), lock_fd)
+    return daemon.serve(data or _before("data") or data_folder(), lock_fd)
 
 
 @cli.command()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import traceback as tracebacks
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from plexsync.core import edits as planning
 from plexsync.core import match as matching
@@ -184,8 +185,10 @@ def _one(
         )
         plays = 0
         if settings.watched_to_stash:
-            plays = _plays_since(memory, chosen)
-            changes = replace(changes, written={**changes.written, PLAYS: str(chosen.view_count)})
+            tried = ledger.intentions(scene.id, chosen.rating_key)
+            plays = _plays_since(memory, chosen, tried)
+            views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
+            changes = replace(changes, written={**changes.written, PLAYS: str(views)})
         told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
         cover = _wants_cover(settings) and images.get("cover") != (scene.screenshot or "")
@@ -195,10 +198,7 @@ def _one(
             scene=scene,
             item=chosen,
             edits=changes,
-            # As it will be once Stash has been told: our own edit there is no news then.
-            fingerprint=fingerprint(
-                scene if changes.rating100 is None else replace(scene, rating100=changes.rating100), settings
-            ),
+            fingerprint=fingerprint(_once_told(scene, changes.rating100, plays), settings),
             images=images,
             cover=cover,
             plays=plays,
@@ -208,13 +208,21 @@ def _one(
         return Look(scene.id, failed(error, settings), scene)
 
 
-def _plays_since(memory: Memory | None, item: Item) -> int:
+def _once_told(scene: Scene, rating100: int | None, plays: int) -> Scene:
+    """The scene as it will be once Stash has been told: our own edit there is no news then."""
+    rating100 = scene.rating100 if rating100 is None else rating100
+    return replace(scene, rating100=rating100, play_count=scene.play_count + plays)
+
+
+def _plays_since(memory: Memory | None, item: Item, tried: Iterable[Mapping[str, Any]]) -> int:
     """How often the item was played since we looked last. The first look only takes note: what was played before is not
-    ours to tell."""
-    known = None if memory is None else memory.written.get(PLAYS)
+    ours to tell; nor is a mark of ours whose answer was lost, which Plex counts as a play."""
+    written = {} if memory is None else memory.written
+    known = written.get(PLAYS)
     if not isinstance(known, str) or not known.isdecimal() or not item.last_viewed_at:
         return 0
-    return max(item.view_count - int(known), 0)
+    ours = not written.get(planning.WATCHED) and any(one.get(planning.WATCHED) for one in tried)
+    return max(item.view_count - int(known) - ours, 0)
 
 
 def _choose(

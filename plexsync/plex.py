@@ -2,16 +2,13 @@
 
 What the requests rest on (PMS 1.41.5, python-plexapi 4.18.3):
 
-- A library listing names the files of each item, but cuts its tag lists short and leaves out what is locked;
-so it
+- A library listing names the files of each item, but cuts its tag lists short and leaves out what is locked; so it
   only fills the path index, and an item is read in full before anything is decided about it.
-- Rating keys are given out again after a library was rebuilt; so an item found by the index counts only if it
-still
+- Rating keys are given out again after a library was rebuilt; so an item found by the index counts only if it still
   has the file. A path the index does not have is looked for among what Plex changed since, every time anew.
-- All edits of one item go in one PUT; python-plexapi's objects would add requests of their own (they reload
-whenever
-  an empty attribute is read), so of python-plexapi we use the server object, its session and its spelling of
-  queries.
+- All edits of one item go in one PUT; python-plexapi's objects would add requests of their own (they reload whenever
+  an empty attribute is read), so of python-plexapi we use the server object, its session, its headers and its
+  spelling of queries.
 """
 
 from __future__ import annotations
@@ -71,6 +68,8 @@ _FULL = (
     "?includeBandwidths=1&includeChapters=1&includeFields=thumbBlurHash%2CartBlurHash"
     "&includeGeolocation=1&includeLoudnessRamps=1&includeMarkers=1"
 )
+_MARK, _UNMARK = "/:/scrobble", "/:/unscrobble"
+_ORDERS = (_MARK, _UNMARK, "/refresh")
 # A listing is for paths alone; servers that know these leave the rest out.
 _LEAN = (
     "&includeGuids=0&excludeFields=summary%2Ctagline"
@@ -222,9 +221,10 @@ class Plex:
         self._index = index if index is not None else MemoryPathIndex()
         self._clock = clock
         self._connected: Any = None
+        self._headers: dict[str, str] = {}  # python-plexapi's, the token among them; once connected
         self._libraries: tuple[Library, ...] = ()
         self._session = requests.Session()
-        door = transport.Transport(
+        self._door = door = transport.Transport(
             "Plex",
             settings.plex_url,
             settings.plex_timeout_s,
@@ -237,6 +237,7 @@ class Plex:
                 "X-Plex-Client-Identifier": client_id,
             },
             insecure_setting="plex_insecure",
+            once=lambda request: f"{_MARK}?" in (request.url or ""),  # each counts a view
         )
         transport.mount(self._session, door, verify=not settings.plex_insecure)
 
@@ -409,22 +410,29 @@ class Plex:
         return items
 
     def write(self, item: Item, edits: Edits) -> None:
-        """Apply ``edits`` to ``item`` in one PUT; nothing is sent when there are none."""
-        if not edits:
-            return
+        """Apply ``edits`` to ``item``: one PUT, one more request when it is to be marked, none when there are none."""
+        if edits.params:
+            self._edit(item, edits)
+        if edits.watched is not None:
+            self._mark(item, edits.watched)
+
+    def _mark(self, item: Item, watched: bool) -> None:
+        """As watched, which counts a view of now, or as never watched, which forgets them all."""
+        query = _query({"identifier": "com.plexapp.plugins.library", "key": item.rating_key})
+        path = f"{_MARK if watched else _UNMARK}{query}"
+        server = self._server()
+        with self._there(item), self._border():
+            self._door.ask("GET", server.url(path), self._headers)
+
+    def _edit(self, item: Item, edits: Edits) -> None:
         query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
+        query = query.replace("[", "%5B").replace("]", "%5D")  # as requests does to python-plexapi's
         path = f"/library/sections/{item.section_id}/all{query}"
         server = self._server()
-        try:
-            with self._border():
-                server.query(path, method=self._session.put)
-        except ElementTree.ParseError:
-            raise Unavailable(
-                "Plex", f"{self._where} took an edit but did not answer as Plex does."
-            ) from None
-        except _NotThere:
-            self._index.drop(item.rating_key)
-            raise Transient(f"Plex item {item.rating_key} vanished between reading and writing.") from None
+        with self._there(item), self._border():
+            answer = self._door.ask("PUT", server.url(path), self._headers)
+        if answer.content and not _is_xml(answer.content):
+            raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
 
     def upload(self, item: Item, data: bytes, gallery: Literal["posters", "arts"] = "posters") -> None:
         """Give ``item`` a picture, which it then shows and keeps through refreshes.
@@ -434,7 +442,7 @@ class Plex:
         """
         server = self._server()
         try:
-            with self._border():
+            with self._there(item), self._border():
                 server.query(
                     f"/library/metadata/{item.rating_key}/{gallery}", method=self._session.post, data=data
                 )
@@ -442,9 +450,15 @@ class Plex:
             raise Unavailable(
                 "Plex", f"{self._where} took a picture but did not answer as Plex does."
             ) from None
+
+    @contextlib.contextmanager
+    def _there(self, item: Item) -> Iterator[None]:
+        """What is written to an item that is gone meanwhile is tried again, from its reading on."""
+        try:
+            yield
         except _NotThere:
             self._index.drop(item.rating_key)
-            raise Transient(f"Plex item {item.rating_key} vanished before it got its picture.") from None
+            raise Transient(f"Plex item {item.rating_key} vanished between reading and writing.") from None
 
     # Listing
 
@@ -529,6 +543,7 @@ class Plex:
             if not server.machineIdentifier:
                 raise self._strange()
             self._connected = server
+            self._headers = {name: str(value) for name, value in server._headers().items()}
         return self._connected
 
     def _get(
@@ -565,8 +580,8 @@ class Plex:
         if "charset" not in response.headers.get("Content-Type", "").lower():
             response.encoding = "utf-8"  # requests would take text/* for Latin-1
         status = response.status_code
-        # A scan is asked for by GET (python-plexapi's section.update) and answered by nothing.
-        reading = request.method == "GET" and "/refresh?" not in (request.path_url or "")
+        # A scan and a mark are asked for by GET (python-plexapi's section.update, markPlayed) and answered by nothing.
+        reading = request.method == "GET" and not any(f"{path}?" in (request.path_url or "") for path in _ORDERS)
         about_one_item = not reading or "/library/metadata/" in (request.path_url or "")
         if status in (200, 201, 204):
             self._judge_body(response.content.lstrip()[:512].lower(), reading)
@@ -602,6 +617,14 @@ class Plex:
                 raise Unavailable("Plex", f"{self._where} answered nothing.")
         elif not start.startswith(b"<") or b"<html" in start or start.startswith(b"<!doctype html"):
             raise self._strange()
+
+
+def _is_xml(body: bytes) -> bool:
+    try:
+        ElementTree.fromstring(body)
+    except ElementTree.ParseError:
+        return False
+    return True
 
 
 def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:

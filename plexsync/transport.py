@@ -1,10 +1,11 @@
-"""The one door to a server's HTTP, used by ``stash`` and ``plex``: what goes wrong here becomes a failure of
-ours.
+"""The one door to a server's HTTP, used by ``stash`` and ``plex``: what goes wrong here becomes a failure of ours.
 
-stashapi 0.1.5 has no timeouts and swallows most errors; plexapi 4.18 puts whole URLs into its exceptions.
-Both speak through requests, so we mount a Transport on their sessions and judge answers before they see them.
-Messages are written from parts known to be harmless (service, address, kind of trouble), never from an
-exception's text.
+stashapi 0.1.5 has no timeouts and swallows most errors; plexapi 4.18 puts whole URLs into its exceptions. Both speak
+through requests, so we mount a Transport on their sessions and judge answers before they see them. Messages are
+written from parts known to be harmless (service, address, kind of trouble), never from an exception's text.
+
+What is sent a thousand times goes through ``ask``, past requests: its preparing of a request costs more than the
+request. Both ways share one connection pool, one judge and one set of failures.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 
 from plexsync.core.failures import SettingProblem, SyncFailure, Unavailable
 
@@ -24,17 +27,23 @@ BODY_TIMEOUTS = 4  # times the timeout, for a whole body to arrive
 PIECE_BYTES = 65_536
 POOL_SIZE = 8  # connections kept open to one server
 
+_CONNECT_TIMEOUT = urllib3.exceptions.ConnectTimeoutError
+_NO_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    urllib3.exceptions.LocationValueError,
+)
+
 Judge = Callable[[requests.PreparedRequest, requests.Response], None]
 """Looks at an answer with its body read; raises a SyncFailure when it is not what was asked for."""
 
 
 class Transport(HTTPAdapter):
-    """Timeouts for every request, one more try for a connection that was dropped, failures instead of
-    exceptions.
+    """Timeouts for every request, one more try for a connection that was dropped, failures instead of exceptions.
 
-    A server closes idle connections (Plex after 20 s); a request on one just then is answered by a reset.
-    Requests of ours may be sent twice (edits set values, they add nothing up), so they are sent once more; but
-    for those of which ``once`` is true.
+    A server closes idle connections (Plex after 20 s); a request on one just then is answered by a reset. Requests of
+    ours may be sent twice (edits set values, they add nothing up), so they are sent once more; but for those of which
+    ``once`` is true.
     """
 
     def __init__(
@@ -56,33 +65,83 @@ class Transport(HTTPAdapter):
         self._headers = dict(headers or {})
         self._insecure_setting = insecure_setting
         self._once = once
+        self._verify = True
+        self._pool: Any = None  # urllib3's, to ``address``; once ``ask`` was used
         super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
+
+    def check_certificates(self, verify: bool) -> None:
+        """Whether ``ask`` does; requests says it anew with everything it sends."""
+        self._verify = verify
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """Send a request without a body to ``address`` and judge the answer. Raises only failures of ours.
+
+        ``url`` is whole and already spelled as it is to be sent.
+        """
+        request = requests.PreparedRequest()
+        request.method, request.url = method, url
+        try:
+            response = self._twice(self._once(request), lambda: self._exchange_plainly(request, headers))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as trouble:
+            raise self._failure(trouble) from None
+        self._judge(request, response)
+        return response
+
+    def _exchange_plainly(
+        self, request: requests.PreparedRequest, headers: Mapping[str, str]
+    ) -> requests.Response:
+        if self._pool is None:
+            whole = requests.Request(request.method, request.url).prepare()
+            pool = self.get_connection_with_tls_context(whole, self._verify)
+            self.cert_verify(pool, whole.url, self._verify, None)  # type: ignore[no-untyped-call]
+            self._pool = pool
+        url = request.url or ""
+        response = requests.Response()
+        response.url = url
+        response.raw = self._pool.urlopen(
+            request.method or "GET",
+            url[url.index("/", url.index("://") + 3) :],
+            headers={**headers, **self._headers},
+            redirect=False,
+            retries=False,
+            timeout=urllib3.Timeout(connect=min(self._timeout_s, CONNECT_TIMEOUT_S), read=self._timeout_s),
+            preload_content=False,
+        )
+        response.status_code = response.raw.status
+        response.headers = CaseInsensitiveDict(response.raw.headers)
+        response.encoding = get_encoding_from_headers(response.headers)
+        self._read(response)
+        return response
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send, read the whole body, judge. Raises only failures of ours."""
         kwargs["timeout"] = (min(self._timeout_s, CONNECT_TIMEOUT_S), self._timeout_s)
         request.headers.update(self._headers)
         try:
-            response = self._exchange(request, *args, **kwargs)
+            response = self._twice(self._once(request), lambda: self._exchange(request, *args, **kwargs))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as trouble:
             raise self._failure(trouble) from None
         self._judge(request, response)
         return response
 
     def _exchange(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        for final in (self._once(request), True):
+        response = super().send(request, *args, **kwargs)
+        self._read(response)
+        return response
+
+    def _twice(self, once: bool, exchange: Callable[[], requests.Response]) -> requests.Response:
+        """``exchange``, and once more if the connection was dropped, unless it must be sent ``once``."""
+        if not once:
             try:
-                response = super().send(request, *args, **kwargs)
-                self._read(response)
-                return response
+                return exchange()
             except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as trouble:
-                if final or not _dropped(trouble):
+                if not _dropped(trouble):
                     raise
-        raise AssertionError("the second round returns or raises")
+        return exchange()
 
     def _read(self, response: requests.Response) -> None:
-        """Read the body here, so that one cut short fails here; and within a limit as a whole, since a
-        socket's timeout starts anew with every byte."""
+        """Read the body here, so that one cut short fails here; and within a limit as a whole, since a socket's timeout
+        starts anew with every byte."""
         ends_at = time.monotonic() + self._timeout_s * BODY_TIMEOUTS
         pieces = []
         while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
@@ -99,11 +158,12 @@ class Transport(HTTPAdapter):
         where = f"{self._service} at {self._address}"
         if _chain_has(trouble, urllib3.exceptions.NameResolutionError):
             return Unavailable(self._service, f"{where} is not reachable: its name is not known.")
-        if isinstance(trouble, requests.ConnectTimeout):
+        # urllib3's own is also the base of "no connection at all", which is told apart below.
+        if isinstance(trouble, requests.ConnectTimeout) or type(trouble) is _CONNECT_TIMEOUT:
             return Unavailable(self._service, f"{where} is not reachable: no connection in time.")
         if isinstance(trouble, requests.Timeout) or _chain_has(trouble, urllib3.exceptions.ReadTimeoutError):
             return Unavailable(self._service, f"{where} did not answer within {self._timeout_s:g} s.")
-        if isinstance(trouble, requests.exceptions.SSLError):
+        if isinstance(trouble, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
             if self._insecure_setting and "CERTIFICATE_VERIFY_FAILED" in str(trouble):
                 return SettingProblem(
                     self._insecure_setting,
@@ -111,7 +171,7 @@ class Transport(HTTPAdapter):
                     f"switch {self._insecure_setting} on.",
                 )
             return Unavailable(self._service, f"{where} does not speak https; is the address right?")
-        if isinstance(trouble, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        if isinstance(trouble, _NO_ADDRESS):
             return Unavailable(self._service, f"{where}: this is not an address one can connect to.")
         if _chain_has(trouble, ConnectionRefusedError):
             return Unavailable(self._service, f"{where} is not reachable: connection refused.")
@@ -121,10 +181,11 @@ class Transport(HTTPAdapter):
 
 
 def mount(session: requests.Session, transport: Transport, *, verify: bool) -> None:
-    """Make ``transport`` the session's only door. Proxies and .netrc of the environment are for the internet,
-    not for the neighbours we talk to."""
+    """Make ``transport`` the session's only door. Proxies and .netrc of the environment are for the internet, not for
+    the neighbours we talk to."""
     session.trust_env = False
     session.verify = verify
+    transport.check_certificates(verify)
     if not verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user chose; once is enough
     for scheme in ("http://", "https://"):
@@ -139,7 +200,7 @@ def excerpt(text: str, limit: int = 120) -> str:
 
 def _dropped(trouble: Exception) -> bool:
     """The connection had been made and was closed on us, as an idle one is."""
-    if isinstance(trouble, (requests.Timeout, requests.exceptions.SSLError)):
+    if isinstance(trouble, (requests.Timeout, requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
         return False
     return _chain_has(trouble, urllib3.exceptions.ProtocolError)
 

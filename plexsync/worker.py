@@ -15,10 +15,10 @@ import logging
 import random
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from plexsync import engine, reconcile
 from plexsync.clock import Clock
@@ -26,7 +26,6 @@ from plexsync.core import breaker as breakers
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
 from plexsync.core.job import Job
 from plexsync.core.settings import Settings
-from plexsync.core.throttle import Throttle, after_burst
 from plexsync.core.verdict import (
     ATTENTION_HOLD_S,
     Ambiguous,
@@ -44,6 +43,7 @@ from plexsync.core.verdict import (
 )
 from plexsync.servers import World
 from plexsync.store import LEASE_S, StaleLease, Store
+from plexsync.writers import Writers
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,14 @@ AWAIT_S, AWAIT_MOST_S = (
     300.0,
 )  # between two looks for files Plex did not have; each wait is longer by half
 RELIST = "relist"  # the state a task leaves when the libraries are to be read anew
-BATCH = 25  # jobs claimed together: one request to Stash, one to Plex to read them all
-BURSTS = 4  # writes a slot, between two looks at how many at a time serve best
+# Jobs claimed together: one request to Stash, one to Plex to read them all. Half as many after some that took longer
+# than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
+SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
+SLOW_S = 2.0
+CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
-TIDY_S = (
-    600.0  # after which it is tidied without a quiet moment, or once more in a long one: hooks write into it
-)
+# After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
+TIDY_S = 600.0
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
@@ -72,6 +74,31 @@ RELEASE_S = (
 SERVERS = ("Stash", "Plex")
 UNREAD = Settings()  # the defaults, until Stash has told us better
 
+T = TypeVar("T")
+
+
+@dataclass
+class _Batch:
+    """Jobs that were claimed and looked at together."""
+
+    jobs: list[Job]
+    looks: dict[int, engine.Look] = field(default_factory=dict)  # by row id; none of a job that fans out
+    began: float = 0.0  # monotonic
+    overtaken: set[int] = field(default_factory=set)  # rating keys that were written while this was looked at
+
+    def apart(self) -> tuple[list[Job], list[Job]]:
+        """The jobs to be written, each to an item of its own; and those whose item changes before their turn, so that
+        they have to be looked at again."""
+        taken = set(self.overtaken)
+        first: list[Job] = []
+        again: list[Job] = []
+        for job in self.jobs:
+            seen = self.looks[job.id]
+            if seen.outcome is None and seen.item is not None:
+                (again if seen.item.rating_key in taken else first).append(job)
+                taken.add(seen.item.rating_key)
+        return first, again
+
 
 class Worker:
     """One drainer of one store. Not for several threads."""
@@ -81,76 +108,127 @@ class Worker:
         self.world = world
         self.clock = clock
         self.rng = rng
-        self.in_hand: dict[
-            int, Job
-        ] = {}  # what is being worked on, by row id; another thread may give it back
+        # What is being worked on, by row id; another thread may give it back.
+        self.in_hand: dict[int, Job] = {}
         self.done = 0  # jobs closed or postponed by this worker
         self._settings = UNREAD  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
         self._backlog = False  # working off what an outage left
-        self._throttle = Throttle()
+        self._writers = Writers(clock)
+        self._size = SIZE
+        self._ahead: _Batch | None = None  # claimed and looked at while others were written
+        self._ended_at: float | None = None  # monotonic; when the step before this one ended
         self._await_s = AWAIT_S
         self._look_for_awaited_at = 0.0  # monotonic
         self._fresh_until = 0.0  # monotonic; until then the path index is taken as it is
 
-    # ---- one job ----
+    # ---- some jobs ----
 
-    def step(self) -> bool:
-        """Work on the jobs that are due, up to BATCH of them; False when there was none to claim."""
-        jobs = self.store.claim_many(1 if self._backlog else BATCH, LEASE_S)
-        if not jobs:
+    def step(self, ahead: bool = False) -> bool:
+        """Work on the jobs that are due, some at a time; False when there was none to claim.
+
+        With ``ahead`` the next ones are claimed and looked at while these are written, for the step after this.
+        """
+        batch, self._ahead = self._ahead or self._take(), None
+        if batch is None:
+            self._ended_at = None
             return False
-        self.in_hand = {job.id: job for job in jobs}
         try:
-            if jobs[0].entity_id:
-                self._close(jobs, {jobs[0].id: self._guarded(lambda: self._fan_out(jobs[0]))}, {})
-            else:
-                self._sync(jobs)
-        finally:
-            self.in_hand = {}
-        self.done += len(jobs)
+            self._carry_out(batch, ahead)
+        except BaseException:
+            self.in_hand, self._ahead = {}, None
+            raise
+        self.done += len(batch.jobs)
         return True
 
-    def _sync(self, jobs: list[Job]) -> None:
-        """Bring Plex level with these jobs' scenes as they are now."""
+    def _take(self) -> _Batch | None:
+        began = self.clock.monotonic()
+        jobs = self.store.claim_many(1 if self._backlog else self._size, LEASE_S)
+        if not jobs:
+            return None
+        # Another thread goes through what is in hand, so it is replaced and never changed.
+        self.in_hand = self.in_hand | {job.id: job for job in jobs}
+        return replace(self._look_at(jobs), began=began)
+
+    def _look_at(self, jobs: list[Job]) -> _Batch:
+        """Find out what is to be done about these jobs."""
+        if jobs[0].entity_id:
+            return _Batch(jobs)
         try:
             settings = self._settings = self.world.settings()
             self._freshen(settings)
         except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
-            self._close(jobs, {job.id: engine.failed(error, self._settings) for job in jobs}, {})
-            return
+            said = engine.failed(error, self._settings)
+            return _Batch(jobs, {job.id: engine.Look(job.scene_id, said) for job in jobs})
         fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
         looks = engine.look([job.scene_id for job in jobs], self.world, settings, fresh)
-        by_job = {job.id: looks[job.scene_id] for job in jobs}
         if settings.scan_plex:
             self._scan([looks[job.scene_id].outcome for job in jobs if job.attempts <= 1])
-        outcomes = {number: seen.outcome for number, seen in by_job.items() if seen.outcome is not None}
-        self._close([job for job in jobs if job.id in outcomes], outcomes, by_job)
-        to_write = [job for job in jobs if job.id not in outcomes]
-        while to_write:
-            limit = self._throttle.limit
-            burst, to_write = to_write[: limit * BURSTS], to_write[limit * BURSTS :]
-            found = [by_job[job.id] for job in burst]
-            with self.store.transaction():
-                engine.intend(found, self.world.ledger(settings))
-            began = self.clock.monotonic()
-            if limit == 1:
-                results = [self._write(seen) for seen in found]
-            else:
-                with ThreadPoolExecutor(limit, "write") as pool:
-                    results = list(pool.map(self._write, found))
-            written = {job.id: outcome for job, (outcome, _) in zip(burst, results, strict=True)}
-            by_job |= {job.id: seen for job, (_, seen) in zip(burst, results, strict=True)}
-            down = any(isinstance(o, Failed) and isinstance(o.error, Unavailable) for o in written.values())
-            took_s = self.clock.monotonic() - began
-            most = replace(self._throttle, most=settings.plex_concurrency)
-            self._throttle = after_burst(most, len(burst), took_s, down)
-            self._close(burst, written, by_job)
-            if down and to_write:  # what is left is not tried against the same wall
-                for job in to_write:
-                    self._quietly(lambda job=job: self.store.give_back(job), job)  # type: ignore[misc]
-                return
+        return _Batch(jobs, {job.id: looks[job.scene_id] for job in jobs})
+
+    def _carry_out(self, batch: _Batch, ahead: bool) -> None:
+        """Bring Plex level with these jobs' scenes as they were when they were looked at, and close the jobs."""
+        if batch.jobs[0].entity_id:
+            (job,) = batch.jobs
+            self._close([job], {job.id: self._guarded(lambda: self._fan_out(job))}, {})
+            return
+        began = batch.began if self._ended_at is None else self._ended_at
+        writes, left, down = 0, batch, False
+        while left.jobs:
+            closed = {number: seen.outcome for number, seen in left.looks.items() if seen.outcome is not None}
+            for some in _pieces([job for job in left.jobs if job.id in closed]):
+                self._close(some, closed, left.looks)
+            to_write, again = left.apart()
+            writes += len(to_write)
+            down = down or self._write_all(to_write, left.looks, ahead and self._ahead is None)
+            if down:  # what is left is not tried against the same wall
+                self._give_back(again)
+                break
+            left = self._look_at(again) if again else _Batch([])
+        self._ended_at = now = self.clock.monotonic()
+        if down or writes * 2 >= len(batch.jobs):
+            self._writers.learn(writes, now - began)
+        if now - began > SLOW_S:
+            self._size = max(self._size // 2, SIZE_LEAST)
+        elif now - began < SLOW_S / 2 and len(batch.jobs) >= self._size:
+            self._size = min(self._size * 2, SIZE_MOST)
+
+    def _write_all(self, jobs: list[Job], looks: Mapping[int, engine.Look], ahead: bool) -> bool:
+        """Write what these jobs' looks say, and close each soon after; True when the server was found to be down."""
+        if not jobs:
+            return False
+        settings = self._settings
+        found = [looks[job.id] for job in jobs]
+        with self.store.transaction():
+            engine.intend(found, self.world.ledger(settings))
+
+        def look_ahead() -> None:
+            if ahead:
+                self._ahead = self._take()
+
+        tried: set[int] = set()
+        for done in self._writers.carry_out(found, self._write, settings.plex_concurrency, look_ahead):
+            tried |= {number for number, _, _ in done}
+            for some in _pieces(done):
+                outcomes = {jobs[number].id: outcome for number, outcome, _ in some}
+                written = {jobs[number].id: seen for number, _, seen in some}
+                self._close([jobs[number] for number, _, _ in some], outcomes, written)
+        if self._ahead is not None:
+            self._ahead.overtaken |= {seen.item.rating_key for seen in found if seen.item is not None}
+        self._give_back([job for number, job in enumerate(jobs) if number not in tried])
+        return self._writers.down
+
+    def _give_back(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self._quietly(lambda job=job: self.store.give_back(job), job)  # type: ignore[misc]
+            self.in_hand = {number: held for number, held in self.in_hand.items() if number != job.id}
+
+    def _drop_ahead(self) -> None:
+        """What was looked at for the next step is as it was: there may be none for long."""
+        if self._ahead is not None:
+            self._give_back(self._ahead.jobs)
+            self._ahead = None
 
     def _write(self, seen: engine.Look) -> tuple[Outcome, engine.Look]:
         """Carry out one look; several of these run side by side."""
@@ -210,7 +288,7 @@ class Worker:
             log.info("arrived in Plex: scenes=%s", ",".join(map(str, arrived)))
 
     def _close(
-        self, jobs: list[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, engine.Look]
+        self, jobs: Sequence[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, engine.Look]
     ) -> None:
         """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
         if not jobs:
@@ -231,8 +309,8 @@ class Worker:
                     engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
                     self.store.put_many(outcome.heirs)
                 self._record(job, outcome)
-        for job in jobs:
-            self.in_hand.pop(job.id, None)
+        closed = {job.id for job in jobs}
+        self.in_hand = {number: job for number, job in self.in_hand.items() if number not in closed}
 
     def _fan_out(self, job: Job) -> FannedOut:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
@@ -388,6 +466,18 @@ class Worker:
 
         The default linger is the setting's. ``on_step`` is called after each job and each look at an empty queue.
         """
+        try:
+            self._run(should_stop, linger_s, on_step)
+            self._drop_ahead()
+        finally:
+            self._writers.close()
+
+    def _run(
+        self,
+        should_stop: Callable[[], bool],
+        linger_s: Callable[[], float] | None,
+        on_step: Callable[[], None],
+    ) -> None:
         linger = linger_s or (lambda: self._settings.worker_linger_s)
         next_upkeep = next_recovery = next_schedule = 0.0
         busy_at = worked_at = self.clock.monotonic()
@@ -405,13 +495,14 @@ class Worker:
             if now >= next_tidy:
                 self._tidy()
                 next_tidy = now + TIDY_S
-            if self.may_claim() and self.step():
+            if self.may_claim() and self.step(ahead=not self._backlog):
                 on_step()
                 busy_at = worked_at = self.clock.monotonic()
                 tidied = False
                 if self._backlog:
                     self.clock.sleep(RELEASE_S)
                 continue
+            self._drop_ahead()  # no step follows soon
             on_step()
             self._backlog = False
             counts = self.store.counts()
@@ -508,6 +599,12 @@ class Worker:
             _say(logging.WARNING, "no lease", job, str(error))
             return False
         return True
+
+
+def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
+    """No more than CLOSED at a time."""
+    for start in range(0, len(some), CLOSED):
+        yield some[start : start + CLOSED]
 
 
 def _say(level: int, action: str, job: Job, text: str) -> None:

@@ -27,13 +27,15 @@ from typing import Any
 
 from plexsync import hook
 from plexsync.clock import ManualClock
-from plexsync.core.failures import NeedsAttention, Transient, Unavailable
+from plexsync.core.failures import NeedsAttention, SettingProblem, Transient, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.scene import Scene, SceneFile
-from plexsync.core.settings import Settings, parse
+from plexsync.core.settings import Problem, Settings, parse
+from plexsync.intake import TABLE
 from plexsync.ledger import Ledger
 from plexsync.plex import Entry
 from plexsync.protocol import Hook
+from plexsync.servers import SETTINGS_S
 from plexsync.store import Store
 from plexsync.worker import POLL_S, RELIST, Worker
 from scenarios import levels
@@ -47,6 +49,10 @@ START = 1_700_000_000.0
 BLINK_S = 1e-6  # what adding up seconds may be wrong by
 LEAP_S = 3600.0  # the longest sleep in one piece
 GIVE_UP_S = 2 * 86400.0  # simulated, for coming to rest
+# A worker that waits for a server or for a person looks again once a minute, and finds the same until something
+# happens in the world. After so many looks in vain the clock leaps to that, over whole minutes.
+IN_VAIN = 12
+ROUND_S = 60.0
 
 ENTITIES = {"tag": "Tag.Update.Post", "performer": "Performer.Update.Post", "studio": "Studio.Update.Post"}
 STASH_NAMES = {"studio": "studio_id", "performers": "performer_ids", "tags": "tag_ids"}
@@ -135,12 +141,19 @@ class SimulatedWorld:
         self.landing: list[tuple[float, Callable[[], None]]] = []  # writes that are carried out late
         self.kill_at_request: tuple[str, str, bool] | None = None
         self.kill_soon = False
+        self.freeze_soon: tuple[float, bool] | None = None
+        self.frozen = False  # a worker stands still, and whoever runs meanwhile is another
         self.busy = False  # an act is being played: its own requests pass no time
         self.writes: list[Write] = []
         self.moves: list[Move] = []
         self.healed_at = 0.0
         self.rebuilt = False
         self.give_up = float("inf")
+        self._in_vain = 0  # looks that found what the one before had found
+        self._known: tuple[Settings, tuple[Problem, ...]] | None = (
+            None  # the settings as the worker read them last
+        )
+        self._known_until = 0.0
         self._build()
 
     def _build(self) -> None:
@@ -158,6 +171,7 @@ class SimulatedWorld:
                 self._new_item(self.plex_path(row["path"]))
             if number in self.spec.twice:
                 self._new_item(self.plex_path(row["path"]))
+        self.newest_scene = len(self.scenes)  # Stash never gives an id away twice
         self.before = {item["file"]: levels.plex_says(item) for item in self.items.values()}
         self.given: dict[str, Any] = {
             **QUICK,
@@ -209,6 +223,9 @@ class SimulatedWorld:
         end = self.now_s() + seconds
         if idle:
             end = max(end, min(self._next_moment(), end + LEAP_S))
+            self._in_vain = self._in_vain + 1 if self._shut_out() else 0
+            if self._in_vain > IN_VAIN and (ahead := self._next_news() - end) < float("inf"):
+                end += max(0.0, ahead // ROUND_S) * ROUND_S
         while True:
             moment = min([strip.due() for strip in self.strips] + [at for at, _ in self.landing] + [end])
             if moment > self.now_s() + BLINK_S:
@@ -223,6 +240,7 @@ class SimulatedWorld:
             if at <= now:
                 self.landing.remove((at, land))
                 land()
+                self._in_vain = 0
                 return True
         for strip in self.strips:
             if strip.waiting is not None and (strip.waiting() or now >= strip.until):
@@ -231,6 +249,7 @@ class SimulatedWorld:
             if strip.waiting is None and strip.due() <= now:
                 act = strip.acts[strip.next].act
                 strip.next += 1
+                self._in_vain = 0
                 self._playing, self.busy = strip, True
                 try:
                     act.do(self)
@@ -239,8 +258,28 @@ class SimulatedWorld:
                 self._look()
                 if self.kill_soon:
                     self._die()
+                if self.freeze_soon is not None and self.worker is not None:
+                    self._stand_still(*self.freeze_soon)
                 return True
         return False
+
+    def _shut_out(self) -> bool:
+        """Whether the worker can do no job until a server answers or somebody changes the settings."""
+        assert self.worker is not None
+        states = [(self.store.load_breaker(name) or {}).get("state", "closed") for name in ("Plex", "Stash")]
+        return bool(self.worker._held_by) or states != ["closed", "closed"]
+
+    def _next_news(self) -> float:
+        """When something next happens that the worker has no part in."""
+        moments = [strip.due() for strip in self.strips] + [at for at, _ in self.landing]
+        moments += [until - 1000.0 for until in self.down_until.values() if until > self.clock.monotonic()]
+        for rule in self.rules:
+            ends = rule.since + (rule.settings.get("for_s") or float("inf"))
+            # What comes by chance or runs out may spare the very next request.
+            certain = rule.settings.get("probability", 1.0) >= 1.0 and rule.settings.get("count") is None
+            if ends > self.now_s():
+                moments.append(ends if certain else self.now_s())
+        return min(moments)
 
     def _next_moment(self) -> float:
         """When an idle worker can next have something to do, as far as the queue and the breakers tell."""
@@ -265,6 +304,24 @@ class SimulatedWorld:
         if self.worker is not None:
             raise Killed
 
+    def _stand_still(self, s: float, expire: bool) -> None:
+        """The worker is stopped at this very operation. Another lives meanwhile, if one is wanted, and ends its step
+        when the first goes on."""
+        standing, self.worker = self.worker, None
+        self.freeze_soon, self.frozen = None, True
+        self.event("the worker stands still")
+        self.recorder.mark("freeze", "the worker stands still", "worker")
+        if expire:
+            with self.store.transaction() as db:
+                db.execute(f"UPDATE {TABLE} SET lease_until = 0 WHERE status = 2")
+            self.wanted = True
+        end = self.now_s() + s
+        while self.now_s() < end - BLINK_S:
+            self._turn(until=end)
+        self.event("the worker goes on")
+        self.recorder.mark("thaw", "the worker goes on", "worker")
+        self.worker, self.frozen = standing, False
+
     # ---- playing ----
 
     def play(self, lanes: Sequence[Lane]) -> float | None:
@@ -287,7 +344,12 @@ class SimulatedWorld:
     def _heal_in_time(self) -> None:
         """Take back all trouble once every lane is played out and what ends by itself has ended."""
         playing = any(strip.due() < float("inf") for strip in self.strips) or bool(self.landing)
-        if self.healed_at or playing or any(t > self.clock.monotonic() for t in self.down_until.values()):
+        if (
+            self.healed_at
+            or self.frozen
+            or playing
+            or any(t > self.clock.monotonic() for t in self.down_until.values())
+        ):
             return
         self.heal()
         self.recorder.mark("heal", "all trouble is over")
@@ -300,23 +362,23 @@ class SimulatedWorld:
         ):  # no hook tells of it: somebody has everything compared
             self.press("all")
 
-    def _turn(self) -> None:
-        """A worker's life, if one is wanted; else time until the next act."""
+    def _turn(self, until: float = float("inf")) -> None:
+        """A worker's life, if one is wanted; else time until the next act. Neither goes on much after `until`."""
         if not self.wanted:
-            self.pass_time(1.0, idle=False)
+            self.pass_time(min(1.0, until - self.now_s()), idle=False)
             due = min([strip.due() for strip in self.strips] + [at for at, _ in self.landing])
             ends = [until - 1000.0 for until in self.down_until.values() if until > self.clock.monotonic()]
-            target = min([due, *ends])
+            target = min([due, *ends, until])
             if self.now_s() < target < float("inf") and not self.wanted:
                 self.pass_time(target - self.now_s())
             return
         self.wanted = False
         self.event("a worker starts")
         store = Store(self.root, clock=self.clock)
+        self._known = None
         self.worker = Worker(store, self, self.clock, random.Random(self.rng.getrandbits(32)))
-        drained = self._draining
         try:
-            self.worker.run(should_stop=drained)
+            self.worker.run(should_stop=lambda: self.now_s() >= until or self._draining())
             self.event("the worker ends")
         except Killed:
             self.event("the worker is killed")
@@ -382,11 +444,14 @@ class SimulatedWorld:
     # ---- what the worker asks ----
 
     def settings(self) -> Settings:
-        self.meet("stash", "settings")
-        settings, problems = parse(self.given)
+        """As `Servers.settings`: read from Stash, and kept for a few seconds."""
+        if self._known is None or self.clock.monotonic() >= self._known_until:
+            self.meet("stash", "settings")
+            self._known, self._known_until = parse(self.given), self.clock.monotonic() + SETTINGS_S
+        settings, problems = self._known
         for problem in problems:
             if problem.blocking:
-                raise NeedsAttention("PlexSync", problem.sentence)
+                raise SettingProblem(problem.key, problem.sentence)
         return settings
 
     def stash(self) -> StashModel:
@@ -532,6 +597,12 @@ class SimulatedWorld:
         ]
         if self.kill_at_request is not None:
             troubles.append("kill")
+        if self.poisoned:
+            troubles.append("poison")
+        if not self.given.get("plex_token"):
+            troubles.append("no token")
+        if self.frozen:
+            troubles.append("freeze")
         for trouble in troubles or ["none"]:
             self.reached.add((trouble, moment, state))
 
@@ -555,7 +626,8 @@ class SimulatedWorld:
                 self._hook("Scene.Update.Post", scene_id, ("id", *(STASH_NAMES.get(n, n) for n in fields)))
 
     def create(self, title: str, in_plex: bool) -> None:
-        number = max(self.scenes, default=0) + 1
+        self.newest_scene += 1
+        number = self.newest_scene
         path = f"{ROOT}/New/{title}.mp4"
         if in_plex:
             self._new_item(self.plex_path(path))
@@ -660,6 +732,11 @@ class SimulatedWorld:
         self.kill_soon = self.worker is not None
         self.wanted = self.wanted or wake
 
+    def freeze_worker(self, s: float, expire: bool) -> None:
+        if self.worker is not None and not self.frozen:
+            self.event(f"trouble: SIGSTOP to the worker for {s:g} s")
+            self.freeze_soon = (s, expire)
+
     def kill_at(self, service: str, when: str, match: Mapping[str, Any]) -> None:
         self.event(f"trouble: the worker is to be killed {when} at {service}")
         self.kill_at_request = (service, when, match.get("method") == "PUT")
@@ -679,9 +756,9 @@ class SimulatedWorld:
         (self.poisoned.add if on else self.poisoned.discard)(self.plex_path(self.scenes[scene]["path"]))
 
     def scan(self, scenes: Sequence[int]) -> None:
+        known = {item["file"] for item in self.items.values()}
         for scene in scenes:
-            if scene in self.scenes:
-                file = self.plex_path(self.scenes[scene]["path"])
+            if scene in self.scenes and (file := self.plex_path(self.scenes[scene]["path"])) not in known:
                 self.event(f"plex: finds {file}")
                 self._new_item(file)
                 self.before[file] = levels.plex_says(self.items[max(self.items)])
@@ -712,7 +789,7 @@ class SimulatedWorld:
         self.rules.clear()
         self.poisoned.clear()
         self.down_until = dict.fromkeys(self.down_until, 0.0)
-        self.kill_at_request, self.kill_soon = None, False
+        self.kill_at_request, self.kill_soon, self.freeze_soon = None, False, None
 
     def history(self, drained_at: float | None) -> History:
         items = {item["file"]: item for item in self.items.values()}

@@ -87,7 +87,7 @@ class Freeze:
 
     s: float
     expire: bool = False  # its lease is made to end meanwhile, as if the freeze had lasted longer
-    simulated: ClassVar[bool] = False
+    simulated: ClassVar[bool] = True
 
     def do(self, world: Any) -> None:
         world.freeze_worker(self.s, self.expire)

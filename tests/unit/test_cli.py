@@ -263,6 +263,38 @@ def test_worker_serves_until_told_to_stop(store: Store, tmp_path: Path) -> None:
     assert worker.wait(20) == 0
 
 
+def test_options_may_stand_before_the_command(letters: Store, tmp_path: Path) -> None:
+    behind = plexsync("queue", "--json", data=tmp_path)
+    before = plexsync("--json", "--data", tmp_path, "queue")
+    assert before.returncode == behind.returncode == 0
+    assert [job["about"] for job in json.loads(before.stdout)] == [
+        job["about"] for job in json.loads(behind.stdout)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "status"), [(["status"], b"", 3), ([], b'{"args": {"mode": "all"}}', 0)]
+)
+def test_sources_without_their_packages_say_what_to_do(
+    args: list[str], stdin: bytes, status: int, tmp_path: Path
+) -> None:
+    """As when somebody unpacks the repository instead of the package into Stash's plugins folder."""
+    done = subprocess.run(
+        [sys.executable, "-S", str(ROOT / "PlexSync.py"), *args],
+        input=stdin,
+        capture_output=True,
+        env={"STASH_PLUGIN_DATA": str(tmp_path)},
+        timeout=60,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode == status
+    assert "cannot work without the Python package" in said and "install PlexSync from its package" in said
+    assert "Traceback" not in said
+    if stdin:
+        assert json.loads(done.stdout)["error"].startswith("PlexSync cannot work without the Python package")
+
+
 def test_a_reader_that_has_seen_enough_is_no_failure(letters: Store, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

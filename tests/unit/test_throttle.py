@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from plexsync.core.throttle import Throttle, after_burst
 
 
@@ -34,5 +36,24 @@ def test_a_failure_means_one_at_a_time():
 
 
 def test_a_few_writes_say_nothing():
-    throttle = Throttle(limit=2, rate=5.0)
+    throttle = Throttle(limit=2, rates=(4.0, 5.0, 0.0, 0.0))
     assert after_burst(throttle, 1, 0.001, failed=False) == throttle
+
+
+def test_noise_does_not_drive_it_away_from_what_serves_best():
+    """Each rate is off by up to a tenth; of 60 bursts most go out with the number that is best by far."""
+    rng = random.Random(5)
+    print("seed 5")
+    limits = settle(lambda limit: 10.0 * min(limit, 3) * rng.uniform(0.9, 1.1), bursts=60)
+    assert limits.count(3) + limits.count(4) > 45
+    assert limits[10:].count(1) < 5
+
+
+def test_a_server_that_changes_is_noticed():
+    throttle, limits = Throttle(most=4), []
+    for burst in range(120):
+        rate = 10.0 * throttle.limit if burst < 60 else 10.0 / throttle.limit
+        throttle = after_burst(throttle, 16, 16 / rate, failed=False)
+        limits.append(throttle.limit)
+    assert limits[50:60].count(4) >= 7
+    assert sum(limit <= 2 for limit in limits[-20:]) >= 16

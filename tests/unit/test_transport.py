@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         type(self).asked += 1
-        getattr(self, f"answer_{self.path.strip('/')}")()
+        getattr(self, f"answer_{self.path.strip('/').partition('?')[0]}")()
 
     def head(self, **headers: str) -> None:
         self.send_response(200)
@@ -37,6 +38,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_plain(self) -> None:
         self.head(Content_Length=str(len(BODY)))
         self.wfile.write(BODY)
+
+    def answer_headers(self) -> None:
+        said = json.dumps({**self.headers, "path": self.path}).encode()
+        self.head(Content_Length=str(len(said)))
+        self.wfile.write(said)
 
     def answer_empty(self) -> None:
         self.head(Content_Length="0")
@@ -121,15 +127,28 @@ def session() -> requests.Session:
     return made
 
 
+Get = Callable[[str], requests.Response]
+
+
+@pytest.fixture(params=["through requests", "past requests"])
+def get(request: pytest.FixtureRequest, session: requests.Session, url: str) -> Get:
+    """Both ways through the door."""
+    if request.param == "through requests":
+        return lambda form: session.get(f"{url}/{form}")
+    door = session.get_adapter(url)
+    assert isinstance(door, Transport)
+    return lambda form: door.ask("GET", f"{url}/{form}", {"Accept-Encoding": "gzip"})
+
+
 @pytest.mark.parametrize("form", ["plain", "gzip", "chunked", "until_closed"])
-def test_a_body_arrives_whole_in_every_form(session: requests.Session, url: str, form: str) -> None:
+def test_a_body_arrives_whole_in_every_form(get: Get, form: str) -> None:
     for _ in range(2):
-        assert session.get(f"{url}/{form}").content == BODY
+        assert get(form).content == BODY
 
 
-def test_a_body_may_be_empty(session: requests.Session, url: str) -> None:
-    assert session.get(f"{url}/empty").content == b""
-    assert session.get(f"{url}/plain").text == BODY.decode()
+def test_a_body_may_be_empty(get: Get) -> None:
+    assert get("empty").content == b""
+    assert get("plain").text == BODY.decode()
 
 
 @pytest.mark.parametrize(
@@ -141,29 +160,32 @@ def test_a_body_may_be_empty(session: requests.Session, url: str) -> None:
         ("hang", "within 0.3 s"),
     ],
 )
-def test_a_body_that_is_no_use(session: requests.Session, url: str, form: str, said: str) -> None:
+def test_a_body_that_is_no_use(get: Get, form: str, said: str) -> None:
     with pytest.raises(Unavailable, match=said):
-        session.get(f"{url}/{form}")
-    assert session.get(f"{url}/plain").content == BODY
+        get(form)
+    assert get("plain").content == BODY
 
 
-def test_a_body_that_trickles_is_given_up(session: requests.Session, url: str) -> None:
+def test_a_body_that_trickles_is_given_up(get: Get) -> None:
     """Each byte comes well within the timeout; the last would come in half an hour."""
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"within 0\.3 s"):
-        session.get(f"{url}/trickle")
+        get("trickle")
     assert 0.3 * BODY_TIMEOUTS <= time.monotonic() - began < 5
-    assert session.get(f"{url}/plain").content == BODY
+    assert get("plain").content == BODY
 
 
-def test_a_dropped_connection_is_tried_once_more(session: requests.Session, url: str) -> None:
-    assert session.get(f"{url}/dropped_once").content == BODY
+def test_a_dropped_connection_is_tried_once_more(get: Get) -> None:
+    assert get("dropped_once").content == BODY
     assert Handler.asked == 2
 
 
-def test_connections_are_kept(session: requests.Session, url: str) -> None:
+def test_connections_are_kept_and_shared_by_both_ways(session: requests.Session, url: str) -> None:
+    door = session.get_adapter(url)
+    assert isinstance(door, Transport)
     for _ in range(3):
         session.get(f"{url}/plain")
+        door.ask("GET", f"{url}/plain", {})
     pools = session.get_adapter(url).poolmanager.pools  # type: ignore[attr-defined]
     assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - not a dictionary
 
@@ -177,8 +199,41 @@ def test_the_environments_proxies_are_not_used(
 
 
 def test_an_https_address_of_a_plain_server(session: requests.Session, url: str) -> None:
+    secure = url.replace("http:", "https:") + "/plain"
     with pytest.raises(SyncFailure, match="https"):
-        session.get(url.replace("http:", "https:") + "/plain")
+        session.get(secure)
+    door = session.get_adapter(secure)
+    assert isinstance(door, Transport)
+    with pytest.raises(SyncFailure, match="https"):
+        door.ask("PUT", secure, {})
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:1", "connection refused"),
+        ("http://no-such-host.invalid:1", "its name is not known"),
+    ],
+)
+def test_where_nobody_answers_both_ways_say_the_same(
+    session: requests.Session, address: str, said: str
+) -> None:
+    door = session.get_adapter(address)
+    assert isinstance(door, Transport)
+    with pytest.raises(Unavailable, match=said):
+        session.put(address + "/x")
+    with pytest.raises(Unavailable, match=said):
+        door.ask("PUT", address + "/x", {})
+
+
+def test_what_is_asked_past_requests_carries_the_headers_of_the_door_and_its_own(
+    session: requests.Session, url: str
+) -> None:
+    door = session.get_adapter(url)
+    assert isinstance(door, Transport)
+    said = door.ask("GET", f"{url}/headers?a=%2C", {"X-Plex-Token": "t"}).json()
+    assert said["X-It"] == "1" and said["X-Plex-Token"] == "t"
+    assert said["path"] == "/headers?a=%2C"
 
 
 def test_an_excerpt_is_short_and_on_one_line() -> None:

@@ -178,6 +178,12 @@ class Model:
             labels=labels if "label.locked" in params else item.labels,
             locked=item.locked | locked,
         )
+        if edits.watched is not None:
+            views = item.view_count + 1 if edits.watched else 0
+            self.items[item.rating_key] = replace(
+                self.items[item.rating_key], view_count=views, last_viewed_at=99
+            )
+            self._meet("answer")
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None
             act()
@@ -772,6 +778,28 @@ def test_plays_in_plex_are_told_to_stash_each_once_from_the_first_look_on(worker
     store.put(1)
     drain(worker)
     assert len(model.played) == 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_our_own_mark_is_never_told_to_stash_as_a_play(worker, store, model, clock, lost):
+    model.given = replace(SETTINGS, watched_to_stash=True, write_watched=True)
+    store.put(1)
+    drain(worker)
+    model.has[1] = replace(model.has[1], play_count=1)
+    if lost:
+        model.trouble["answer"] = Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
+    store.put(1, "update")
+    drain(worker)
+    model.trouble.clear()
+    clock.advance(120)
+    drain(worker)
+    store.put(1, "update")
+    drain(worker)
+    assert model.items[101].view_count == 1 and model.played == []
+    model.items[101] = replace(model.items[101], view_count=2, last_viewed_at=200)  # watched in Plex
+    store.put(1, "update")
+    drain(worker)
+    assert model.played == [(1, 1, 200)]
 
 
 def test_the_scheduled_look_finds_what_was_rated_and_played_in_plex(worker, store, model, clock):
