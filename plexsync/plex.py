@@ -581,7 +581,9 @@ class Plex:
             response.encoding = "utf-8"  # requests would take text/* for Latin-1
         status = response.status_code
         # A scan and a mark are asked for by GET (python-plexapi's section.update, markPlayed) and answered by nothing.
-        reading = request.method == "GET" and not any(f"{path}?" in (request.path_url or "") for path in _ORDERS)
+        reading = request.method == "GET" and not any(
+            f"{path}?" in (request.path_url or "") for path in _ORDERS
+        )
         about_one_item = not reading or "/library/metadata/" in (request.path_url or "")
         if status in (200, 201, 204):
             self._judge_body(response.content.lstrip()[:512].lower(), reading)
