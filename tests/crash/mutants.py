@@ -140,6 +140,20 @@ MUTANTS = (
         "tests/unit/test_breaker.py::test_when_due_exactly_one_caller_may_ask",
     ),
     Mutant(
+        "a probe is sent without being noted, so that every process sends one",
+        "plexsync/worker.py",
+        "            if allowed:\n                self.store.save_breaker(",
+        "            if not allowed:\n                self.store.save_breaker(",
+        "tests/unit/test_worker_one_probe.py::test_one_process_asks[0]",
+    ),
+    Mutant(
+        "a barrier does not wait for what was put before it and is to be tried again",
+        "plexsync/core/job.py",
+        "if place == 0 and not busy",
+        "if not chosen and not busy",
+        f"{TEST_STORE}::test_a_barrier_waits_for_what_was_put_before_it_and_is_to_be_tried_again[durable-batch]",
+    ),
+    Mutant(
         "no jitter",
         "plexsync/core/verdict.py",
         "return whole_s / 2 + rng.random() * whole_s / 2",
