@@ -7,6 +7,7 @@ or a look that hangs is left where it is.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -15,12 +16,13 @@ import sqlite3
 import sys
 import threading
 import time
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from types import FrameType
 
 from plexsync import __version__, rescue
 from plexsync.clock import SystemClock
-from plexsync.hook import WORKER_LOCKS
+from plexsync.hook import WORKER_LOCKS, wake_worker
 from plexsync.locks import FileLock
 from plexsync.servers import Servers
 from plexsync.store import Store
@@ -107,9 +109,22 @@ class _Code:
             os.set_inheritable(lock.fd, False)
 
 
+class _LogFile(RotatingFileHandler):
+    """For this user alone whatever the umask, and not silent where it cannot be renamed: Windows refuses that while
+    another process has it open."""
+
+    def _open(self) -> TextIOWrapper:
+        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        return super()._open()
+
+    def doRollover(self) -> None:
+        with contextlib.suppress(OSError):  # tried again with the next line
+            super().doRollover()
+
+
 def log_file(data_dir: str) -> logging.Handler:
     """Writes log lines to ``plexsync.log``, which is cut and renamed at a megabyte."""
-    handler = RotatingFileHandler(
+    handler = _LogFile(
         os.path.join(data_dir, "plexsync.log"),
         maxBytes=LOG_BYTES,
         backupCount=LOG_FILES,
@@ -136,16 +151,15 @@ def log_to_file(data_dir: str) -> None:
 def serve(data_dir: str, lock_fd: int = -1) -> int:
     """Be the worker of this folder until there is nothing left to do; gives the exit status.
 
-    ``lock_fd`` is the descriptor of an already locked ``worker.lock``, when whoever started us held it for us. Without
-    one the lock is taken here, and when another worker has it, there is nothing to do.
+    ``lock_fd`` is the descriptor of one of WORKER_LOCKS, already locked, when whoever started us held it for us.
+    Without one the lock is taken here, and when another worker has it, there is nothing to do.
     """
     os.umask(0o077)
     data_dir = os.path.abspath(data_dir)
     os.makedirs(data_dir, exist_ok=True)
-    lock = FileLock(os.path.join(data_dir, WORKER_LOCKS[0]))
-    if lock_fd >= 0:
-        lock.adopt(lock_fd)
-    elif not lock.take():
+    locks = [FileLock(os.path.join(data_dir, name)) for name in WORKER_LOCKS]
+    lock = next((lock for lock in locks if lock.adopt(lock_fd)), locks[0])
+    if not lock.take():
         return 0
     log_to_file(data_dir)
     os.chdir(data_dir)  # do not keep Stash's folder busy
@@ -157,9 +171,12 @@ def serve(data_dir: str, lock_fd: int = -1) -> int:
     while True:
         _work(data_dir, stop, lock, code)
         if code.changed() and not stop():
-            log.info("the plugin was upgraded; going on as its new version")
+            log.info("the plugin's files were replaced or deleted")
             if code.settle(stop):
+                log.info("the plugin was upgraded; going on as its new version")
                 code.begin_anew(data_dir, lock)
+                lock.release()
+                wake_worker(data_dir)  # where one program cannot become another: a second process
             break
         lock.release()
         # A hook that wrote its row just before this saw the lock held and started nobody. It is looked for once more.
@@ -196,6 +213,7 @@ def _work(data_dir: str, stop: _Stop, lock: FileLock, code: _Code) -> None:
             log.error(
                 "the queue in %s cannot be used: %s; trying again in %.0f s", data_dir, error, TROUBLE_S
             )
+            lock.beat()  # not frozen, and a second worker could do no more
             if stop.wait(TROUBLE_S):
                 return
 

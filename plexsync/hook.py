@@ -171,8 +171,11 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
             os.close(fd)
         if whole:
             os.replace(part, path)
-        else:  # no room
-            os.unlink(part)
+            return
+    except OSError:
+        pass
+    try:
+        os.unlink(part)  # no room, or Windows, where nobody replaces a file that somebody is reading
     except OSError:
         pass
 
@@ -241,24 +244,25 @@ def _start(data_dir: str, lock_fd: int) -> None:
         import subprocess
 
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-        with open(log, "ab") as out:
+        # For what Python itself has to say at a crash. Not the log: whoever has that open keeps it from being renamed.
+        with open(os.path.join(data_dir, "worker.err"), "ab") as out:
             subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, close_fds=True, creationflags=flags
             )
         return
     os.set_inheritable(lock_fd, True)
     appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, log, appending, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
     try:
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, appending, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
         os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
-    except NotImplementedError:  # a C library without POSIX_SPAWN_SETSID
+    except (NotImplementedError, AttributeError):  # a C library without POSIX_SPAWN_SETSID, or without it all
         import subprocess
 
-        with open(log, "ab") as out:
+        with open(os.open(log, appending, 0o600), "ab") as out:
             subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

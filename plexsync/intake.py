@@ -139,6 +139,12 @@ def data_folder(server_connection: object = None) -> str:
     return os.path.join(stash, "plugins", "PlexSync", "data")
 
 
+def make_folder(folder: str) -> None:
+    """A folder in the data folder, and that itself, for this user alone: makedirs gives its mode to the last only."""
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+
+
 def queue_file(data_dir: str) -> str:
     return os.path.join(data_dir, "queue", FILE)
 
@@ -385,7 +391,7 @@ def create(path: str) -> None:
         if os.path.exists(path + end) and not os.path.exists(path):
             # SQLite would play an old log into the new file. rescue sets it aside; until then the spool serves.
             raise OSError(f"there is a {path}{end} but no {path}")
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    make_folder(os.path.dirname(path))
     beside = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
     os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
@@ -459,7 +465,7 @@ def spool(data_dir: str, event: dict[str, object]) -> str:
     folder = spool_folder(data_dir)
     # Somebody who made these folders a moment ago may not have synced them yet, and may be dead.
     fresh = not os.path.isdir(folder) or not os.path.exists(queue_file(data_dir))
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    make_folder(folder)
     text = encode(event)
     # The time in front keeps the order of edits; the checksum tells a half-written file from a whole one.
     name = f"{time.time_ns():020d}-{event['event']}"

@@ -231,10 +231,14 @@ class MemoryStore(Door):
         row.status = move(row.status, "heartbeat")
         row.lease_boot, row.lease_until = self.clock.boot, self.clock.monotonic() + lease_s
 
-    def _ours(self, job: Job) -> Row:
+    def holds(self, job: Job) -> bool:
         row = self.memory.rows.get(job.id)
-        if row is None or row.status is not Status.IN_PROGRESS or row.token != job.token:
+        return row is not None and row.status is Status.IN_PROGRESS and row.token == job.token
+
+    def _ours(self, job: Job) -> Row:
+        if not self.holds(job):
             raise StaleLease(f"job {job.id} is no longer ours")
+        row = self.memory.rows[job.id]
         self.memory.changes += 1
         return row
 

@@ -23,7 +23,7 @@ from typing import TypeVar
 from plexsync import engine, reconcile
 from plexsync.clock import Clock
 from plexsync.core import breaker as breakers
-from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.job import Job
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import (
@@ -60,6 +60,7 @@ RELIST = "relist"  # the state a task leaves when the libraries are to be read a
 # than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
 SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
 SLOW_S = 2.0
+LANDS = 3  # Plex timeouts after which a write that Plex did not answer has landed, or never will
 CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 # After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
@@ -67,9 +68,9 @@ TIDY_S = 600.0
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
-RELEASE_S = (
-    0.05  # between two jobs of the backlog of an outage: a server that just came back has enough to do
-)
+# Between two steps while an outage's backlog begins to be worked off: one job, then two, then three, until as many are
+# taken as ever. A server that just came back has enough to do.
+RELEASE_S = 0.05
 
 SERVERS = ("Stash", "Plex")
 UNREAD = Settings()  # the defaults, until Stash has told us better
@@ -114,7 +115,7 @@ class Worker:
         self._settings = UNREAD  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
-        self._backlog = False  # working off what an outage left
+        self._backlog = 0  # of what an outage left, jobs to take in the next step; 0: as many as ever
         self._writers = Writers(clock)
         self._size = SIZE
         self._ahead: _Batch | None = None  # claimed and looked at while others were written
@@ -144,7 +145,7 @@ class Worker:
 
     def _take(self) -> _Batch | None:
         began = self.clock.monotonic()
-        jobs = self.store.claim_many(1 if self._backlog else self._size, LEASE_S)
+        jobs = self.store.claim_many(self._backlog or self._size, LEASE_S)
         if not jobs:
             return None
         # Another thread goes through what is in hand, so it is replaced and never changed.
@@ -207,8 +208,13 @@ class Worker:
             if ahead:
                 self._ahead = self._take()
 
+        of = {job.scene_id: job for job in jobs}
+
+        def write(seen: engine.Look) -> tuple[Outcome, engine.Look]:
+            return self._write(of[seen.scene_id], seen)
+
         tried: set[int] = set()
-        for done in self._writers.carry_out(found, self._write, settings.plex_concurrency, look_ahead):
+        for done in self._writers.carry_out(found, write, settings.plex_concurrency, look_ahead):
             tried |= {number for number, _, _ in done}
             for some in _pieces(done):
                 outcomes = {jobs[number].id: outcome for number, outcome, _ in some}
@@ -216,7 +222,12 @@ class Worker:
                 self._close([jobs[number] for number, _, _ in some], outcomes, written)
         if self._ahead is not None:
             self._ahead.overtaken |= {seen.item.rating_key for seen in found if seen.item is not None}
-        self._give_back([job for number, job in enumerate(jobs) if number not in tried])
+        untried = [job for number, job in enumerate(jobs) if number not in tried]
+        if untried:
+            with self.store.transaction():
+                for job in untried:
+                    engine.retract(looks[job.id], self.world.ledger(settings))
+            self._give_back(untried)
         return self._writers.down
 
     def _give_back(self, jobs: Iterable[Job]) -> None:
@@ -230,9 +241,14 @@ class Worker:
             self._give_back(self._ahead.jobs)
             self._ahead = None
 
-    def _write(self, seen: engine.Look) -> tuple[Outcome, engine.Look]:
-        """Carry out one look; several of these run side by side."""
+    def _write(self, job: Job, seen: engine.Look) -> tuple[Outcome, engine.Look]:
+        """Carry out one look; several of these run side by side.
+
+        What another worker has taken over since is left to it: it may have written something newer by now.
+        """
         try:
+            if not self.store.holds(job):
+                return Failed(Transient("Another worker has taken it over.")), seen
             return engine.apply(seen, self.world, self._settings)
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
             return engine.failed(error, self._settings), seen
@@ -293,13 +309,17 @@ class Worker:
         """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
         if not jobs:
             return
-        for outcome in {id(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
+        for outcome in {_lesson(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
             self._learn(outcome)
         with self.store.transaction():
             for job in jobs:
                 outcome, seen = outcomes[job.id], looks.get(job.id)
+                again_at = None
                 if seen is not None and isinstance(outcome, (Synced, Level)):
                     engine.remember(seen, self.world.ledger(self._settings))
+                    again_at = self._may_land(seen)
+                elif seen is not None and isinstance(outcome, Failed) and _is_unwritten(outcome):
+                    engine.retract(seen, self.world.ledger(self._settings))
                 elif isinstance(outcome, NotFound):
                     self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
                     if job.attempts <= 1:
@@ -309,8 +329,19 @@ class Worker:
                     engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
                     self.store.put_many(outcome.heirs)
                 self._record(job, outcome)
+                if again_at is not None:
+                    self.store.put_later(job.scene_id, again_at)
         closed = {job.id for job in jobs}
         self.in_hand = {number: job for number, job in self.in_hand.items() if number not in closed}
+
+    def _may_land(self, seen: engine.Look) -> float | None:
+        """When to look at the scene once more, because a write whose end nobody saw may still land after this one."""
+        if seen.item is None:
+            return None
+        patience_s = LANDS * self._settings.plex_timeout_s
+        ledger = self.world.ledger(self._settings)
+        began = ledger.settle(seen.scene_id, self.clock.now() - patience_s)
+        return None if began is None else began + patience_s
 
     def _fan_out(self, job: Job) -> FannedOut:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
@@ -383,7 +414,7 @@ class Worker:
                 return
             self.store.close_outage(server)
             released = self.store.release_due(f"{server} at ")  # as the sentences about it begin
-        self._backlog = True
+        self._backlog = 1
         log.info("outage of %s is over; %s jobs are due again", server, released)
 
     def _hold(self, sentence: str) -> None:
@@ -501,10 +532,11 @@ class Worker:
                 tidied = False
                 if self._backlog:
                     self.clock.sleep(RELEASE_S)
+                    self._backlog = self._backlog + 1 if self._backlog < self._size else 0
                 continue
             self._drop_ahead()  # no step follows soon
             on_step()
-            self._backlog = False
+            self._backlog = 0
             counts = self.store.counts()
             if not counts.pending and now >= next_schedule:
                 next_schedule = now + SCHEDULE_S
@@ -599,6 +631,15 @@ class Worker:
             _say(logging.WARNING, "no lease", job, str(error))
             return False
         return True
+
+
+def _lesson(outcome: Outcome) -> object:
+    """What is equal for outcomes that say the same of the servers."""
+    return outcome.error if isinstance(outcome, Failed) else type(outcome)
+
+
+def _is_unwritten(outcome: Failed) -> bool:
+    return isinstance(outcome.error, SyncFailure) and outcome.error.unwritten
 
 
 def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:

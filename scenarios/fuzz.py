@@ -209,7 +209,7 @@ def _deed(rng: random.Random, scenes: int, number: int) -> Act:
     if what < 0.94:
         kind, old = rng.choice((("tag", "Rain"), ("performer", "Ada Hansen")))
         return Rename(kind, old, f"Name {number}")
-    return Press(rng.choice(("all", "recent", "process_queue", "queue_status")))
+    return Press(rng.choice(("all", "recent", "reconcile_all", "process_queue", "queue_status")))
 
 
 def play(drawn: Drawn, kept: Collection[int] | None = None) -> tuple[History, tuple[Verdict, ...], Any]:

@@ -11,6 +11,7 @@ byte for byte.
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 import os
@@ -25,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plexsync import hook
+from plexsync import hook, reconcile
 from plexsync.clock import ManualClock
-from plexsync.core.failures import NeedsAttention, SettingProblem, Transient, Unavailable
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Problem, Settings, parse
@@ -39,7 +40,7 @@ from plexsync.servers import SETTINGS_S
 from plexsync.store import Store
 from plexsync.worker import POLL_S, RELIST, Worker
 from scenarios import levels
-from scenarios.history import FAILED, History, Letter, Move, Outage, Pair, Sample, Write
+from scenarios.history import FAILED, RATED_IN_PLEX, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE
 from scenarios.recorder import NotDone, Recorder
 from scenarios.scenario import QUICK, Act, Lane, Scenario
@@ -142,6 +143,7 @@ class SimulatedWorld:
         self.kill_at_request: tuple[str, str, bool] | None = None
         self.kill_soon = False
         self.freeze_soon: tuple[float, bool] | None = None
+        self.freeze_at_request: tuple[str, str, bool, float, bool] | None = None
         self.frozen = False  # a worker stands still, and whoever runs meanwhile is another
         self.busy = False  # an act is being played: its own requests pass no time
         self.writes: list[Write] = []
@@ -461,8 +463,16 @@ class SimulatedWorld:
         return self
 
     def ledger(self, settings: Settings) -> Ledger:
-        assert self.worker is not None
-        return Ledger(self.worker.store, settings.plex_url)
+        return Ledger(self.store if self.worker is None else self.worker.store, settings.plex_url)
+
+    def touched(self, moment: str, since: int) -> Iterator[Entry]:
+        self.meet("plex", "touched")
+        for item in self.items.values():
+            if moment == "lastRatedAt" and item.get("rated_at", 0) >= since:
+                rating = item["fields"].get("userRating")
+                yield Entry(
+                    item["rating_key"], (item["file"],), user_rating=float(rating) if rating else None
+                )
 
     def probe(self, server: str) -> None:
         self.meet(server.lower(), "probe")
@@ -503,6 +513,11 @@ class SimulatedWorld:
     ) -> None:
         """One request: time passes, faults have their say, and `apply` is carried out or not."""
         name = service.capitalize()
+        if self.busy:  # a task's, within an act: no time passes, and nothing is left to chance
+            if self.down_until[service] > self.clock.monotonic():
+                raise Unavailable(name, f"{name} cannot be reached: connection refused.")
+            apply()
+            return
         self._reach(MOMENTS.get(what, "reading Stash"))
         self.pass_time(self.spec.latency_s)
         if self.down_until[service] > self.clock.monotonic():
@@ -519,6 +534,13 @@ class SimulatedWorld:
             if kill[1] != "before_apply":
                 self._carry_out(writing, apply, 200, ())
             raise Killed
+        freeze = self.freeze_at_request
+        if freeze and freeze[0] == service and (not freeze[2] or writing is not None) and not self.frozen:
+            self.freeze_at_request = None
+        else:
+            freeze = None
+        if freeze and freeze[1] == "before_apply":
+            self._stand_still(*freeze[3:])
         if kind == "delay":
             self.pass_time(max(0.0, what_of["ms"] / 1000))
         timeout_s = float(self.given.get(f"{service}_timeout_s", 30))
@@ -543,7 +565,11 @@ class SimulatedWorld:
             self._carry_out(writing, apply, None, (kind,))
             raise Unavailable(name, f"{name} answered something that is no answer.")
         self._carry_out(writing, apply, 200, (kind,) if kind else ())
+        if freeze and freeze[1] == "after_apply":
+            self._stand_still(*freeze[3:])
         self.pass_time(self.spec.latency_s)
+        if freeze and freeze[1] == "after_answer":
+            self._stand_still(*freeze[3:])
 
     def _carry_out(
         self, writing: int | None, apply: Callable[[], None], status: int | None, faults: tuple[str, ...]
@@ -644,6 +670,17 @@ class SimulatedWorld:
             self.event(f"stash: scene {number} {title!r} is found")
             self._hook("Scene.Create.Post", number, ())
 
+    def rate_in_plex(self, scene: int, rating100: int) -> None:
+        with suppress(NotDone), self.recorder.edit(RATED_IN_PLEX, (scene,), {"rating100": rating100}):
+            file = self.plex_path(self.scenes[scene]["path"]) if scene in self.scenes else ""
+            items = [item for item in self.items.values() if item["file"] == file]
+            if not items or self.down_until["plex"] > self.clock.monotonic():
+                raise NotDone(FAILED, "Plex does not have it now")
+            self.event(f"plex: the item of scene {scene} is rated {rating100 / 10}")
+            for item in items:
+                item["fields"]["userRating"] = str(rating100 / 10)
+                item["rated_at"] = int(self.clock.now())
+
     def rename(self, kind: str, old: str, new: str) -> None:
         touched = tuple(number for number, row in self.scenes.items() if old in _names(row, kind))
         with suppress(NotDone), self.recorder.edit("rename", touched, {kind: new}):
@@ -694,6 +731,10 @@ class SimulatedWorld:
             if mode == "all":
                 self.store.save_state(RELIST, "1")
             self.store.put_many([n for n, row in sorted(self.scenes.items()) if row["updated_at"] >= since])
+        elif mode == "reconcile_all":
+            settings, _ = parse(self.given)
+            with suppress(SyncFailure):
+                reconcile.sweep(self.store, self, settings)
         elif mode == "process_queue":
             self.store.release_due()
         elif mode == "retry_dlq":
@@ -736,6 +777,10 @@ class SimulatedWorld:
         if self.worker is not None and not self.frozen:
             self.event(f"trouble: SIGSTOP to the worker for {s:g} s")
             self.freeze_soon = (s, expire)
+
+    def freeze_at(self, service: str, when: str, match: Mapping[str, Any], s: float, expire: bool) -> None:
+        self.event(f"trouble: the worker is to be stopped {when} at {service} for {s:g} s")
+        self.freeze_at_request = (service, when, match.get("method") == "PUT", s, expire)
 
     def kill_at(self, service: str, when: str, match: Mapping[str, Any]) -> None:
         self.event(f"trouble: the worker is to be killed {when} at {service}")
@@ -789,7 +834,8 @@ class SimulatedWorld:
         self.rules.clear()
         self.poisoned.clear()
         self.down_until = dict.fromkeys(self.down_until, 0.0)
-        self.kill_at_request, self.kill_soon, self.freeze_soon = None, False, None
+        self.kill_at_request = self.freeze_soon = self.freeze_at_request = None
+        self.kill_soon = False
 
     def history(self, drained_at: float | None) -> History:
         items = {item["file"]: item for item in self.items.values()}
@@ -840,6 +886,18 @@ class StashModel:
             number: _scene(self._world.scenes[number]) for number in scene_ids if number in self._world.scenes
         }
 
+    def rate(self, scene_id: int, rating100: int) -> None:
+        """As a person would: the hook of the edit is run."""
+        world = self._world
+
+        def apply() -> None:
+            if scene_id in world.scenes:
+                world.scenes[scene_id] |= {"rating100": rating100, "updated_at": world.clock.now()}
+                world.event(f"stash: scene {scene_id} is rated {rating100} by the worker")
+                world._hook("Scene.Update.Post", scene_id, ("id", "rating100"))
+
+        world.meet("stash", "rate", apply)
+
     def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0) -> Iterator[list[int]]:
         self._world.meet("stash", "scene ids")
         kind, name = self._world.entities[entity_id]
@@ -875,6 +933,7 @@ def _scene(row: Mapping[str, Any]) -> Scene:
         performers=tuple(row["performers"]),
         tags=tuple(row["tags"]),
         files=(SceneFile(row["path"]),),
+        updated_at=datetime.datetime.fromtimestamp(row["updated_at"], datetime.UTC).isoformat(),
     )
 
 
@@ -897,6 +956,7 @@ def _item(item: Mapping[str, Any]) -> Item:
         title_sort=fields.get("titleSort", ""),
         locked=frozenset(item["locked"]),
         files=(item["file"],),
+        last_rated_at=item.get("rated_at", 0),
     )
 
 

@@ -44,6 +44,7 @@ TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
 WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no parameter for it
 PHOTOS = "photos"  # beside the fields in what is remembered as written: the addresses of actors' photos
+_in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
 
 
@@ -111,8 +112,9 @@ def plan(
     settings: Settings,
     written: Mapping[str, object] | None = None,
     intended: Sequence[Mapping[str, object]] = (),
+    wants: Mapping[str, Value] | None = None,
 ) -> Edits:
-    """The edits that bring ``item`` level with ``scene``.
+    """The edits that bring ``item`` level with ``scene``; ``wants`` are its ``wanted_values``, if they are known.
 
     ``written`` is what was remembered of this very item (``Edits.written``, perhaps through JSON); None when
     nothing is. ``intended`` are the ``Edits.intended`` of writes to it whose end nobody saw, oldest first.
@@ -127,10 +129,11 @@ def plan(
     aims: dict[str, Value] = {}
     rating100: int | None = None
     actors: Value = ()
+    wants = wanted_values(scene, settings) if wants is None else wants
     for row in FIELDS:
-        wanted, held = row.wants(scene, settings), row.has(item)
-        if wanted is None:
+        if row.name not in wants:
             continue
+        wanted, held = wants[row.name], row.has(item)
         last = _remembered(written, row.name, wanted)
         tried = [value for one in intended if (value := _remembered(one, row.name, wanted)) is not None]
         theirs: tuple[str, ...] = ()
@@ -319,14 +322,15 @@ def wanted_values(scene: Scene, settings: Settings) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def fingerprint(scene: Scene, settings: Settings) -> str:
+def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | None = None) -> str:
     """Equal for two looks at a scene exactly when a ``plan`` for an unchanged item would be equal too.
 
-    Whoever remembers it beside ``Edits.written`` need not ask Plex about a scene that has not changed.
+    Whoever remembers it beside ``Edits.written`` need not ask Plex about a scene that has not changed. ``wants`` are
+    the scene's ``wanted_values``, if they are known.
     """
     parts = [
         _RULES_VERSION,
-        wanted_values(scene, settings),
+        wanted_values(scene, settings) if wants is None else wants,
         plex_paths(scene, settings.path_map),
         settings.plex_library,
         settings.keep_unlocked,
@@ -336,7 +340,7 @@ def fingerprint(scene: Scene, settings: Settings) -> str:
         *([_photos(scene, settings, scene.performers)] if settings.photo_address else []),
         *([bool(scene.play_count)] if settings.write_watched else []),
     ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_in_order(parts).encode()).hexdigest()
 
 
 # --- what Stash says

@@ -516,6 +516,51 @@ def test_the_connection_is_remembered_for_this_user_alone(tmp_path):
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_no_half_a_connection_is_left_where_it_cannot_be_put_in_place(tmp_path):
+    (tmp_path / "connection.json" / "x").mkdir(parents=True)
+    hook.remember(str(tmp_path), NOBODY_THERE)
+    assert os.listdir(tmp_path) == ["connection.json"]
+
+
+@posix
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_what_is_kept_is_for_this_user_alone_whatever_the_umask(data, umask):
+    event = {"type": "Scene.Update.Post", "id": 1, "input": {}, "inputFields": ["title"]}
+    for _ in range(2):  # the second finds the queue unusable and spools
+        done = subprocess.run(
+            [sys.executable, SCRIPT],
+            input=json.dumps({"args": {"hookContext": event}}),
+            text=True,
+            capture_output=True,
+            env={**os.environ, "STASH_PLUGIN_DATA": str(data)},
+            umask=umask,
+            check=True,
+        )
+        (data / "queue" / "data.db").write_bytes(b"")
+    assert "spooled" in done.stdout
+    for path in (data, *data.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@posix
+@pytest.mark.parametrize("lacks", ["posix_spawn", "POSIX_SPAWN_OPEN"])
+def test_a_worker_starts_where_the_system_cannot_spawn(data, quiet_end, monkeypatch, lacks):
+    monkeypatch.delattr(os, lacks)
+    data.mkdir(parents=True)
+    before = os.umask(0)
+    try:
+        assert hook.wake_worker(str(data))
+    finally:
+        os.umask(before)
+    for _ in range(100):
+        if workers(data):
+            break
+        time.sleep(0.1)
+    (pid,) = workers(data)
+    assert os.getsid(pid) == pid
+    assert (data / "plexsync.log").stat().st_mode & 0o077 == 0
+
+
 def test_a_connection_that_cannot_be_written_is_no_failure(tmp_path):
     hook.remember(str(tmp_path / "none"), NOBODY_THERE)
     assert os.listdir(tmp_path) == []

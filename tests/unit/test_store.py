@@ -296,6 +296,7 @@ def test_an_expired_lease_is_free_and_its_late_holder_can_change_nothing(world, 
     other = world.open()
     assert other.recover() == 1
     job = other.claim()
+    assert other.holds(job) and not store.holds(late)
     for act in (
         lambda: store.heartbeat(late),
         lambda: store.finish(late),

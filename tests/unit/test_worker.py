@@ -190,8 +190,8 @@ class Model:
 
 
 @pytest.fixture
-def model():
-    world = Model()
+def model(clock):
+    world = Model(remembered=MemoryLedger(clock.now))
     for number in (1, 2, 3):
         path = f"/data/{number}.mp4"
         world.has[number] = Scene(number, title=f"Scene {number}", files=(SceneFile(path),))
@@ -399,6 +399,25 @@ def test_a_worker_that_was_frozen_changes_nothing_and_has_the_scene_looked_at_ag
     other.close()
 
 
+def test_a_worker_that_was_frozen_writes_no_more_of_what_another_has_taken_over(
+    worker, store, model, clock, tmp_path
+):
+    other = Store(tmp_path, clock=clock)
+
+    def somebody_else_takes_over():
+        clock.advance(LEASE_S + 1)
+        other.recover()
+        for taken in other.claim_many(9):
+            other.finish(taken, "by the other")
+
+    model.meanwhile = somebody_else_takes_over  # in the first write
+    store.put_many([1, 2, 3])
+    worker.step()
+    assert len(model.writes) == 1
+    assert store.counts().pending == 3, "all are looked at once more"
+    other.close()
+
+
 def test_run_ends_after_the_linger_but_not_while_something_waits_for_later(worker, store, model, clock):
     item = model.items.pop(101)
     store.put(1)
@@ -464,23 +483,30 @@ def test_the_history_is_bounded_without_a_quiet_moment(worker, store, model, clo
     assert most < 200
 
 
-def test_the_backlog_of_an_outage_is_released_at_a_bounded_rate(worker, store, model, clock):
+def test_the_backlog_of_an_outage_is_released_slowly_at_first_then_faster(worker, store, model, clock):
+    """A server that just came back is asked for one, then for two: not for thousands, and not for ever one by one."""
+    scenes = range(1, 401)
+    model.has |= {n: Scene(n, title=f"Scene {n}", files=(SceneFile(f"/data/{n}.mp4"),)) for n in scenes}
+    model.items |= {100 + n: Item(100 + n, 1, title=str(n), files=(f"/data/{n}.mp4",)) for n in scenes}
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
-    for number in (1, 2, 3):
-        store.put(number)
+    store.put_many(scenes)
     back_at = clock.now() + 100
-    written_at = []
+    written = [(clock.monotonic(), 0)]
 
     def plex_comes_back():
         if clock.now() >= back_at:
             model.trouble.clear()
-        if len(model.writes) > len(written_at):
-            written_at.append(clock.monotonic())
+        if len(model.writes) > written[-1][1]:
+            written.append((clock.monotonic(), len(model.writes)))
 
     worker.run(linger_s=lambda: 5.0, on_step=plex_comes_back)
-    assert len(written_at) == 3
-    gaps = [later - earlier for earlier, later in itertools.pairwise(written_at)]
-    assert min(gaps) >= RELEASE_S * 0.99
+    assert len(model.writes) == 400
+    first = written[1][0]
+    for i, ((before, done), (at, then)) in enumerate(itertools.pairwise(written), 1):
+        assert then - done <= i
+        if i > 1 and then - done < 25:
+            assert at - before >= RELEASE_S * 0.99
+    assert written[-1][0] - first < 400 * RELEASE_S / 4
 
 
 def test_the_end_of_an_outage_wakes_what_waits_for_the_server_and_nothing_else(worker, store, model, clock):
@@ -728,6 +754,77 @@ def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, st
     store.put(1)
     drain(worker)
     assert model.items[101].title == "By hand"
+
+
+@pytest.mark.parametrize("answer", ["did not answer within 30 s.", "broke off the connection."])
+@pytest.mark.parametrize("newer", [True, False], ids=["after a newer one", "before the scene is looked at"])
+def test_a_write_nobody_saw_the_end_of_is_looked_for_once_it_has_landed(
+    worker, store, model, clock, answer, newer
+):
+    before = model.items[101]
+    late = []
+
+    def not_yet():
+        late.append(model.items[101])
+        model.items[101] = before
+        raise Unavailable("Plex", f"Plex at http://plex:32400 {answer}")
+
+    model.meanwhile = not_yet
+    store.put(1, "update")
+    drain(worker)
+    if newer:
+        model.has[1] = replace(model.has[1], title="Newer")
+        store.put(1, "update")
+    clock.advance(40)
+    drain(worker)
+    assert model.items[101].title == model.has[1].title
+    assert store.counts().waiting_later == 1, "one more look, when it has landed for certain"
+    model.items[101] = late[0]
+    clock.advance(40)
+    assert not worker.step(), "not before three timeouts"
+    clock.advance(20)
+    drain(worker)
+    assert model.items[101].title == model.has[1].title
+    writes = len(model.writes)
+    clock.advance(1000)
+    drain(worker)
+    assert store.counts().pending == 0 and len(model.writes) == writes, "and that was the end of it"
+
+
+def test_a_look_for_later_keeps_no_newer_edit_waiting_and_survives_a_kill(worker, store, model, clock):
+    before = model.items[101]
+
+    def not_yet():
+        model.items[101] = before
+        raise Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
+
+    model.meanwhile = not_yet
+    store.put(1, "update")
+    drain(worker)
+    clock.advance(10)
+    drain(worker)
+    assert store.counts().waiting_later == 1
+    model.has[1] = replace(model.has[1], title="Newest")
+    store.put(1, "update", ["title"])
+    assert store.counts().waiting_later == 0
+    with Store(store.data_dir, clock) as other:  # a worker that knows of nothing but the file
+        assert Worker(other, model, clock, random.Random(1)).step()
+        assert model.items[101].title == "Newest"
+        assert other.counts().waiting_later == 1, "the old one may still land"
+
+
+def test_a_write_that_was_refused_is_not_looked_for(worker, store, model, clock):
+    def refuse():
+        failure = Unavailable("Plex", "Plex at http://plex:32400 is not reachable: connection refused.")
+        failure.unwritten = True
+        raise failure
+
+    model.meanwhile = refuse
+    store.put(1, "update")
+    drain(worker)
+    clock.advance(10)
+    drain(worker)
+    assert model.items[101].title == "Scene 1" and store.counts().pending == 0
 
 
 @pytest.mark.parametrize("makes_of", [lambda r: r, lambda r: r - r % 10], ids=["kept", "rounded by Stash"])
