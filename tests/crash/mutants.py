@@ -108,6 +108,7 @@ MUTANTS = (
         "SET status = 2, attempts = attempts + 1, owner = ?",
         "SET status = 2, owner = ?",
         f"{TEST_STORE}::test_what_the_dead_held_is_free_at_once[durable]",
+        times=2,
     ),
     Mutant(
         "a job given another try goes to the head of the queue",
