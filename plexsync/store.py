@@ -395,14 +395,26 @@ class Store:
         first = self.claim(lease_s)
         if first is None:
             return []
-        return (
-            [first] if first.deaths or first.entity_id else [first, *self._claim_beside(limit - 1, lease_s)]
-        )
+        jobs = [first]
+        odd = not first.deaths and not first.entity_id
+        while odd and len(jobs) < limit:
+            some, odd = self._claim_beside(limit - len(jobs), lease_s)
+            jobs += some
+            job = self.claim(lease_s) if odd else None  # buries what is no job and has the next one
+            if job is None:
+                break
+            if job.deaths or job.entity_id:
+                self.give_back(job)
+                break
+            jobs.append(job)
+        return jobs
 
-    def _claim_beside(self, limit: int, lease_s: float) -> list[Job]:
-        """Claim the next jobs in turn at one stroke, up to one that is handed out alone or cannot be read."""
+    def _claim_beside(self, limit: int, lease_s: float) -> tuple[list[Job], bool]:
+        """Claim the next jobs in turn at one stroke, up to one that is handed out alone, or that is no job or cannot be
+        read; whether the latter was the end."""
         until = self.clock.monotonic() + lease_s
         claimed: list[Job] = []
+        odd = False
         with self.transaction() as db:
             rows = db.execute(
                 f"SELECT {_ROW} FROM {TABLE} AS waiting WHERE status < 2 AND due_at <= ? AND NOT EXISTS"
@@ -412,7 +424,8 @@ class Store:
             ).fetchall()
             for row in rows:
                 job, _, damage = _read_row(row, self._new_token())
-                if damage is not None or job.deaths or not job.scene_id:
+                odd = damage is not None or not (job.scene_id or job.entity_id)
+                if odd or job.deaths or job.entity_id:
                     break
                 claimed.append(replace(job, attempts=job.attempts + 1))
             changed = db.executemany(
@@ -425,7 +438,7 @@ class Store:
                 rescue.suspect(self.path)
                 raise sqlite3.DatabaseError("an index of the queue names a row that does not wait")
         self.held |= {job.id: job for job in claimed}
-        return claimed
+        return claimed, odd
 
     def claim_row(
         self, lease_s: float = LEASE_S, row_id: int | None = None

@@ -235,10 +235,7 @@ class Worker:
 
     def _write(self, seen: engine.Look) -> tuple[Outcome, engine.Look]:
         """Carry out one look; several of these run side by side."""
-        try:
-            return engine.apply(seen, self.world, self._settings)
-        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-            return engine.failed(error, self._settings), seen
+        return engine.apply(seen, self.world, self._settings)
 
     def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
         try:
@@ -305,8 +302,8 @@ class Worker:
                 if seen is not None and isinstance(outcome, (Synced, Level)):
                     engine.remember(seen, self.world.ledger(self._settings))
                     again_at = self._may_land(seen)
-                elif seen is not None and isinstance(outcome, Failed) and _is_unwritten(outcome):
-                    engine.retract(seen, self.world.ledger(self._settings))
+                elif seen is not None and isinstance(outcome, Failed):
+                    engine.note_failure(seen, outcome, self.world.ledger(self._settings))
                 elif isinstance(outcome, NotFound):
                     self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
                     if job.attempts <= 1:
@@ -600,11 +597,7 @@ class Worker:
 
 def _lesson(outcome: Outcome) -> object:
     """What is equal for outcomes that say the same of the servers."""
-    return outcome.error if isinstance(outcome, Failed) else type(outcome)
-
-
-def _is_unwritten(outcome: Failed) -> bool:
-    return isinstance(outcome.error, SyncFailure) and outcome.error.unwritten
+    return id(outcome) if isinstance(outcome, Failed) else type(outcome)
 
 
 def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:

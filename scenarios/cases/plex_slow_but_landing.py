@@ -15,5 +15,7 @@ SCENARIO = Scenario(
         At(5.0, Edit(3, {"title": "Later"})),
     ),
     trouble=(At(0.0, Fault("plex", "slow_apply", WRITE, {"s": 2.5, "count": 1})),),
-    expect=Expect(stale_writes=True),  # Plex carries the older one out last; what it says in the end is the newest
+    expect=Expect(
+        stale_writes=True
+    ),  # Plex carries the older one out last; what it says in the end is the newest
 )
