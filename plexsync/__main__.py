@@ -17,9 +17,13 @@ NESTING_MAX = 10_000
 def main() -> int:
     """Serve one call of Stash (JSON on standard input) or of a person (arguments); gives the exit status."""
     if len(sys.argv) > 1 or sys.stdin is None or sys.stdin.isatty():
-        from plexsync import cli
+        try:
+            from plexsync import cli
 
-        return cli.main(sys.argv[1:])
+            return cli.main(sys.argv[1:])
+        except ModuleNotFoundError as missing:
+            print(_without(missing), file=sys.stderr)
+            return 3
     sys.setrecursionlimit(NESTING_MAX)
     message = protocol.read_input(sys.stdin.buffer.read())
     if isinstance(message, protocol.Problem):
@@ -38,9 +42,24 @@ def main() -> int:
         # Everything is on disk and said. Ending here spares the interpreter's farewell, and leaves the queue's file
         # open to the last, so that SQLite does not copy its log back while the user's save waits.
         os._exit(0)
-    from plexsync import tasks
+    try:
+        from plexsync import tasks
 
-    return tasks.run(message)
+        return tasks.run(message)
+    except ModuleNotFoundError as missing:
+        protocol.log("error", _without(missing))
+        protocol.answer(error=_without(missing))
+        return 0
+
+
+def _without(missing: ModuleNotFoundError) -> str:
+    """For who has put the sources into Stash's plugins folder: hooks keep every edit there, and nothing is synced."""
+    if (missing.name or "plexsync").partition(".")[0] == "plexsync":
+        raise missing
+    return (
+        f"PlexSync cannot work without the Python package {missing.name}, which {sys.executable} does not have: "
+        "install PlexSync from its package, which brings all it needs (README, Install). What is queued stays queued."
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import traceback as tracebacks
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from plexsync.core import edits as planning
 from plexsync.core import match as matching
@@ -203,18 +204,20 @@ def _one(
         memory = known.memories.get(scene.id)
         if memory is not None and memory.rating_key != chosen.rating_key:
             memory = None  # of another item
+        tried = known.intended.get((scene.id, chosen.rating_key), ())
         changes = planning.plan(
             scene,
             chosen,
             settings,
             None if memory is None else memory.written,
-            known.intended.get((scene.id, chosen.rating_key), ()),
+            tried,
             wants,
         )
         plays = 0
         if settings.watched_to_stash:
-            plays = _plays_since(memory, chosen)
-            changes = replace(changes, written={**changes.written, PLAYS: str(chosen.view_count)})
+            plays = _plays_since(memory, chosen, tried)
+            views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
+            changes = replace(changes, written={**changes.written, PLAYS: str(views)})
         told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
         cover = _wants_cover(settings) and images.get("cover") != (scene.screenshot or "")
@@ -224,10 +227,7 @@ def _one(
             scene=scene,
             item=chosen,
             edits=changes,
-            # As it will be once Stash has been told: our own edit there is no news then.
-            fingerprint=fingerprint(scene, settings, wants)
-            if changes.rating100 is None
-            else fingerprint(replace(scene, rating100=changes.rating100), settings),
+            fingerprint=_fingerprint_once_told(scene, changes.rating100, plays, settings, wants),
             images=images,
             cover=cover,
             plays=plays,
@@ -237,13 +237,25 @@ def _one(
         return Look(scene.id, failed(error, settings), scene)
 
 
-def _plays_since(memory: Memory | None, item: Item) -> int:
+def _fingerprint_once_told(
+    scene: Scene, rating100: int | None, plays: int, settings: Settings, wants: Mapping[str, Value]
+) -> str:
+    """Of the scene as it will be once Stash has been told: our own edit there is no news then."""
+    if rating100 is None and not plays:
+        return fingerprint(scene, settings, wants)
+    rating100 = scene.rating100 if rating100 is None else rating100
+    return fingerprint(replace(scene, rating100=rating100, play_count=scene.play_count + plays), settings)
+
+
+def _plays_since(memory: Memory | None, item: Item, tried: Iterable[Mapping[str, Any]]) -> int:
     """How often the item was played since we looked last. The first look only takes note: what was played before is not
-    ours to tell."""
-    known = None if memory is None else memory.written.get(PLAYS)
+    ours to tell; nor is a mark of ours whose answer was lost, which Plex counts as a play."""
+    written = {} if memory is None else memory.written
+    known = written.get(PLAYS)
     if not isinstance(known, str) or not known.isdecimal() or not item.last_viewed_at:
         return 0
-    return max(item.view_count - int(known), 0)
+    ours = not written.get(planning.WATCHED) and any(one.get(planning.WATCHED) for one in tried)
+    return max(item.view_count - int(known) - ours, 0)
 
 
 def _choose(

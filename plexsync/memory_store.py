@@ -1,4 +1,4 @@
-"""The store's door in front of dictionaries: for simulated scenarios, where a night of trouble takes a millisecond.
+"""The store's door in front of dictionaries: small enough to be seen right, it is what the durable one is held against.
 
 It promises what ``store.Store`` promises, call by call, and ``tests/property/test_twins.py`` holds the two against each
 other. What only a file can do (be locked, damaged, taken away) is not here. Several doors to one ``Memory`` stand for
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,12 +22,15 @@ from plexsync.core.job import (
     LEASE_S,
     Counts,
     DeadLetter,
+    InLine,
     Job,
     StaleLease,
     Status,
     due_after,
     move,
+    next_batch,
 )
+from plexsync.door import Door
 
 WAITS = (Status.FRESH, Status.WAITING)
 PRUNE_ROWS = 500
@@ -97,7 +101,7 @@ class Memory:
         self.spool.append(json.loads(intake.encode(dict(event))))
 
 
-class MemoryStore:
+class MemoryStore(Door):
     """One process's door to a ``Memory``. See ``store.Store`` for what each call promises."""
 
     def __init__(self, memory: Memory, clock: Clock, rng: random.Random) -> None:
@@ -129,6 +133,11 @@ class MemoryStore:
 
     def reopen_if_replaced(self) -> bool:
         return False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Nothing here fails half-way."""
+        yield
 
     # ---- putting ----
 
@@ -181,28 +190,6 @@ class MemoryStore:
 
     # ---- claiming ----
 
-    def claim(self, lease_s: float = LEASE_S) -> Job | None:
-        while (claimed := self.claim_row(lease_s)) is not None:
-            job = claimed[0]
-            if job.scene_id or job.entity_id:
-                return job
-            self.bury(
-                job, "NotAJob", "the row names nothing to sync; something other than PlexSync put it here"
-            )
-        return None
-
-    def claim_many(self, limit: int, lease_s: float = LEASE_S) -> list[Job]:
-        first = self.claim(lease_s)
-        if first is None or first.deaths or first.entity_id:
-            return [] if first is None else [first]
-        jobs = [first]
-        while len(jobs) < limit and (job := self.claim(lease_s)) is not None:
-            if job.deaths or job.entity_id:
-                self.give_back(job)
-                break
-            jobs.append(job)
-        return jobs
-
     def claim_row(
         self, lease_s: float = LEASE_S, row_id: int | None = None
     ) -> tuple[Job, object, float] | None:
@@ -233,21 +220,10 @@ class MemoryStore:
 
     def claim_batch(self, limit: int, lease_s: float = LEASE_S) -> list[tuple[Job, object]]:
         self._notice_clock()
-        now = self.clock.now()
-        busy = [row for row in self.memory.rows.values() if row.status is Status.IN_PROGRESS]
-        if any(_is_sequential(row) for row in busy):
-            return []
-        keys = {row.key for row in busy if row.key is not None}
-        chosen: list[Row] = []
-        for row in sorted((row for row in self.memory.rows.values() if row.waits), key=lambda row: row.id):
-            if _is_sequential(row):
-                if not chosen and not busy and row.due_at <= now:
-                    chosen = [row]
-                break
-            if row.due_at <= now and row.key not in keys:
-                chosen.append(row)
-            if len(chosen) >= limit:
-                break
+        rows = sorted(self.memory.rows.values(), key=lambda row: row.id)
+        waiting = [_in_line(row) for row in rows if row.waits]
+        busy = [_in_line(row) for row in rows if row.status is Status.IN_PROGRESS]
+        chosen = [self.memory.rows[one] for one in next_batch(waiting, busy, self.clock.now(), limit)]
         return [(self._claim(row, lease_s), row.payload) for row in chosen]
 
     def heartbeat(self, job: Job, lease_s: float = LEASE_S) -> None:
@@ -255,10 +231,14 @@ class MemoryStore:
         row.status = move(row.status, "heartbeat")
         row.lease_boot, row.lease_until = self.clock.boot, self.clock.monotonic() + lease_s
 
-    def _ours(self, job: Job) -> Row:
+    def holds(self, job: Job) -> bool:
         row = self.memory.rows.get(job.id)
-        if row is None or row.status is not Status.IN_PROGRESS or row.token != job.token:
+        return row is not None and row.status is Status.IN_PROGRESS and row.token == job.token
+
+    def _ours(self, job: Job) -> Row:
+        if not self.holds(job):
             raise StaleLease(f"job {job.id} is no longer ours")
+        row = self.memory.rows[job.id]
         self.memory.changes += 1
         return row
 
@@ -537,6 +517,9 @@ class MemoryStore:
     def save_state(self, name: str, value: str) -> None:
         self.memory.state[name] = value
 
+    def drop_state(self, name: str) -> None:
+        self.memory.state.pop(name, None)
+
     def open_outage(self, server: str, cause: str) -> None:
         if not any(o["server"] == server and o["ended_at"] is None for o in self.memory.outages):
             self.memory.outages.append(
@@ -582,6 +565,7 @@ def _job(row: Row) -> Job:
     )
 
 
-def _is_sequential(row: Row) -> bool:
+def _in_line(row: Row) -> InLine:
     payload = row.payload
-    return isinstance(payload, dict) and payload.get("parallel") is False
+    sequential = isinstance(payload, dict) and payload.get("parallel") is False
+    return InLine(row.id, row.key, row.due_at, sequential)

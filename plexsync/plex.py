@@ -76,6 +76,8 @@ _FULL = (
     "?includeBandwidths=1&includeChapters=1&includeFields=thumbBlurHash%2CartBlurHash"
     "&includeGeolocation=1&includeLoudnessRamps=1&includeMarkers=1"
 )
+_MARK, _UNMARK = "/:/scrobble", "/:/unscrobble"
+_ORDERS = (_MARK, _UNMARK, "/refresh")
 # A listing is for paths alone; servers that know these leave the rest out.
 _LEAN = (
     "&includeGuids=0&excludeFields=summary%2Ctagline"
@@ -248,7 +250,9 @@ class Plex:
                 "X-Plex-Device-Name": "PlexSync",
                 "X-Plex-Client-Identifier": client_id,
             },
+            address_setting="plex_url",
             insecure_setting="plex_insecure",
+            once=lambda request: f"{_MARK}?" in (request.url or ""),  # each counts a view
         )
         transport.mount(self._session, door, verify=not settings.plex_insecure)
 
@@ -421,28 +425,34 @@ class Plex:
         return items
 
     def write(self, item: Item, edits: Edits) -> None:
-        """Apply ``edits`` to ``item`` in one PUT; nothing is sent when there are none.
+        """Apply ``edits`` to ``item``: one PUT, one more request when it is to be marked, none when there are none.
 
-        Of what it raises, ``unwritten`` tells whether Plex may have taken the edits all the same, now or later.
+        Of what it raises, ``unwritten`` tells that Plex has certainly taken none of the edits and will not.
         """
-        if not edits:
-            return
+        if edits.params:
+            self._edit(item, edits)
+        if edits.watched is not None:
+            self._mark(item, edits.watched)
+
+    def _mark(self, item: Item, watched: bool) -> None:
+        """As watched, which counts a view of now, or as never watched, which forgets them all."""
+        query = _query({"identifier": "com.plexapp.plugins.library", "key": item.rating_key})
+        path = f"{_MARK if watched else _UNMARK}{query}"
+        server = self._server()
+        with self._there(item), self._border():
+            self._door.ask("GET", server.url(path), self._headers)
+
+    def _edit(self, item: Item, edits: Edits) -> None:
         query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
         query = query.replace("[", "%5B").replace("]", "%5D")  # as requests does to python-plexapi's
         path = f"/library/sections/{item.section_id}/all{query}"
         server = self._server()
         try:
-            with self._border():
+            with self._there(item), self._border():
                 answer = self._door.ask("PUT", server.url(path), self._headers)
-        except _NotThere:
-            self._index.drop(item.rating_key)
-            vanished = Transient(f"Plex item {item.rating_key} vanished between reading and writing.")
-            vanished.unwritten = True
-            raise vanished from None
         except SyncFailure as failure:
-            failure.unwritten = failure.refused or isinstance(
-                failure, (NeedsAttention, SettingProblem, Permanent)
-            )
+            certain = (NeedsAttention, SettingProblem, Permanent)
+            failure.unwritten = failure.unwritten or failure.refused or isinstance(failure, certain)
             raise
         if answer.content and not _is_xml(answer.content):
             raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
@@ -455,7 +465,7 @@ class Plex:
         """
         server = self._server()
         try:
-            with self._border():
+            with self._there(item), self._border():
                 server.query(
                     f"/library/metadata/{item.rating_key}/{gallery}", method=self._session.post, data=data
                 )
@@ -463,9 +473,17 @@ class Plex:
             raise Unavailable(
                 "Plex", f"{self._where} took a picture but did not answer as Plex does."
             ) from None
+
+    @contextlib.contextmanager
+    def _there(self, item: Item) -> Iterator[None]:
+        """What is written to an item that is gone meanwhile is tried again, from its reading on."""
+        try:
+            yield
         except _NotThere:
             self._index.drop(item.rating_key)
-            raise Transient(f"Plex item {item.rating_key} vanished before it got its picture.") from None
+            vanished = Transient(f"Plex item {item.rating_key} vanished between reading and writing.")
+            vanished.unwritten = True
+            raise vanished from None
 
     # Listing
 
@@ -586,13 +604,19 @@ class Plex:
         if "charset" not in response.headers.get("Content-Type", "").lower():
             response.encoding = "utf-8"  # requests would take text/* for Latin-1
         status = response.status_code
-        # A scan is asked for by GET (python-plexapi's section.update) and answered by nothing.
-        reading = request.method == "GET" and "/refresh?" not in (request.path_url or "")
+        # A scan and a mark are asked for by GET (python-plexapi's section.update, markPlayed) and answered by nothing.
+        reading = request.method == "GET" and not any(
+            f"{path}?" in (request.path_url or "") for path in _ORDERS
+        )
         about_one_item = not reading or "/library/metadata/" in (request.path_url or "")
         if status in (200, 201, 204):
             self._judge_body(response.content.lstrip()[:512].lower(), reading)
         elif status == 401:
-            raise NeedsAttention("Plex", f"{self._where} does not accept plex_token (401).")
+            raise NeedsAttention(
+                "Plex",
+                f"{self._where} does not accept plex_token (401): copy it anew (support.plex.tv, article 204059436, "
+                "says where) and set it in Stash.",
+            )
         elif status == 403:
             raise NeedsAttention("Plex", f"{self._where} forbids this (403); plex_token must be the owner's.")
         elif status == 404 and about_one_item:
@@ -607,9 +631,9 @@ class Plex:
         elif status == 503:
             raise self._refusal("is starting or under maintenance (503)")
         elif status == 429:
-            raise self._refusal("answers 429")
+            raise self._refusal("answers 429; its own log may say why")
         elif status >= 500:
-            raise Unavailable("Plex", f"{self._where} answers {status}.")
+            raise Unavailable("Plex", f"{self._where} answers {status}; its own log may say why.")
         elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
             raise Unavailable(
                 "Plex", f"{self._where} points to another address ({status}); is plex_url right?"

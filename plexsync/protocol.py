@@ -142,11 +142,13 @@ def decoder() -> Callable[[str], object]:
     """``json.loads``: JSON text to values; ValueError or RecursionError when it is not JSON."""
     try:
         from _json import make_scanner
-    except ImportError:  # another Python than CPython
+
+        scan = make_scanner(_Scan)  # type: ignore[arg-type]
+        scan('[{"a": 1}]', 0)
+    except (ImportError, AttributeError, TypeError):  # another Python than CPython, or one that asks for more
         from json import loads
 
         return loads
-    scan = make_scanner(_Scan)  # type: ignore[arg-type]
     blank = " \t\n\r"
 
     def decode(text: str) -> object:
@@ -169,12 +171,6 @@ def encoder() -> Callable[[object], str]:
 
     TypeError for a value JSON does not have, ValueError for NaN or a value that contains itself.
     """
-    try:
-        from _json import encode_basestring_ascii, make_encoder
-    except ImportError:
-        from json import JSONEncoder
-
-        return JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
     def refuse(value: object) -> object:
         raise TypeError(f"JSON has no {type(value).__name__}")
@@ -186,6 +182,14 @@ def encoder() -> Callable[[object], str]:
         write = make_encoder({}, refuse, encode_basestring_ascii, None, ":", ",", False, False, False)
         return "".join(write(value, 0))
 
+    try:
+        from _json import encode_basestring_ascii, make_encoder
+
+        encode([{"a": 1}])
+    except (ImportError, AttributeError, TypeError):  # as above
+        from json import JSONEncoder
+
+        return JSONEncoder(allow_nan=False, separators=(",", ":")).encode
     return encode
 
 

@@ -30,7 +30,18 @@ from persistqueue.sqlackqueue import AckStatus, SQLiteAckQueue
 
 from plexsync import intake, rescue
 from plexsync.clock import Clock, SystemClock
-from plexsync.core.job import DEATHS_MAX, LEASE_S, Counts, DeadLetter, Job, StaleLease, due_after
+from plexsync.core.job import (
+    DEATHS_MAX,
+    LEASE_S,
+    Counts,
+    DeadLetter,
+    InLine,
+    Job,
+    StaleLease,
+    due_after,
+    next_batch,
+)
+from plexsync.door import Door
 from plexsync.intake import TABLE
 from plexsync.locks import FileLock
 
@@ -172,7 +183,7 @@ class LeasedAckQueue(SQLiteAckQueue):
     __del__ = close
 
 
-class Store:
+class Store(Door):
     """The queue of one data folder.
 
     Raises rescue.Refused when the file was made by a newer PlexSync, sqlite3.Error and OSError when it cannot be
@@ -371,39 +382,19 @@ class Store:
 
     # ---- claiming ----
 
-    def claim(self, lease_s: float = LEASE_S) -> Job | None:
-        """The job that has been due longest, leased to us; None when nothing is due.
-
-        A damaged row met on the way is buried with its bytes and its neighbours go on. Scenes being worked on by
-        somebody wait for that to end, so the jobs of one scene never overlap.
-        """
-        while (claimed := self.claim_row(lease_s)) is not None:
-            job, _, _ = claimed
-            if job.scene_id or job.entity_id:
-                return job
-            self.bury(
-                job, "NotAJob", "the row names nothing to sync; something other than PlexSync put it here"
-            )
-        return None
-
     def claim_many(self, limit: int, lease_s: float = LEASE_S) -> list[Job]:
-        """Up to ``limit`` jobs that are due, of different scenes, to be worked on together; [] when none is due.
-
-        A job that a worker died with is handed out alone, so that what kills a worker is never blamed on its
-        neighbours; so is one that is not about a single scene.
-        """
+        """As any store does, all but the first at one stroke."""
         first = self.claim(lease_s)
-        if first is None:
-            return []
-        jobs = [first]
-        odd = not first.deaths and not first.entity_id
+        if first is None or first.alone:
+            return [] if first is None else [first]
+        jobs, odd = [first], True
         while odd and len(jobs) < limit:
             some, odd = self._claim_beside(limit - len(jobs), lease_s)
             jobs += some
             job = self.claim(lease_s) if odd else None  # buries what is no job and has the next one
             if job is None:
                 break
-            if job.deaths or job.entity_id:
+            if job.alone:
                 self.give_back(job)
                 break
             jobs.append(job)
@@ -425,7 +416,7 @@ class Store:
             for row in rows:
                 job, _, damage = _read_row(row, self._new_token())
                 odd = damage is not None or not (job.scene_id or job.entity_id)
-                if odd or job.deaths or job.entity_id:
+                if odd or job.alone:
                     break
                 claimed.append(replace(job, attempts=job.attempts + 1))
             changed = db.executemany(
@@ -443,7 +434,6 @@ class Store:
     def claim_row(
         self, lease_s: float = LEASE_S, row_id: int | None = None
     ) -> tuple[Job, object, float] | None:
-        """Claim as ``claim`` does, or one waiting row by its id: the job, its whole payload, and when it was put."""
         self._take_owner_lock()
         self._notice_clock()
         now = self.clock.now()
@@ -453,16 +443,8 @@ class Store:
             f" (SELECT 1 FROM {TABLE} AS busy WHERE busy.status = 2 AND busy.key = waiting.key)"
             " ORDER BY due_at, _id LIMIT 1"
         )
+        values: dict[str, object] = {"row": row_id, "now": now}
         while True:
-            token = self._new_token()
-            values: dict[str, object] = {
-                "row": row_id,
-                "now": now,
-                "owner": self.owner,
-                "token": token,
-                "boot": self.clock.boot,
-                "until": self.clock.monotonic() + lease_s,
-            }
             with self._mutex:
                 # A look first: it locks nobody out, and usually there is nothing.
                 if not self._read(free, values):
@@ -471,23 +453,28 @@ class Store:
                     found = db.execute(free, values).fetchone()
                     if found is None:
                         return None  # somebody was faster
-                    row = db.execute(
-                        f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = :owner, token = :token,"
-                        " lease_boot = :boot, lease_until = :until WHERE _id = :found AND status < 2"
-                        f" RETURNING {_ROW}",
-                        {**values, "found": found[0]},
-                    ).fetchone()
-                    if row is None:
-                        # Else the same row would be handed out for ever, and all behind it would wait.
-                        rescue.suspect(self.path)
-                        raise sqlite3.DatabaseError("an index of the queue names a row that does not wait")
-                    job, payload, damage = _read_row(row, token)
-                    if damage is not None:
-                        self._bury(db, job.id, token, DAMAGED, damage, "")
+                    job, payload, damage = self._lease(db, found[0], lease_s)
                 if damage is None:
                     self.held[job.id] = job
                     return job, payload, job.enqueued_at
+
+    def _lease(self, db: sqlite3.Connection, row_id: int, lease_s: float) -> tuple[Job, object, str | None]:
+        """Claim a row known to wait: the job, its payload, and what is wrong with it; then it is a dead letter."""
+        token = self._new_token()
+        row = db.execute(
+            f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = ?, token = ?, lease_boot = ?,"
+            f" lease_until = ? WHERE _id = ? AND status < 2 RETURNING {_ROW}",
+            (self.owner, token, self.clock.boot, self.clock.monotonic() + lease_s, row_id),
+        ).fetchone()
+        if row is None:
+            # Else the same row would be handed out for ever, and all behind it would wait.
+            rescue.suspect(self.path)
+            raise sqlite3.DatabaseError("an index of the queue names a row that does not wait")
+        job, payload, damage = _read_row(row, token)
+        if damage is not None:
+            self._bury(db, job.id, token, DAMAGED, damage, "")
             log.error("row %s of the queue is damaged (%s); it is a dead letter now", job.id, damage)
+        return job, payload, damage
 
     def claim_batch(self, limit: int, lease_s: float = LEASE_S) -> list[tuple[Job, object]]:
         """Claim jobs in the order they were put: up to ``limit`` parallel ones together, or one sequential job alone.
@@ -497,43 +484,17 @@ class Store:
         """
         self._take_owner_lock()
         self._notice_clock()
-        now, until = self.clock.now(), self.clock.monotonic() + lease_s
-        claimed: list[tuple[Job, object]] = []
+        now = self.clock.now()
+        # Of the text only what may say that it is a barrier; the index keeps finished rows out of it.
+        line = f"SELECT _id, key, due_at, CASE WHEN instr(data, 'parallel') THEN data END FROM {TABLE}"
         with self.transaction() as db:
-            busy = db.execute(f"SELECT data, key FROM {TABLE} WHERE status = 2").fetchall()
-            if any(_is_sequential(raw) for raw, _ in busy):
-                return []
-            busy_keys = {key for _, key in busy if key is not None}
-            waiting = db.execute(
-                f"SELECT {_ROW} FROM {TABLE} INDEXED BY plexsync_due"
-                " WHERE status < 2 AND (due_at <= ?1 OR instr(data, 'parallel')) ORDER BY _id",
-                (now,),
-            )
-            rows: list[tuple[Any, ...]] = []
-            for row in waiting:
-                if _is_sequential(row[1]):
-                    if not rows and not busy and row[7] <= now:
-                        rows = [row]
-                    break
-                if row[7] <= now and row[4] not in busy_keys:
-                    rows.append(row)
-                if len(rows) >= limit:
-                    break
-            for row in rows:
-                token = self._new_token()
-                db.execute(
-                    f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = ?, token = ?, lease_boot = ?,"
-                    " lease_until = ? WHERE _id = ?",
-                    (self.owner, token, self.clock.boot, until, row[0]),
-                )
-                job, payload, damage = _read_row(row, token)
-                job = replace(job, attempts=job.attempts + 1)
-                self.held[job.id] = job
-                if damage is None:
-                    claimed.append((job, payload))
-                else:
-                    self._bury(db, job.id, token, DAMAGED, damage, "")
-                    self.held.pop(job.id)
+            busy = [_in_line(row) for row in db.execute(f"{line} WHERE status = 2")]
+            waiting = db.execute(f"{line} INDEXED BY plexsync_due WHERE status < 2 ORDER BY _id")
+            chosen = next_batch(map(_in_line, waiting), busy, now, limit)
+            waiting.close()
+            leased = [self._lease(db, row_id, lease_s) for row_id in chosen]
+        claimed = [(job, payload) for job, payload, damage in leased if damage is None]
+        self.held |= {job.id: job for job, _ in claimed}
         return claimed
 
     def heartbeat(self, job: Job, lease_s: float = LEASE_S) -> None:
@@ -546,6 +507,14 @@ class Store:
                     (self.clock.boot, self.clock.monotonic() + lease_s, job.id, job.token),
                 ),
             )
+
+    def holds(self, job: Job) -> bool:
+        """Whether nobody has taken the job over; a look that costs microseconds."""
+        return bool(
+            self._read(
+                f"SELECT 1 FROM {TABLE} WHERE _id = ? AND status = 2 AND token = ?", (job.id, job.token)
+            )
+        )
 
     # ---- closing; all raise StaleLease and then have changed nothing ----
 
@@ -573,7 +542,6 @@ class Store:
             )
 
     def give_back(self, job: Job) -> None:
-        """The job is as it was before we claimed it; for a worker that stops."""
         with self._closing(job) as db:
             if self._newer_waits(db, job):
                 self._end(db, job, "superseded", "superseded")
@@ -589,10 +557,6 @@ class Store:
             )
 
     def bury(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
-        """The job failed for good: row and dead letter in one transaction. The letter's id.
-
-        None, and no letter, when a newer edit of the same scene waits: that one is what counts now.
-        """
         with self._closing(job) as db:
             if self._newer_waits(db, job):
                 self._end(db, job, f"superseded ({error_type})", "superseded")
@@ -1236,14 +1200,11 @@ def _read_row(row: tuple[Any, ...], token: str) -> tuple[Job, object, str | None
     return job, payload, damage
 
 
-def _is_sequential(raw: object) -> bool:
-    if not isinstance(raw, (str, bytes)):
-        return False
-    try:
-        payload = json.loads(raw)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(payload, dict) and payload.get("parallel") is False
+def _in_line(row: tuple[Any, ...]) -> InLine:
+    row_id, key, due_at, raw = row
+    payload = _as_json(raw)
+    sequential = isinstance(payload, dict) and payload.get("parallel") is False
+    return InLine(row_id, key, intake.moment(due_at) or 0.0, sequential)
 
 
 def _is_id(value: object) -> bool:

@@ -30,7 +30,7 @@ from typing import Any, TypedDict
 from persistqueue.exceptions import Empty
 from persistqueue.sqlackqueue import AckStatus
 
-from plexsync import intake
+from plexsync import context, intake
 from plexsync.core.job import Job, Status
 from plexsync.store import DeadLetter, LeasedAckQueue, StaleLease, Store
 
@@ -279,10 +279,14 @@ class QueueStats:
 
 @dataclass
 class JobQueue:
-    """Jobs handed out in batches. Raises ValueError for a capacity below 1."""
+    """Jobs handed out in batches. Raises ValueError for a capacity below 1.
+
+    Where no person watches (``context``; ``silent`` says it for good) it warns in the log alone.
+    """
 
     data_dir: str | os.PathLike[str]
     capacity: int = 10_000
+    silent: bool = field(default_factory=context.is_hook_context)
     warnings: list[str] = field(
         default_factory=list
     )  # said once at 80 % and once at 100 %, again after it emptied
@@ -392,5 +396,6 @@ class JobQueue:
                 f"the queue is at {pct:.0f} % of its capacity of {self.capacity} jobs; it goes on taking them"
             )
             self.warnings.append(text)
-            log.warning("%s", text)
+            # A warning goes to standard error when nobody has set up a log.
+            log.log(logging.INFO if self.silent else logging.WARNING, "%s", text)
         self._warned_at = level

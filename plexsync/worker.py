@@ -23,7 +23,7 @@ from typing import TypeVar
 from plexsync import engine, reconcile
 from plexsync.clock import Clock
 from plexsync.core import breaker as breakers
-from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.job import Job
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import (
@@ -63,14 +63,17 @@ SLOW_S = 2.0
 LANDS = 3  # Plex timeouts after which a write that Plex did not answer has landed, or never will
 CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
+# After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
+TIDY_S = 600.0
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
-RELEASE_S = (
-    0.05  # between two jobs of the backlog of an outage: a server that just came back has enough to do
-)
+# Between two steps while an outage's backlog begins to be worked off: one job, then two, then three, until as many are
+# taken as ever. A server that just came back has enough to do.
+RELEASE_S = 0.05
 
 SERVERS = ("Stash", "Plex")
+UNREAD = Settings()  # the defaults, until Stash has told us better
 
 T = TypeVar("T")
 
@@ -109,10 +112,10 @@ class Worker:
         # What is being worked on, by row id; another thread may give it back.
         self.in_hand: dict[int, Job] = {}
         self.done = 0  # jobs closed or postponed by this worker
-        self._settings = Settings()  # the last we knew, for judging while Stash is away
+        self._settings = UNREAD  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
-        self._backlog = False  # working off what an outage left
+        self._backlog = 0  # of what an outage left, jobs to take in the next step; 0: as many as ever
         self._writers = Writers(clock)
         self._size = SIZE
         self._ahead: _Batch | None = None  # claimed and looked at while others were written
@@ -142,7 +145,7 @@ class Worker:
 
     def _take(self) -> _Batch | None:
         began = self.clock.monotonic()
-        jobs = self.store.claim_many(1 if self._backlog else self._size, LEASE_S)
+        jobs = self.store.claim_many(self._backlog or self._size, LEASE_S)
         if not jobs:
             return None
         # Another thread goes through what is in hand, so it is replaced and never changed.
@@ -205,8 +208,13 @@ class Worker:
             if ahead:
                 self._ahead = self._take()
 
+        of = {job.scene_id: job for job in jobs}
+
+        def write(seen: engine.Look) -> tuple[Outcome, engine.Look]:
+            return self._write(of[seen.scene_id], seen)
+
         tried: set[int] = set()
-        for done in self._writers.carry_out(found, self._write, settings.plex_concurrency, look_ahead):
+        for done in self._writers.carry_out(found, write, settings.plex_concurrency, look_ahead):
             tried |= {number for number, _, _ in done}
             for some in _pieces(done):
                 outcomes = {jobs[number].id: outcome for number, outcome, _ in some}
@@ -233,9 +241,19 @@ class Worker:
             self._give_back(self._ahead.jobs)
             self._ahead = None
 
-    def _write(self, seen: engine.Look) -> tuple[Outcome, engine.Look]:
-        """Carry out one look; several of these run side by side."""
-        return engine.apply(seen, self.world, self._settings)
+    def _write(self, job: Job, seen: engine.Look) -> tuple[Outcome, engine.Look]:
+        """Carry out one look; several of these run side by side.
+
+        What another worker has taken over since is left to it: it may have written something newer by now.
+        """
+        try:
+            if not self.store.holds(job):
+                taken = Transient("Another worker has taken it over.")
+                taken.unwritten = True
+                return Failed(taken), seen
+            return engine.apply(seen, self.world, self._settings)
+        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
+            return engine.failed(error, self._settings), seen
 
     def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
         try:
@@ -377,24 +395,29 @@ class Worker:
         return breakers.from_dict(self.store.load_breaker(server))
 
     def _failed(self, server: str, cause: str) -> None:
-        before = self._breaker(server)
-        then = breakers.after_failure(before, self.clock.now(), self.rng)
-        self.store.save_breaker(server, breakers.to_dict(then))
-        if then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED:
-            self.store.open_outage(server, cause)
+        with self.store.transaction():  # other processes learn of the same server at the same time
+            before = self._breaker(server)
+            then = breakers.after_failure(before, self.clock.now(), self.rng)
+            self.store.save_breaker(server, breakers.to_dict(then))
+            began = then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED
+            if began:
+                self.store.open_outage(server, cause)
+        if began:
             log.error("outage of %s began: %s", server, cause)
 
     def _answered(self, server: str) -> None:
-        before = self._breaker(server)
-        if before != breakers.Breaker():
-            self.store.save_breaker(
-                server, breakers.to_dict(breakers.after_success(before, self.clock.now()))
-            )
-            if before.state is not breakers.State.CLOSED:
-                self.store.close_outage(server)
-                self._backlog = True
-                released = self.store.release_due(server)
-                log.info("outage of %s is over; %s jobs are due again", server, released)
+        if self._breaker(server) == breakers.Breaker():
+            return
+        with self.store.transaction():
+            before = self._breaker(server)
+            then = breakers.after_success(before, self.clock.now())
+            self.store.save_breaker(server, breakers.to_dict(then))
+            if before.state is breakers.State.CLOSED:
+                return
+            self.store.close_outage(server)
+            released = self.store.release_due(server)
+        self._backlog = 1
+        log.info("outage of %s is over; %s jobs are due again", server, released)
 
     def _hold(self, sentence: str) -> None:
         if sentence != self._held_by:
@@ -426,7 +449,10 @@ class Worker:
     def _settings_changed(self) -> bool:
         """A person has been at the settings, read anew every few seconds: that may be the help we wait for."""
         try:
-            return self.world.settings() != self._settings
+            settings = self.world.settings()
+            if self._settings is UNREAD:  # a worker that has just begun has seen nothing change
+                self._settings = settings
+            return settings != self._settings
         except SyncFailure as failure:
             return (
                 bool(self._held_by) and str(failure) != self._held_by and not isinstance(failure, Unavailable)
@@ -436,10 +462,8 @@ class Worker:
         known = self._breaker(server)
         if known.state is breakers.State.CLOSED:
             return True
-        allowed, then = breakers.allow(known, self.clock.now())
-        if not allowed and not (server == "Plex" and self._settings_changed()):
+        if not self._may_probe(server) and not (server == "Plex" and self._settings_changed()):
             return False  # another address or token is tried at once
-        self.store.save_breaker(server, breakers.to_dict(then))
         try:
             self._settings = self.world.settings()
             self.world.probe(server)
@@ -452,6 +476,16 @@ class Worker:
             return False
         self._answered(server)
         return True
+
+    def _may_probe(self, server: str) -> bool:
+        """Whether a probe is due and ours to send, of all processes that ask at this moment."""
+        if not breakers.allow(self._breaker(server), self.clock.now())[0]:
+            return False
+        with self.store.transaction():
+            allowed, then = breakers.allow(self._breaker(server), self.clock.now())
+            if allowed:
+                self.store.save_breaker(server, breakers.to_dict(then))
+        return allowed
 
     # ---- until told to stop ----
 
@@ -479,8 +513,8 @@ class Worker:
     ) -> None:
         linger = linger_s or (lambda: self._settings.worker_linger_s)
         next_upkeep = next_recovery = next_schedule = 0.0
-        busy_at = self.clock.monotonic()
-        tidied = False
+        busy_at = worked_at = self.clock.monotonic()
+        tidied, next_tidy = False, worked_at + TIDY_S
         self._forget_lost_probes()
         while not should_stop():
             now = self.clock.monotonic()
@@ -491,15 +525,20 @@ class Worker:
             if now >= next_recovery:
                 self.store.recover()
                 next_recovery = now + RECOVER_S
+            if now >= next_tidy:
+                self._tidy()
+                next_tidy = now + TIDY_S
             if self.may_claim() and self.step(ahead=not self._backlog):
                 on_step()
-                busy_at, tidied = self.clock.monotonic(), False
+                busy_at = worked_at = self.clock.monotonic()
+                tidied = False
                 if self._backlog:
                     self.clock.sleep(RELEASE_S)
+                    self._backlog = self._backlog + 1 if self._backlog < self._size else 0
                 continue
             self._drop_ahead()  # no step follows soon
             on_step()
-            self._backlog = False
+            self._backlog = 0
             counts = self.store.counts()
             if not counts.pending and now >= next_schedule:
                 next_schedule = now + SCHEDULE_S
@@ -510,9 +549,10 @@ class Worker:
                 busy_at = now
             elif now - busy_at >= linger():
                 return
-            elif not tidied and now - busy_at >= min(IDLE_UPKEEP_S, linger() / 2):
+            # Also while something waits for later, which it may do for days.
+            if not tidied and now - worked_at >= min(IDLE_UPKEEP_S, linger() / 2):
                 self._tidy()
-                tidied = True
+                tidied, next_tidy = True, now + TIDY_S
             self.clock.sleep(POLL_S)
 
     def _forget_lost_probes(self) -> None:

@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     fuzz.add_argument(
         "--shard", default="1/1", metavar="I/N", help="only every N-th, beginning with the I-th"
     )
+    fuzz.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
     fuzz.add_argument("--acts", metavar="1,2,3", help="with --runs 1: only these acts, and the log of events")
     demo = commands.add_parser("demo", help="watch edits arrive in spite of an outage and kills")
     demo.add_argument("--seed", type=int, default=0)
@@ -147,7 +148,7 @@ def _fuzz(args: argparse.Namespace) -> int:
     if args.acts is not None:
         kept = {int(number) for number in args.acts.split(",") if number.isdigit()}
         return fuzz.replay(args.seed, kept)
-    return fuzz.run(args.runs or fuzz.RUNS, args.seed, (int(first), int(of)))
+    return fuzz.run(args.runs or fuzz.RUNS, args.seed, (int(first), int(of)), jobs=args.jobs)
 
 
 COMMANDS: dict[str, Any] = {"list": _list, "run": _run, "fuzz": _fuzz, "demo": _demo}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from scenarios import levels
-from scenarios.history import FAILED, OK, History, Sample, duplicates, quantile
+from scenarios.history import FAILED, OK, RATED_IN_PLEX, History, Sample, duplicates, quantile
 from scenarios.scenario import Expect
 
 ROWS = 12  # of evidence shown for one verdict
@@ -152,6 +152,27 @@ def newest_wins(history: History, expect: Expect) -> Verdict:
             last = max(last, number)
     return _verdict(
         newest_wins, "newest edit wins, order kept per scene", "an older edit was written later", rows
+    )
+
+
+def ratings_reach_stash(history: History, expect: Expect) -> Verdict:
+    """A rating given in Plex is Stash's in the end, unless somebody rated the scene in Stash after that."""
+    rows = []
+    given = [edit for edit in history.edits if edit.kind == RATED_IN_PLEX and edit.outcome == OK]
+    for pair in history.pairs:
+        rated = [
+            edit
+            for edit in history.edits_of(pair.scene_id)
+            if edit.outcome != FAILED and "rating100" in edit.fields
+        ]
+        newest = max(rated, key=lambda edit: edit.asked_at, default=None)
+        if newest is None or newest not in given:
+            continue
+        wanted = newest.fields["rating100"] / 10
+        if pair.stash["rating"] != wanted:
+            rows.append(f"scene {pair.scene_id}: rated {wanted} in Plex, Stash has {pair.stash['rating']!r}")
+    return _verdict(
+        ratings_reach_stash, f"{len(given)} ratings given in Plex", "a rating never reached Stash", rows
     )
 
 
@@ -329,6 +350,7 @@ CHECKS: tuple[Check, ...] = (
     nothing_from_nowhere,
     duplicates_bounded,
     newest_wins,
+    ratings_reach_stash,
     dead_letters_deserved,
     attempts_fair,
     outages_true,

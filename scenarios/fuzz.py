@@ -4,17 +4,25 @@ Swarm testing: not only when a fault happens is drawn, but which kinds there are
 that some runs are one long outage and others nothing but kills. What fails is shrunk with Hypothesis to the fewest
 acts that still fail, and printed with one command that plays exactly these again.
 
+Worlds are played in several processes and told of in the order of their seeds: what is printed, but for the seconds
+it took, is the same on any machine and with any number of processes. A line near the end names a hash of all logs.
+
 `reached` counts in which moments of a job, and with which state of Plex's breaker, each trouble was there. A run that
 is long enough fails when a cell of that table stays empty: tests that never meet a case prove nothing about it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import multiprocessing
 import random
+import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, find, settings
@@ -30,11 +38,13 @@ from scenarios.trouble import (
     WRITE,
     Calm,
     Fault,
+    Freeze,
     KillAt,
     KillWorker,
     Outage,
     Poison,
     RebuildLibrary,
+    Scan,
     Setting,
     TurnClock,
 )
@@ -47,6 +57,7 @@ FULL_RUNS = 150  # from so many on, every cell of the table must be reached
 # Troubles as the table names them, and the moments at which each can be there.
 TROUBLES = (
     "plex away", "stash away", "delay", "status", "reset_before", "reset_after", "hang", "garble", "slow_apply", "kill",
+    "poison", "no token", "freeze",
 )  # fmt: skip
 CELLS = (
     ("waiting", "closed"),
@@ -56,7 +67,15 @@ CELLS = (
     ("writing", "closed"),
     ("probing", "half_open"),
 )
-FLOOR = frozenset((trouble, moment, state) for trouble in TROUBLES for moment, state in CELLS)
+# Without a token nothing is read or written; what is waited for then is a person.
+NEVER = frozenset(
+    {
+        ("no token", "reading Plex", "closed"),
+        ("no token", "writing", "closed"),
+        ("no token", "probing", "half_open"),
+    }
+)
+FLOOR = frozenset((trouble, moment, state) for trouble in TROUBLES for moment, state in CELLS) - NEVER
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,7 @@ def _troubles(rng: random.Random, scenes: int) -> dict[str, Callable[[], Act]]:
         "kill at": lambda: KillAt(
             rng.choice(("plex", "plex", "stash")), rng.choice(moments), rng.choice((WRITE, {}))
         ),
+        "freeze": lambda: Freeze(rng.choice((3.0, 90.0, 1200.0)), expire=rng.random() < 0.7),
         "poison": lambda: Poison(rng.randint(1, scenes), on=rng.random() < 0.6),
         "calm": lambda: Calm(rng.choice(("plex", "stash"))),
         "clock": lambda: TurnClock(rng.choice((-7200.0, -60.0, 45.0, 3600.0))),
@@ -121,8 +141,6 @@ def draw(seed: int) -> Drawn:
     for name in chosen:
         for _ in range(min(14, int(rng.expovariate(1 / (days * rng.choice((0.05, 0.2, 0.6))))) + 1)):
             acts.append(At(round(rng.uniform(0, days * DAY_S), 3), kinds[name]()))
-    if "settings" in chosen:
-        acts.append(At(days * DAY_S, Setting("plex_token", None)))
     at = 0.0
     gap_s = days * DAY_S / rng.randint(8, 40)
     number = 0
@@ -141,9 +159,22 @@ def draw(seed: int) -> Drawn:
         else a
         for a in acts
     ]
-    ordered = tuple(sorted(near, key=lambda a: a.s))
+    # And trouble seldom comes alone: some of the rest falls into the time in which Plex is away.
+    away = [(a.s, a.act.s) for a in near if isinstance(a.act, Outage) and a.act.service == "plex"]
+    for i, a in enumerate(near):
+        if away and isinstance(a.act, (Outage, Freeze, Setting)) and a.s > 0 and rng.random() < 0.3:
+            since, length = rng.choice(away)
+            near[i] = replace(a, s=round(since + rng.uniform(0, length), 3))
+    # Some files Plex finds later, some of them after the looks for them are used up.
+    unknown = rng.choice((0, 0, 0, 1, 2))
+    found_at = round(rng.uniform(0, days * DAY_S), 3)
+    later = [At(found_at, Scan(tuple(range(scenes - unknown + 1, scenes + 1))))] if unknown else []
+    if "settings" in chosen:
+        later.append(At(max(a.s for a in near), Setting("plex_token", None)))
+    ordered = tuple(sorted([*near, *later], key=lambda a: a.s))
     world = World(
         scenes=scenes,
+        plex_has=scenes - unknown,
         dated=True,
         latency_s=rng.choice((0.01, 0.2, 1.5)),
         settings={
@@ -154,7 +185,8 @@ def draw(seed: int) -> Drawn:
             "worker_linger_s": rng.choice((5, 60)),
         },
     )
-    expect = Expect(outages="clock" not in chosen, redrive=True, stale_writes="slow_apply" in chosen)
+    stale = bool({"slow_apply", "freeze"} & set(chosen))
+    expect = Expect(outages="clock" not in chosen, redrive=True, stale_writes=stale)
     scenario = Scenario(f"fuzz_{seed}", f"Drawn from seed {seed}: {', '.join(chosen)}.", world, expect=expect)
     return Drawn(scenario, ordered, days)
 
@@ -177,7 +209,7 @@ def _deed(rng: random.Random, scenes: int, number: int) -> Act:
     if what < 0.94:
         kind, old = rng.choice((("tag", "Rain"), ("performer", "Ada Hansen")))
         return Rename(kind, old, f"Name {number}")
-    return Press(rng.choice(("all", "recent", "process_queue", "queue_status")))
+    return Press(rng.choice(("all", "recent", "reconcile_all", "process_queue", "queue_status")))
 
 
 def play(drawn: Drawn, kept: Collection[int] | None = None) -> tuple[History, tuple[Verdict, ...], Any]:
@@ -201,9 +233,8 @@ def shrink(drawn: Drawn, names: Collection[str], seconds: float = 60.0) -> list[
     deadline = time.monotonic() + seconds
     best = list(range(len(drawn.acts)))
 
-    def fails(drops: Sequence[int]) -> bool:
+    def fails(kept: list[int]) -> bool:
         nonlocal best
-        kept = [i for i, number in enumerate(drops) if number]
         if time.monotonic() > deadline:
             return False
         if any(verdict.check in names for verdict in broken(drawn, kept)):
@@ -211,9 +242,17 @@ def shrink(drawn: Drawn, names: Collection[str], seconds: float = 60.0) -> list[
             return True
         return False
 
+    # The coarse cut: whole stretches of acts, shorter and shorter ones. Hypothesis does the rest.
+    length = len(best)
+    while length > 1:
+        length = -(-length // 2)
+        for start in range(0, len(drawn.acts), length):
+            rest = [i for i in best if not start <= i < start + length]
+            if len(rest) < len(best):
+                fails(rest)
+    coarse = tuple(best)
     # A zero drops an act. Nearly all are kept at first, so that the first try fails as the whole does.
-    size = len(drawn.acts)
-    numbers = st.lists(st.integers(0, 40), min_size=size, max_size=size)
+    numbers = st.lists(st.integers(0, 40), min_size=len(coarse), max_size=len(coarse))
     quiet = settings(
         max_examples=400,
         database=None,
@@ -221,51 +260,103 @@ def shrink(drawn: Drawn, names: Collection[str], seconds: float = 60.0) -> list[
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    try:
-        find(numbers, fails, settings=quiet, random=random.Random(0))
-    except (NoSuchExample, Flaky):  # time was up while it tried
-        return best
+    with suppress(NoSuchExample, Flaky):  # time was up while it tried
+        find(
+            numbers,
+            lambda keeps: fails([i for i, number in zip(coarse, keeps, strict=True) if number]),
+            settings=quiet,
+            random=random.Random(0),
+        )
     return best
 
 
-def run(runs: int, seed: int, shard: tuple[int, int] = (1, 1), show: Callable[[str], None] = print) -> int:
+@dataclass(frozen=True)
+class Played:
+    """What came of one seed."""
+
+    seed: int
+    wrong: tuple[Verdict, ...]
+    days: float = 0.0
+    reached: frozenset[tuple[str, str, str]] = frozenset()
+    totals: Mapping[str, int] = field(default_factory=dict)
+    events: int = 0
+    digest: str = ""  # of the log of events
+
+
+def play_seed(seed: int) -> Played:
+    """Draw, play and judge; a defect that ends the play is a finding, and the others go on."""
+    drawn = draw(seed)
+    try:
+        history, verdicts, world = play(drawn)
+    except Exception as problem:  # noqa: BLE001 - whatever ends the play is what we are looking for
+        return Played(seed, (Verdict("played_to_the_end", False, repr(problem)),))
+    return Played(
+        seed,
+        tuple(verdict for verdict in verdicts if not verdict.holds),
+        max(drawn.days, (history.ended_at - history.began_at) / DAY_S),
+        frozenset(world.reached),
+        checks.counts(history),
+        len(world.log),
+        hashlib.sha256("\n".join(world.log).encode()).hexdigest(),
+    )
+
+
+@contextmanager
+def _players(jobs: int) -> Iterator[Callable[[Sequence[int]], Iterator[Played]]]:
+    """Plays seeds, in their order, in so many processes: with one, in this."""
+    if jobs < 2:
+        yield lambda seeds: map(play_seed, seeds)
+        return
+    pool = ProcessPoolExecutor(
+        jobs,
+        multiprocessing.get_context("spawn"),
+        initializer=signal.signal,  # Ctrl-C is for the one that tells
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        yield lambda seeds: pool.map(play_seed, seeds)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run(
+    runs: int, seed: int, shard: tuple[int, int] = (1, 1), show: Callable[[str], None] = print, jobs: int = 1
+) -> int:
     """Play `runs` seeds from `seed` on, those of this shard; the exit status."""
     mine = [seed + i for i in range(runs) if i % shard[1] == shard[0] - 1]
     began = time.monotonic()
     reached: Counter[tuple[str, str, str]] = Counter()
     totals: Counter[str] = Counter()
     days = 0.0
-    failed = 0
-    for number in mine:
-        drawn = draw(number)
-        try:
-            history, verdicts, world = play(drawn)
-        except Exception as problem:  # noqa: BLE001 - a broken run is a finding, and the others go on
-            wrong: tuple[Verdict, ...] = (Verdict("played_to_the_end", False, repr(problem)),)
-        else:
-            wrong = tuple(verdict for verdict in verdicts if not verdict.holds)
-            reached.update(world.reached)
-            totals.update(checks.counts(history))
-            days += max(drawn.days, (history.ended_at - history.began_at) / DAY_S)
-        if wrong:
-            failed += 1
-            _tell(drawn, number, wrong, show)
+    failed = events = 0
+    logs = hashlib.sha256()
+    with _players(jobs) as players:
+        for played in players(mine):
+            reached.update(played.reached)
+            totals.update(played.totals)
+            days += played.days
+            events += played.events
+            logs.update(played.digest.encode())
+            if played.wrong:
+                failed += 1
+                _tell(draw(played.seed), played.seed, played.wrong, show)
     _table(reached, show)
     empty = sorted(FLOOR - set(reached))
-    if len(mine) >= FULL_RUNS and empty:
-        failed += 1
-        for cell in empty:
-            show(f"never reached: {cell[0]} while {cell[1]} with Plex's breaker {cell[2]}")
-    took = time.monotonic() - began
+    short = len(mine) >= FULL_RUNS and bool(empty)
+    for cell in empty if short else ():
+        show(f"never reached: {cell[0]} while {cell[1]} with Plex's breaker {cell[2]}")
+    met = len(FLOOR) - len(empty)
+    show(f"{met} of {len(FLOOR)} cells reached" + (", which is too few for so many runs" if short else ""))
     show(
-        f"{days:.0f} simulated days in {took:.0f} s; "
-        + ", ".join(
+        ", ".join(
             f"{totals[name]} {name}"
             for name in ("edits", "kills", "outages", "retried", "duplicated", "lost")
         )
     )
-    show(f"{len(mine) - min(failed, len(mine))} passed, {failed} failed")
-    return 1 if failed else 0
+    show(f"{events} events, their logs' sha256 {logs.hexdigest()}")
+    show(f"{days:.0f} simulated days in {time.monotonic() - began:.0f} s")
+    show(f"{len(mine) - failed} passed, {failed} failed")
+    return 1 if failed or short else 0
 
 
 def _tell(drawn: Drawn, seed: int, wrong: Sequence[Verdict], show: Callable[[str], None]) -> None:
@@ -304,5 +395,8 @@ def _table(reached: Counter[tuple[str, str, str]], show: Callable[[str], None]) 
     heads = [f"{moment}, {state}" for moment, state in CELLS]
     show(f"{'runs in which it was there while':34}" + "".join(f"{head:>24}" for head in heads))
     for trouble in TROUBLES:
-        cells = "".join(f"{reached[trouble, moment, state] or '-':>24}" for moment, state in CELLS)
+        cells = "".join(
+            f"{reached[trouble, moment, state] or ('' if (trouble, moment, state) in NEVER else '-'):>24}"
+            for moment, state in CELLS
+        )
         show(f"{trouble:34}{cells}")

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 OK, FAILED, UNKNOWN = "ok", "failed", "unknown"
+RATED_IN_PLEX = "rated in Plex"  # the one kind of edit that is not done in Stash
 
 # Faults after which nobody but the server knows whether the request was carried out.
 OUTCOME_UNKNOWN = frozenset({"reset_after", "hang", "truncate", "slow_body", "garble", "slow_apply", "delay"})
@@ -26,7 +27,7 @@ class Edit:
     """One thing a person did in Stash."""
 
     number: int
-    kind: str  # update, bulk, create, destroy, merge, rename, plays
+    kind: str  # update, bulk, create, destroy, merge, rename, plays, rated in Plex
     scene_ids: tuple[int, ...]
     fields: Mapping[str, Any]  # as the act named them; relations by name
     asked_at: float

@@ -58,6 +58,7 @@ class World:
     twice: tuple[int, ...] = ()  # scenes whose file two Plex libraries have
     dated: bool = False  # every scene has a date; without one Plex keeps the date of the file
     login: bool = False  # Stash asks for a user and password
+    second: int = 0  # scenes of a second Stash with a plugin of its own, numbered from 1001; the same Plex
     bundle: bool = False  # the plugin comes out of dist/PlexSync.zip instead of the checkout
     latency_s: float = 0.01  # of each request, in a simulated world
     switches: Mapping[str, Any] = field(default_factory=dict)  # of fake Plex
@@ -90,6 +91,7 @@ class Scenario:
     expect: Expect = Expect()
     needs: tuple[str, ...] = ()  # "root": skipped, and said so, where it is not given
     gap: str = ""  # what the plugin cannot do yet: played when named, else skipped, and said so
+    at_length: Scenario | None = None  # the same story at its full length, for simulated worlds
     in_run: bool = True  # False: only when named (the demo, long campaigns)
 
     def lanes(self, rng: random.Random) -> tuple[Lane, Lane]:
@@ -99,6 +101,6 @@ class Scenario:
 
     def simulated(self) -> bool:
         """Whether a simulated world can play it too."""
-        return not self.needs and all(
+        return not (self.needs or self.world.second) and all(
             at.act.simulated for lane in self.lanes(random.Random(0)) for at in lane
         )

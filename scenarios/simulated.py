@@ -11,6 +11,7 @@ byte for byte.
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 import os
@@ -25,19 +26,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plexsync import hook
+from plexsync import hook, reconcile
 from plexsync.clock import ManualClock
-from plexsync.core.failures import NeedsAttention, Transient, Unavailable
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.scene import Scene, SceneFile
-from plexsync.core.settings import Settings, parse
+from plexsync.core.settings import Problem, Settings, parse
+from plexsync.intake import TABLE
 from plexsync.ledger import Ledger
 from plexsync.plex import Entry
 from plexsync.protocol import Hook
+from plexsync.servers import SETTINGS_S
 from plexsync.store import Store
 from plexsync.worker import POLL_S, RELIST, Worker
 from scenarios import levels
-from scenarios.history import FAILED, History, Letter, Move, Outage, Pair, Sample, Write
+from scenarios.history import FAILED, RATED_IN_PLEX, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE
 from scenarios.recorder import NotDone, Recorder
 from scenarios.scenario import QUICK, Act, Lane, Scenario
@@ -47,6 +50,10 @@ START = 1_700_000_000.0
 BLINK_S = 1e-6  # what adding up seconds may be wrong by
 LEAP_S = 3600.0  # the longest sleep in one piece
 GIVE_UP_S = 2 * 86400.0  # simulated, for coming to rest
+# A worker that waits for a server or for a person looks again once a minute, and finds the same until something
+# happens in the world. After so many looks in vain the clock leaps to that, over whole minutes.
+IN_VAIN = 12
+ROUND_S = 60.0
 
 ENTITIES = {"tag": "Tag.Update.Post", "performer": "Performer.Update.Post", "studio": "Studio.Update.Post"}
 STASH_NAMES = {"studio": "studio_id", "performers": "performer_ids", "tags": "tag_ids"}
@@ -135,12 +142,20 @@ class SimulatedWorld:
         self.landing: list[tuple[float, Callable[[], None]]] = []  # writes that are carried out late
         self.kill_at_request: tuple[str, str, bool] | None = None
         self.kill_soon = False
+        self.freeze_soon: tuple[float, bool] | None = None
+        self.freeze_at_request: tuple[str, str, bool, float, bool] | None = None
+        self.frozen = False  # a worker stands still, and whoever runs meanwhile is another
         self.busy = False  # an act is being played: its own requests pass no time
         self.writes: list[Write] = []
         self.moves: list[Move] = []
         self.healed_at = 0.0
         self.rebuilt = False
         self.give_up = float("inf")
+        self._in_vain = 0  # looks that found what the one before had found
+        self._known: tuple[Settings, tuple[Problem, ...]] | None = (
+            None  # the settings as the worker read them last
+        )
+        self._known_until = 0.0
         self._build()
 
     def _build(self) -> None:
@@ -158,6 +173,7 @@ class SimulatedWorld:
                 self._new_item(self.plex_path(row["path"]))
             if number in self.spec.twice:
                 self._new_item(self.plex_path(row["path"]))
+        self.newest_scene = len(self.scenes)  # Stash never gives an id away twice
         self.before = {item["file"]: levels.plex_says(item) for item in self.items.values()}
         self.given: dict[str, Any] = {
             **QUICK,
@@ -209,6 +225,9 @@ class SimulatedWorld:
         end = self.now_s() + seconds
         if idle:
             end = max(end, min(self._next_moment(), end + LEAP_S))
+            self._in_vain = self._in_vain + 1 if self._shut_out() else 0
+            if self._in_vain > IN_VAIN and (ahead := self._next_news() - end) < float("inf"):
+                end += max(0.0, ahead // ROUND_S) * ROUND_S
         while True:
             moment = min([strip.due() for strip in self.strips] + [at for at, _ in self.landing] + [end])
             if moment > self.now_s() + BLINK_S:
@@ -223,6 +242,7 @@ class SimulatedWorld:
             if at <= now:
                 self.landing.remove((at, land))
                 land()
+                self._in_vain = 0
                 return True
         for strip in self.strips:
             if strip.waiting is not None and (strip.waiting() or now >= strip.until):
@@ -231,6 +251,7 @@ class SimulatedWorld:
             if strip.waiting is None and strip.due() <= now:
                 act = strip.acts[strip.next].act
                 strip.next += 1
+                self._in_vain = 0
                 self._playing, self.busy = strip, True
                 try:
                     act.do(self)
@@ -239,8 +260,28 @@ class SimulatedWorld:
                 self._look()
                 if self.kill_soon:
                     self._die()
+                if self.freeze_soon is not None and self.worker is not None:
+                    self._stand_still(*self.freeze_soon)
                 return True
         return False
+
+    def _shut_out(self) -> bool:
+        """Whether the worker can do no job until a server answers or somebody changes the settings."""
+        assert self.worker is not None
+        states = [(self.store.load_breaker(name) or {}).get("state", "closed") for name in ("Plex", "Stash")]
+        return bool(self.worker._held_by) or states != ["closed", "closed"]
+
+    def _next_news(self) -> float:
+        """When something next happens that the worker has no part in."""
+        moments = [strip.due() for strip in self.strips] + [at for at, _ in self.landing]
+        moments += [until - 1000.0 for until in self.down_until.values() if until > self.clock.monotonic()]
+        for rule in self.rules:
+            ends = rule.since + (rule.settings.get("for_s") or float("inf"))
+            # What comes by chance or runs out may spare the very next request.
+            certain = rule.settings.get("probability", 1.0) >= 1.0 and rule.settings.get("count") is None
+            if ends > self.now_s():
+                moments.append(ends if certain else self.now_s())
+        return min(moments)
 
     def _next_moment(self) -> float:
         """When an idle worker can next have something to do, as far as the queue and the breakers tell."""
@@ -265,6 +306,24 @@ class SimulatedWorld:
         if self.worker is not None:
             raise Killed
 
+    def _stand_still(self, s: float, expire: bool) -> None:
+        """The worker is stopped at this very operation. Another lives meanwhile, if one is wanted, and ends its step
+        when the first goes on."""
+        standing, self.worker = self.worker, None
+        self.freeze_soon, self.frozen = None, True
+        self.event("the worker stands still")
+        self.recorder.mark("freeze", "the worker stands still", "worker")
+        if expire:
+            with self.store.transaction() as db:
+                db.execute(f"UPDATE {TABLE} SET lease_until = 0 WHERE status = 2")
+            self.wanted = True
+        end = self.now_s() + s
+        while self.now_s() < end - BLINK_S:
+            self._turn(until=end)
+        self.event("the worker goes on")
+        self.recorder.mark("thaw", "the worker goes on", "worker")
+        self.worker, self.frozen = standing, False
+
     # ---- playing ----
 
     def play(self, lanes: Sequence[Lane]) -> float | None:
@@ -287,7 +346,12 @@ class SimulatedWorld:
     def _heal_in_time(self) -> None:
         """Take back all trouble once every lane is played out and what ends by itself has ended."""
         playing = any(strip.due() < float("inf") for strip in self.strips) or bool(self.landing)
-        if self.healed_at or playing or any(t > self.clock.monotonic() for t in self.down_until.values()):
+        if (
+            self.healed_at
+            or self.frozen
+            or playing
+            or any(t > self.clock.monotonic() for t in self.down_until.values())
+        ):
             return
         self.heal()
         self.recorder.mark("heal", "all trouble is over")
@@ -300,23 +364,23 @@ class SimulatedWorld:
         ):  # no hook tells of it: somebody has everything compared
             self.press("all")
 
-    def _turn(self) -> None:
-        """A worker's life, if one is wanted; else time until the next act."""
+    def _turn(self, until: float = float("inf")) -> None:
+        """A worker's life, if one is wanted; else time until the next act. Neither goes on much after `until`."""
         if not self.wanted:
-            self.pass_time(1.0, idle=False)
+            self.pass_time(min(1.0, until - self.now_s()), idle=False)
             due = min([strip.due() for strip in self.strips] + [at for at, _ in self.landing])
             ends = [until - 1000.0 for until in self.down_until.values() if until > self.clock.monotonic()]
-            target = min([due, *ends])
+            target = min([due, *ends, until])
             if self.now_s() < target < float("inf") and not self.wanted:
                 self.pass_time(target - self.now_s())
             return
         self.wanted = False
         self.event("a worker starts")
         store = Store(self.root, clock=self.clock)
+        self._known = None
         self.worker = Worker(store, self, self.clock, random.Random(self.rng.getrandbits(32)))
-        drained = self._draining
         try:
-            self.worker.run(should_stop=drained)
+            self.worker.run(should_stop=lambda: self.now_s() >= until or self._draining())
             self.event("the worker ends")
         except Killed:
             self.event("the worker is killed")
@@ -382,11 +446,14 @@ class SimulatedWorld:
     # ---- what the worker asks ----
 
     def settings(self) -> Settings:
-        self.meet("stash", "settings")
-        settings, problems = parse(self.given)
+        """As `Servers.settings`: read from Stash, and kept for a few seconds."""
+        if self._known is None or self.clock.monotonic() >= self._known_until:
+            self.meet("stash", "settings")
+            self._known, self._known_until = parse(self.given), self.clock.monotonic() + SETTINGS_S
+        settings, problems = self._known
         for problem in problems:
             if problem.blocking:
-                raise NeedsAttention("PlexSync", problem.sentence)
+                raise SettingProblem(problem.key, problem.sentence)
         return settings
 
     def stash(self) -> StashModel:
@@ -396,8 +463,16 @@ class SimulatedWorld:
         return self
 
     def ledger(self, settings: Settings) -> Ledger:
-        assert self.worker is not None
-        return Ledger(self.worker.store, settings.plex_url)
+        return Ledger(self.store if self.worker is None else self.worker.store, settings.plex_url)
+
+    def touched(self, moment: str, since: int) -> Iterator[Entry]:
+        self.meet("plex", "touched")
+        for item in self.items.values():
+            if moment == "lastRatedAt" and item.get("rated_at", 0) >= since:
+                rating = item["fields"].get("userRating")
+                yield Entry(
+                    item["rating_key"], (item["file"],), user_rating=float(rating) if rating else None
+                )
 
     def probe(self, server: str) -> None:
         self.meet(server.lower(), "probe")
@@ -438,6 +513,11 @@ class SimulatedWorld:
     ) -> None:
         """One request: time passes, faults have their say, and `apply` is carried out or not."""
         name = service.capitalize()
+        if self.busy:  # a task's, within an act: no time passes, and nothing is left to chance
+            if self.down_until[service] > self.clock.monotonic():
+                raise Unavailable(name, f"{name} cannot be reached: connection refused.")
+            apply()
+            return
         self._reach(MOMENTS.get(what, "reading Stash"))
         self.pass_time(self.spec.latency_s)
         if self.down_until[service] > self.clock.monotonic():
@@ -454,6 +534,13 @@ class SimulatedWorld:
             if kill[1] != "before_apply":
                 self._carry_out(writing, apply, 200, ())
             raise Killed
+        freeze = self.freeze_at_request
+        if freeze and freeze[0] == service and (not freeze[2] or writing is not None) and not self.frozen:
+            self.freeze_at_request = None
+        else:
+            freeze = None
+        if freeze and freeze[1] == "before_apply":
+            self._stand_still(*freeze[3:])
         if kind == "delay":
             self.pass_time(max(0.0, what_of["ms"] / 1000))
         timeout_s = float(self.given.get(f"{service}_timeout_s", 30))
@@ -478,7 +565,11 @@ class SimulatedWorld:
             self._carry_out(writing, apply, None, (kind,))
             raise Unavailable(name, f"{name} answered something that is no answer.")
         self._carry_out(writing, apply, 200, (kind,) if kind else ())
+        if freeze and freeze[1] == "after_apply":
+            self._stand_still(*freeze[3:])
         self.pass_time(self.spec.latency_s)
+        if freeze and freeze[1] == "after_answer":
+            self._stand_still(*freeze[3:])
 
     def _carry_out(
         self, writing: int | None, apply: Callable[[], None], status: int | None, faults: tuple[str, ...]
@@ -532,6 +623,12 @@ class SimulatedWorld:
         ]
         if self.kill_at_request is not None:
             troubles.append("kill")
+        if self.poisoned:
+            troubles.append("poison")
+        if not self.given.get("plex_token"):
+            troubles.append("no token")
+        if self.frozen:
+            troubles.append("freeze")
         for trouble in troubles or ["none"]:
             self.reached.add((trouble, moment, state))
 
@@ -555,7 +652,8 @@ class SimulatedWorld:
                 self._hook("Scene.Update.Post", scene_id, ("id", *(STASH_NAMES.get(n, n) for n in fields)))
 
     def create(self, title: str, in_plex: bool) -> None:
-        number = max(self.scenes, default=0) + 1
+        self.newest_scene += 1
+        number = self.newest_scene
         path = f"{ROOT}/New/{title}.mp4"
         if in_plex:
             self._new_item(self.plex_path(path))
@@ -571,6 +669,17 @@ class SimulatedWorld:
             }
             self.event(f"stash: scene {number} {title!r} is found")
             self._hook("Scene.Create.Post", number, ())
+
+    def rate_in_plex(self, scene: int, rating100: int) -> None:
+        with suppress(NotDone), self.recorder.edit(RATED_IN_PLEX, (scene,), {"rating100": rating100}):
+            file = self.plex_path(self.scenes[scene]["path"]) if scene in self.scenes else ""
+            items = [item for item in self.items.values() if item["file"] == file]
+            if not items or self.down_until["plex"] > self.clock.monotonic():
+                raise NotDone(FAILED, "Plex does not have it now")
+            self.event(f"plex: the item of scene {scene} is rated {rating100 / 10}")
+            for item in items:
+                item["fields"]["userRating"] = str(rating100 / 10)
+                item["rated_at"] = int(self.clock.now())
 
     def rename(self, kind: str, old: str, new: str) -> None:
         touched = tuple(number for number, row in self.scenes.items() if old in _names(row, kind))
@@ -622,6 +731,10 @@ class SimulatedWorld:
             if mode == "all":
                 self.store.save_state(RELIST, "1")
             self.store.put_many([n for n, row in sorted(self.scenes.items()) if row["updated_at"] >= since])
+        elif mode == "reconcile_all":
+            settings, _ = parse(self.given)
+            with suppress(SyncFailure):
+                reconcile.sweep(self.store, self, settings)
         elif mode == "process_queue":
             self.store.release_due()
         elif mode == "retry_dlq":
@@ -660,6 +773,15 @@ class SimulatedWorld:
         self.kill_soon = self.worker is not None
         self.wanted = self.wanted or wake
 
+    def freeze_worker(self, s: float, expire: bool) -> None:
+        if self.worker is not None and not self.frozen:
+            self.event(f"trouble: SIGSTOP to the worker for {s:g} s")
+            self.freeze_soon = (s, expire)
+
+    def freeze_at(self, service: str, when: str, match: Mapping[str, Any], s: float, expire: bool) -> None:
+        self.event(f"trouble: the worker is to be stopped {when} at {service} for {s:g} s")
+        self.freeze_at_request = (service, when, match.get("method") == "PUT", s, expire)
+
     def kill_at(self, service: str, when: str, match: Mapping[str, Any]) -> None:
         self.event(f"trouble: the worker is to be killed {when} at {service}")
         self.kill_at_request = (service, when, match.get("method") == "PUT")
@@ -679,9 +801,9 @@ class SimulatedWorld:
         (self.poisoned.add if on else self.poisoned.discard)(self.plex_path(self.scenes[scene]["path"]))
 
     def scan(self, scenes: Sequence[int]) -> None:
+        known = {item["file"] for item in self.items.values()}
         for scene in scenes:
-            if scene in self.scenes:
-                file = self.plex_path(self.scenes[scene]["path"])
+            if scene in self.scenes and (file := self.plex_path(self.scenes[scene]["path"])) not in known:
                 self.event(f"plex: finds {file}")
                 self._new_item(file)
                 self.before[file] = levels.plex_says(self.items[max(self.items)])
@@ -712,7 +834,8 @@ class SimulatedWorld:
         self.rules.clear()
         self.poisoned.clear()
         self.down_until = dict.fromkeys(self.down_until, 0.0)
-        self.kill_at_request, self.kill_soon = None, False
+        self.kill_at_request = self.freeze_soon = self.freeze_at_request = None
+        self.kill_soon = False
 
     def history(self, drained_at: float | None) -> History:
         items = {item["file"]: item for item in self.items.values()}
@@ -763,6 +886,18 @@ class StashModel:
             number: _scene(self._world.scenes[number]) for number in scene_ids if number in self._world.scenes
         }
 
+    def rate(self, scene_id: int, rating100: int) -> None:
+        """As a person would: the hook of the edit is run."""
+        world = self._world
+
+        def apply() -> None:
+            if scene_id in world.scenes:
+                world.scenes[scene_id] |= {"rating100": rating100, "updated_at": world.clock.now()}
+                world.event(f"stash: scene {scene_id} is rated {rating100} by the worker")
+                world._hook("Scene.Update.Post", scene_id, ("id", "rating100"))
+
+        world.meet("stash", "rate", apply)
+
     def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0) -> Iterator[list[int]]:
         self._world.meet("stash", "scene ids")
         kind, name = self._world.entities[entity_id]
@@ -798,6 +933,7 @@ def _scene(row: Mapping[str, Any]) -> Scene:
         performers=tuple(row["performers"]),
         tags=tuple(row["tags"]),
         files=(SceneFile(row["path"]),),
+        updated_at=datetime.datetime.fromtimestamp(row["updated_at"], datetime.UTC).isoformat(),
     )
 
 
@@ -820,6 +956,7 @@ def _item(item: Mapping[str, Any]) -> Item:
         title_sort=fields.get("titleSort", ""),
         locked=frozenset(item["locked"]),
         files=(item["file"],),
+        last_rated_at=item.get("rated_at", 0),
     )
 
 

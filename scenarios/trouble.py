@@ -87,10 +87,28 @@ class Freeze:
 
     s: float
     expire: bool = False  # its lease is made to end meanwhile, as if the freeze had lasted longer
-    simulated: ClassVar[bool] = False
+    simulated: ClassVar[bool] = True
 
     def do(self, world: Any) -> None:
         world.freeze_worker(self.s, self.expire)
+
+
+@dataclass(frozen=True)
+class FreezeAt:
+    """The worker stands still at an exact moment of the next request it sends that matches, for `s` seconds.
+
+    `when`: before_apply, after_apply, after_answer.
+    """
+
+    service: str
+    when: str
+    s: float
+    match: Mapping[str, Any] = field(default_factory=lambda: dict(WRITE))
+    expire: bool = False  # its lease is made to end meanwhile
+    simulated: ClassVar[bool] = True
+
+    def do(self, world: Any) -> None:
+        world.freeze_at(self.service, self.when, dict(self.match), self.s, self.expire)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,18 @@ class Play:
 
 
 @dataclass(frozen=True)
+class RateInPlex:
+    """The owner of the token rates a scene's item in Plex; `rating100` as Stash counts."""
+
+    scene: int
+    rating100: int
+    simulated: ClassVar[bool] = True
+
+    def do(self, world: Any) -> None:
+        world.rate_in_plex(self.scene, self.rating100)
+
+
+@dataclass(frozen=True)
 class Rename:
     """Give a tag, performer or studio another name: one edit there, a difference on every scene that has it."""
 

@@ -24,11 +24,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scenarios import levels, looking
-from scenarios.history import UNKNOWN, Answer, History, Hook, Pair, Sample, Write
+from scenarios.history import RATED_IN_PLEX, UNKNOWN, Answer, History, Hook, Pair, Sample, Write
 from scenarios.person import Person
 from scenarios.recorder import NotDone, Recorder
 from scenarios.scenario import QUICK, Act, Scenario
@@ -43,6 +44,8 @@ OTHER_LIBRARY = "Second copies"
 _EDITED = re.compile(r"/library/(sections/\d+/all|metadata/\d+)")
 USER, PASSWORD = "ada", "correct horse battery staple"
 DISK_MB = 6
+SECOND = 1000  # the scenes of a second Stash are numbered from here on
+SECOND_ROOT = "/data/second"
 
 # Read by every Python of this world before anything else: turns the wall clock by what a file says.
 CLOCK = """
@@ -65,7 +68,15 @@ class Halted(Exception):
 class RealWorld:
     """Use as a context manager; `begin` starts the clock of the history."""
 
-    def __init__(self, scenario: Scenario, seed: int, watcher: Any = None, keep: Path | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        watcher: Any = None,
+        keep: Path | None = None,
+        beside: RealWorld | None = None,
+    ) -> None:
+        """`beside`: the world whose Plex this one shares."""
         self.scenario = scenario
         self.spec = scenario.world
         self.seed = seed
@@ -75,9 +86,11 @@ class RealWorld:
         self.config = self.root / "stash"
         self.plugin = self.config / "plugins" / "PlexSync"
         self.data = self.plugin / "data"
-        self.library = generate(self.spec.scenes, seed)
-        if self.spec.dated:
-            self.library = [{**row, "date": row["date"] or "2020-02-02"} for row in self.library]
+        self.beside = beside
+        self.second: RealWorld | None = None
+        self.library = self._made_up(self.spec.scenes, seed)
+        if beside is not None:
+            self.library = beside.library_of_second()
         self.plex: Handle
         self.stash: Handle
         self.person: Person
@@ -99,6 +112,14 @@ class RealWorld:
         self._stash_args: list[str] = []
         self._stash_stack = ExitStack()
         self._mutex = threading.RLock()
+
+    def _made_up(self, scenes: int, seed: int) -> list[dict[str, Any]]:
+        rows = generate(scenes, seed)
+        return [{**row, "date": row["date"] or "2020-02-02"} for row in rows] if self.spec.dated else rows
+
+    def library_of_second(self) -> list[dict[str, Any]]:
+        rows = self._made_up(self.spec.second, self.seed + SECOND)
+        return [{**row, "path": row["path"].replace(ROOT, SECOND_ROOT, 1)} for row in rows]
 
     # ---- building and ending ----
 
@@ -127,16 +148,12 @@ class RealWorld:
         self._stash_args += ["--plugins", str(self.config / "plugins"), "--seed", str(self.seed), *login]
         with ThreadPoolExecutor(2) as pool:
             stash = pool.submit(self._start, self._stash_stack, "simulators.fake_stash", *self._stash_args)
-            plex = pool.submit(
-                self._start,
-                self._stack,
-                "simulators.fake_plex",
-                "--library",
-                str(plex_file),
-                "--seed",
-                str(self.seed),
-            )
-            self.stash, self.plex = stash.result(), plex.result()
+            plex_args = ("--library", str(plex_file), "--seed", str(self.seed))
+            if self.beside is None:
+                self.plex = pool.submit(self._start, self._stack, "simulators.fake_plex", *plex_args).result()
+            else:
+                self.plex = self.beside.plex
+            self.stash = stash.result()
         api_key = str(self.stash.ready.get("api_key") or "")
         self.person = Person(self.stash.url, api_key)
         token = str(self.plex.ready["token"])
@@ -152,6 +169,9 @@ class RealWorld:
         self.person.configure(self.settings)
         self._before = {item["file"]: levels.plex_says(item) for item in self._plex_items()}
         self._remember_keys()
+        if self.spec.second:
+            alone = replace(self.scenario, world=replace(self.spec, scenes=self.spec.second, second=0))
+            self.second = self._stack.enter_context(RealWorld(alone, self.seed, beside=self))
 
     def _start(self, stack: ExitStack, module: str, *args: str) -> Handle:
         return stack.enter_context(spawned(module, *args))
@@ -177,7 +197,11 @@ class RealWorld:
             path = row["path"].replace(ROOT, root, 1)
             return {"title": Path(row["path"]).stem, "file": path, "duration": int(row["duration"] * 1000)}
 
-        sections = [{"title": LIBRARY, "locations": [place], "items": [item(row, place) for row in known]}]
+        items = [item(row, place) for row in known] + [
+            item(row, SECOND_ROOT) for row in self.library_of_second()
+        ]
+        places = [place, SECOND_ROOT] if self.spec.second else [place]
+        sections = [{"title": LIBRARY, "locations": places, "items": items}]
         if self.spec.twice:
             doubles = [item(self.library[number - 1], place) for number in self.spec.twice]
             sections.append({"title": OTHER_LIBRARY, "locations": [place], "items": doubles})
@@ -237,7 +261,15 @@ class RealWorld:
                 self.recorder.sample(sample)
 
     def look(self) -> Sample | None:
-        return looking.sample(self.data, bool(looking.workers(self.data)))
+        """Both queues together, where there are two."""
+        ours = looking.sample(self.data, bool(looking.workers(self.data)))
+        theirs = self.second.look() if self.second else None
+        if ours is None or theirs is None:
+            return ours if self.second is None else None
+        counted = ("pending", "in_progress", "later", "done", "dead", "spooled")
+        sums = {name: getattr(ours, name) + getattr(theirs, name) for name in counted}
+        states = {name: max(getattr(ours, name), getattr(theirs, name)) for name in ("plex", "stash")}
+        return replace(ours, **sums, **states, worker=ours.worker or theirs.worker)
 
     def _keep_measuring(self) -> None:
         """What starting a bare Python costs beside everything else that goes on: the measure for hooks."""
@@ -254,12 +286,15 @@ class RealWorld:
 
     def stop_worker(self) -> list[str]:
         """Ask the workers to end, as a machine that shuts down does; those that would not in time."""
-        for pid in looking.workers(self.data):
+        for pid in self._workers():
             _signal(pid, signal.SIGTERM)
         deadline = time.monotonic() + 6
-        while (left := looking.workers(self.data)) and time.monotonic() < deadline:
+        while (left := self._workers()) and time.monotonic() < deadline:
             time.sleep(0.05)
         return [f"worker {pid} went on for 6 s after SIGTERM" for pid in left]
+
+    def _workers(self) -> list[int]:
+        return looking.workers(self.data) + (self.second._workers() if self.second else [])
 
     def stop_servers(self) -> None:
         self._stash_stack.close()
@@ -341,10 +376,10 @@ class RealWorld:
         if what == "worker":
             return bool(looking.workers(self.data))
         if what == "no_worker":
-            return not looking.workers(self.data)
+            return not self._workers()
         if what == "writes":
             return sum(_is_write(row) for row in self.plex.requests()) >= n
-        sample = looking.sample(self.data, False)
+        sample = self.look()
         if sample is None:
             return False
         if what == "idle":
@@ -359,8 +394,11 @@ class RealWorld:
 
     def edit(self, kind: str, scene_ids: tuple[int, ...], fields: Mapping[str, Any]) -> None:
         with suppress(NotDone), self.recorder.edit(kind, scene_ids, fields, kind not in ("plays", "destroy")):
-            query, variables = self.person.request("update" if kind == "plays" else kind, scene_ids, fields)
-            self.person.ask(query, variables)
+            person, ids = self.person, scene_ids
+            if self.second is not None and scene_ids[0] > SECOND:
+                person, ids = self.second.person, tuple(number - SECOND for number in scene_ids)
+            query, variables = person.request("update" if kind == "plays" else kind, ids, fields)
+            person.ask(query, variables)
 
     def create(self, title: str, in_plex: bool) -> None:
         path = f"{ROOT}/New/{title}.mp4"
@@ -390,8 +428,21 @@ class RealWorld:
         with suppress(NotDone), self.recorder.edit("rename", touched, {kind: new}):
             self.person.rename(kind, old, new)
 
+    def rate_in_plex(self, scene: int, rating100: int) -> None:
+        with self.recorder.edit(RATED_IN_PLEX, (scene,), {"rating100": rating100}):
+            for key in self._keys_of(scene):
+                query = f"key={key}&identifier=com.plexapp.plugins.library&rating={rating100 / 10}"
+                self._tell_plex(f"/:/rate?{query}")
+
+    def _tell_plex(self, path: str) -> None:
+        headers = {"X-Plex-Token": str(self.plex.ready["token"])}
+        request = urllib.request.Request(self.plex.url + path, method="PUT", headers=headers)
+        urllib.request.urlopen(request, timeout=10).close()
+
     def press(self, mode: str) -> Any:
         self.recorder.mark("task", mode)
+        if self.second is not None:
+            self.second.press(mode)
         try:
             return self.person.operate(mode)
         except NotDone as why:
@@ -464,30 +515,42 @@ class RealWorld:
                 self.pause(0.02)
             self.press("queue_status")
 
-    def kill_at(self, service: str, when: str, match: Mapping[str, Any], within_s: float = 15.0) -> None:
+    def kill_at(self, service: str, when: str, match: Mapping[str, Any]) -> None:
         """Waits until it has happened, since the moment is the point of it."""
+        if self._strike("KILL", service, when, match) is not None:
+            self.recorder.mark("kill", f"SIGKILL to the worker: {_moment(when, service)}", "worker")
+
+    def freeze_at(self, service: str, when: str, match: Mapping[str, Any], s: float, expire: bool) -> None:
+        pid = self._strike("STOP", service, when, match)
+        if pid is not None:
+            self._stand_still(pid, s, expire, f": {_moment(when, service)}")
+
+    def _strike(
+        self, name: str, service: str, when: str, match: Mapping[str, Any], within_s: float = 15.0
+    ) -> int | None:
+        """Send the worker a signal at this moment of a request; its pid when that has happened."""
         pid = self.worker()
         if pid is None:
-            return
+            return None
         server = self._server(service)
-        rule = server.fault("kill", pid=pid, when=when, match=dict(match), count=1)
+        rule = server.fault("kill", pid=pid, signal=name, when=when, match=dict(match), count=1)
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if any(row["id"] == rule and row["fired"] for row in server.faults()):
-                self.recorder.mark(
-                    "kill", f"SIGKILL to the worker: {when.replace('_', ' ')} at {service}", "worker"
-                )
-                return
+                return pid
             self.pause(0.03)
         server.clear_faults(rule)
-        self.recorder.mark("note", f"no request came at which to kill the worker within {within_s:g} s")
+        self.recorder.mark("note", f"no request came at which to strike the worker within {within_s:g} s")
+        return None
 
     def freeze_worker(self, s: float, expire: bool) -> None:
         pid = self.worker()
-        if pid is None or not _signal(pid, signal.SIGSTOP):
-            return
+        if pid is not None and _signal(pid, signal.SIGSTOP):
+            self._stand_still(pid, s, expire)
+
+    def _stand_still(self, pid: int, s: float, expire: bool, where: str = "") -> None:
         self._stopped.add(pid)
-        self.recorder.mark("freeze", "the worker stands still", "worker")
+        self.recorder.mark("freeze", f"the worker stands still{where}", "worker")
         if expire:
             self._let_leases_expire()
             self.press(
@@ -675,11 +738,8 @@ class RealWorld:
         self.recorder.mark("fault", "Plex: the library is rebuilt, with new rating keys", "plex")
         for file in files:
             self.plex.call("DELETE", "/media", {"file": file})
-        token = str(self.plex.ready["token"])
         for section in self.plex.state()["sections"]:
-            url = f"{self.plex.url}/library/sections/{section['key']}/emptyTrash"
-            request = urllib.request.Request(url, method="PUT", headers={"X-Plex-Token": token})
-            urllib.request.urlopen(request, timeout=10).close()
+            self._tell_plex(f"/library/sections/{section['key']}/emptyTrash")
         for file in files:
             self._media(file)
 
@@ -696,6 +756,8 @@ class RealWorld:
         for server in (self.plex, self.stash):
             server.clear_faults()
             server.up()
+        if self.second is not None:
+            self.second.heal()
 
     # ---- evidence ----
 
@@ -706,7 +768,7 @@ class RealWorld:
         stash_requests = [*self._lost_requests, *self.stash.requests()]
         runs = [*self._lost_runs, *self.stash.call("GET", "/runs")]
         usable = looking.queue_file(self.data).exists()
-        return {
+        found = {
             "pairs": pairs,
             "writes": self._writes(requests),
             "hooks": tuple(
@@ -722,11 +784,14 @@ class RealWorld:
             "stash_requests": len(stash_requests),
             "baselines_ms": tuple(round(ms, 1) for ms in self.baselines_ms),
         }
+        return found if self.second is None else _joined(found, self.second.evidence())
 
     def _writes(self, requests: Sequence[Mapping[str, Any]]) -> tuple[Write, ...]:
         scene_of = {
             self.plex_path(scene["path"] or ""): scene_id for scene_id, scene in self.scenes().items()
         }
+        if self.second is not None:
+            scene_of |= {str(row["path"]): SECOND + n for n, row in self.second.scenes().items()}
         self._remember_keys()
         found = []
         for row in requests:
@@ -784,6 +849,24 @@ class RealWorld:
             answers=tuple(recorder.answers),
             **more,
         )
+
+
+def _joined(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Evidence of a world and of the second Stash in it, whose scenes get their numbers."""
+    joined = dict(ours)
+    for name in ("pairs", "hooks", "moves", "letters"):
+        rows = [
+            replace(row, scene_id=SECOND + row.scene_id if row.scene_id else None) for row in theirs[name]
+        ]
+        joined[name] = (*ours[name], *rows)
+    for name in ("outages", "secrets", "troubles"):
+        joined[name] = (*ours[name], *theirs[name])
+    joined["stash_requests"] += theirs["stash_requests"]
+    return joined
+
+
+def _moment(when: str, service: str) -> str:
+    return f"{when.replace('_', ' ')} at {service}"
 
 
 def _is_write(row: Mapping[str, Any]) -> bool:

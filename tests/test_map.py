@@ -45,9 +45,10 @@ IMPORTS: dict[str, set[str]] = {
     "intake": {"locks", "protocol"},
     "hook": {"intake", "locks", "protocol"},
     "rescue": {"intake", "locks"},
-    "store": {"clock", "core", "intake", "locks", "rescue"},
-    "memory_store": {"clock", "core", "intake"},
-    "sync_queue": {"core", "intake", "store"},
+    "door": {"core"},
+    "store": {"clock", "core", "door", "intake", "locks", "rescue"},
+    "memory_store": {"clock", "core", "door", "intake"},
+    "sync_queue": {"context", "core", "intake", "store"},
     "transport": {"core"},
     "stash": {"core", "transport"},
     "plex": {"core", "transport"},
@@ -64,7 +65,7 @@ IMPORTS: dict[str, set[str]] = {
     "doctor": MIDDLE | {"office"},
     "export": {"intake", "store"},
     "tasks": MIDDLE | {"office", "doctor", "diff", "export", "page"},
-    "cli": MIDDLE | {"office", "diff", "tasks"},
+    "cli": MIDDLE | {"context", "office", "diff", "tasks"},
     "__main__": {"cli", "hook", "protocol", "tasks"},
 }
 # What is not in the standard library, and who alone may import it.

@@ -42,6 +42,7 @@ from plexsync.core.settings import Settings
 
 TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
+WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no parameter for it
 PHOTOS = "photos"  # beside the fields in what is remembered as written: the addresses of actors' photos
 _in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
@@ -68,7 +69,8 @@ class Kept:
 
 @dataclass(frozen=True)
 class Edits:
-    """The parameters of one PUT, and the fields they touch. Falsy when there is nothing to write.
+    """The parameters of one PUT, whether the item is to be marked, and the fields these touch. Falsy when there is
+    nothing to write.
 
     ``written`` is what to remember once Plex has taken them (also when there was nothing to take): per field,
     the value Plex then has of us. It is what the next ``plan`` is given.
@@ -83,10 +85,11 @@ class Edits:
     kept: tuple[Kept, ...] = ()
     written: Mapping[str, Value] = field(default_factory=dict)
     intended: Mapping[str, Value] = field(default_factory=dict)
+    watched: bool | None = None  # what the item is to be marked as
     rating100: int | None = None  # what Stash is to be told, because a person rated the item in Plex
 
     def __bool__(self) -> bool:
-        return bool(self.params)
+        return bool(self.params) or self.watched is not None
 
 
 @dataclass(frozen=True)
@@ -184,8 +187,30 @@ def plan(
                 params |= _parameters("actor", actors, actors)
                 params["actor.locked"] = "1" if "actor" in item.locked else "0"
     params |= _beside_actors(params, item, photos)
+    watched = None
+    if settings.write_watched:
+        played, seen = YES if scene.play_count else "", YES if item.view_count else ""
+        last = _remembered(written, WATCHED, played)
+        rules = Rules(settings.policy(WATCHED), stash_is_newer=_is_newer(scene, item.last_viewed_at))
+        step = settle(played, seen, last, known=written is not None, locked=False, rules=rules)
+        if step is Step.WRITE:
+            watched = bool(played)
+            changes.append(Change(WATCHED, seen, played))
+            aims[WATCHED] = played
+        elif step is Step.KEEP_EDIT:
+            kept.append(Kept(WATCHED, seen, played, step))
+        remembered = played if step in (Step.LEVEL, Step.WRITE) else last
+        if remembered:
+            ours[WATCHED] = remembered
     return Edits(
-        params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours, aims, rating100
+        params,
+        tuple(change.field for change in changes),
+        tuple(changes),
+        tuple(kept),
+        ours,
+        aims,
+        watched,
+        rating100,
     )
 
 
@@ -313,6 +338,7 @@ def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | N
         settings.conflict_policy,
         *(["exact_paths"] if settings.exact_paths else []),
         *([_photos(scene, settings, scene.performers)] if settings.photo_address else []),
+        *([bool(scene.play_count)] if settings.write_watched else []),
     ]
     return hashlib.sha256(_in_order(parts).encode()).hexdigest()
 

@@ -18,6 +18,7 @@ SUPERSEDED work: the newer note covers it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -84,6 +85,12 @@ class Job:
     entity_id: int = 0
 
     @property
+    def alone(self) -> bool:
+        """To be worked on by itself: it ended a worker, and its neighbours shall not be blamed, or it is about many
+        scenes."""
+        return bool(self.deaths or self.entity_id)
+
+    @property
     def about(self) -> str:
         """ "scene=12", "performer=5", for a log line."""
         return f"{self.entity}={self.scene_id or self.entity_id}"
@@ -95,6 +102,37 @@ def due_after(deaths: int, now: float) -> float:
     Else a job could be taken for what kills workers when somebody kills them in quick succession.
     """
     return now + SUSPECT_S * (deaths - 1)
+
+
+@dataclass(frozen=True)
+class InLine:
+    """A note as its place among the others is decided."""
+
+    id: int
+    key: str | None  # what it is about; None: nothing that another could be about too
+    due_at: float  # wall seconds
+    sequential: bool = False  # a barrier
+
+
+def next_batch(waiting: Iterable[InLine], busy: Iterable[InLine], now: float, limit: int) -> list[int]:
+    """The ids of what may be claimed together: up to ``limit`` parallel notes that are due, or one barrier alone.
+
+    ``waiting`` is in the order in which the notes were put. A barrier starts when nothing before it waits or is worked
+    on, also not for later, and nothing behind it starts before it is closed. Notes about one thing never overlap.
+    """
+    busy = list(busy)
+    if any(one.sequential for one in busy):
+        return []
+    busy_keys = {one.key for one in busy if one.key is not None}
+    chosen: list[int] = []
+    for place, one in enumerate(waiting):
+        if one.sequential:
+            return [one.id] if place == 0 and not busy and one.due_at <= now else chosen
+        if one.due_at <= now and one.key not in busy_keys:
+            chosen.append(one.id)
+        if len(chosen) >= limit:
+            break
+    return chosen
 
 
 class StaleLease(Exception):

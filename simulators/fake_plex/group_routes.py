@@ -133,6 +133,23 @@ def set_collection_prefs(collection: Collection, call: Call) -> None:
         setattr(collection, _PREF_FIELDS[pref.id], int(text))
 
 
+@route("PUT", r"/library/collections/(\d+)/refresh")
+def collection_refresh(call: Call) -> None:
+    """There is no agent that knows more about a collection."""
+    call.library.saved(call.library.touch(call.library.collection(call.parts[0])))
+
+
+@route("PUT", r"/library/collections/(\d+)/analyze")
+def collection_analyze(call: Call) -> None:
+    call.library.collection(call.parts[0])
+
+
+@route("GET", r"/library/collections/(\d+)/related")
+def collection_related(call: Call) -> El:
+    call.library.collection(call.parts[0])
+    return container(LIBRARY_ATTRIBUTES)
+
+
 @route("DELETE", r"/library/collections/(\d+)")
 def collection_delete(call: Call) -> None:
     call.library.delete_collection(call.library.collection(call.parts[0]))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
 from simulators.fake_plex import edits, wire
 from simulators.fake_plex.group_routes import set_collection_prefs
-from simulators.fake_plex.images import GALLERIES
+from simulators.fake_plex.images import GALLERIES, plain_png
 from simulators.fake_plex.library import (
     TAG_KINDS,
     Broken,
@@ -23,6 +21,7 @@ from simulators.fake_plex.library import (
 )
 from simulators.fake_plex.prefs import MOVIE_PREFS
 from simulators.fake_plex.routes import Call, Raw, find, read_prefs, route, summaries, windowed
+from simulators.fake_plex.supplement_routes import one_extra, supplement
 from simulators.fake_plex.wire import IDENTIFIER, LIBRARY_ATTRIBUTES, El, container
 
 # --- items --------------------------------------------------------------------------------------------------
@@ -37,6 +36,8 @@ def metadata(call: Call) -> El:
         if not items:
             raise NoSuch
     else:
+        if int(keys[0]) in call.library.extras:
+            return one_extra(call)
         items = [call.library.item(keys[0])]
     return _items_in_full(call, items)
 
@@ -62,7 +63,8 @@ def _items_in_full(call: Call, items: Sequence[Item]) -> El:
     }
     check, prefs = call.flag("checkFiles"), call.flag("includePreferences")
     made = [wire.item_element(library, item, full=True, check_files=check, prefs=prefs) for item in items]
-    for element in made:
+    for item, element in zip(items, made, strict=True):
+        supplement(call, item, element)
         _exclude(element, call.get("excludeElements").split(","), call.get("excludeFields").split(","))
     return El("MediaContainer", about, made)
 
@@ -104,7 +106,7 @@ def metadata_analyze(call: Call) -> El:
     return container(LIBRARY_ATTRIBUTES)
 
 
-@route("GET", r"/library/metadata/(\d+)/(similar|related|extras|reviews|children|onDeck|nearest)")
+@route("GET", r"/library/metadata/(\d+)/(similar|reviews|children|onDeck|nearest)")
 def nothing_there(call: Call) -> El:
     item = call.library.item(call.parts[0])
     if isinstance(item, Collection) and call.parts[1] == "children":
@@ -273,7 +275,7 @@ def photo_transcode(call: Call) -> Raw:
 def image(data: bytes, number: int) -> Raw:
     """The bytes as they were uploaded, or a plain picture in a colour of the item's own."""
     if not data:
-        return Raw(_plain_png(number), "image/png")
+        return Raw(plain_png(number), "image/png")
     kind = (
         "image/png"
         if data.startswith(b"\x89PNG")
@@ -284,35 +286,11 @@ def image(data: bytes, number: int) -> Raw:
     return Raw(data, kind)
 
 
-def _plain_png(number: int, width: int = 40, height: int = 60) -> bytes:
-    colour = bytes((60 + number * 37 % 130, 60 + number * 91 % 130, 60 + number * 53 % 130))
-    rows = (b"\0" + colour * width) * height
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
 # --- files --------------------------------------------------------------------------------------------------
-
-
-@route("PUT", r"/library/parts/(\d+)")
-def part_streams(call: Call) -> None:
-    """Choosing audio or subtitles of a part: taken note of nowhere."""
 
 
 @route("GET", r"/library/parts/(\d+)/\d+/[^/]+")
 def part_file(call: Call) -> Raw:
     """The beginning of a made-up file: enough to see that a download works."""
-    for item in call.library.items.values():
-        for media in item.media:
-            if str(media.id) == call.parts[0]:
-                return Raw(f"fake plex part {media.id}\n".encode(), f"video/{media.container}")
-    raise NoSuch
+    _, media = call.library.with_media(call.parts[0])
+    return Raw(f"fake plex part {media.id}\n".encode(), f"video/{media.container}")

@@ -32,6 +32,9 @@ from simulators.fake_plex import search
 from simulators.fake_plex.edits import Edit, TagEdit
 from simulators.fake_plex.images import GALLERIES, Gallery
 from simulators.fake_plex.prefs import SECTION_PREFS, SERVER_PREFS
+from simulators.fake_plex.supplements import KEYS as SUPPLEMENT_KEYS
+from simulators.fake_plex.supplements import NOTHING, Extra, Supplement
+from simulators.fake_plex.supplements import read as read_supplement
 
 MOVIE, COLLECTION = 1, 18  # the server's type numbers
 
@@ -171,6 +174,11 @@ class Media:
     analyzed: bool = True
 
 
+def plain_media(number: int, file: str, duration_ms: int) -> Media:
+    """A version with that number, for a file nobody says more of."""
+    return Media(number, file, duration_ms * 1000, duration_ms, file.rpartition(".")[2].lower(), 0)
+
+
 # Scalar fields an edit may set: how the text is read (ValueError becomes a 500), and the element's attribute.
 def _date(text: str) -> str:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
@@ -273,6 +281,7 @@ class Item:
         "section",
         "settled",
         "skip_count",
+        "supplement",
         "tags",
         "updated_at",
         "view_count",
@@ -295,6 +304,7 @@ class Item:
         self.guids: tuple[str, ...] = ()
         self.galleries: dict[str, Gallery] = {}
         self.prefs: dict[str, Any] = {}
+        self.supplement: Supplement = NOTHING
         self.added_at = added_at
         self.updated_at = added_at
         self.deleted_at: int | None = None
@@ -468,6 +478,7 @@ class Library:
         self.tag_names: dict[tuple[str, str], int] = {}
         self.tagged: dict[int, dict[int, None]] = {}  # tag id -> rating keys
         self.files: dict[str, tuple[int, ...]] = {}  # file -> rating keys
+        self.extras: dict[int, int] = {}  # rating key of a trailer or the like -> that of its item
         self.folders: set[str] = set()  # on the disk, besides those that locations and files tell of
         self.activities: dict[str, Activity] = {}
         self.views: list[View] = []
@@ -481,6 +492,7 @@ class Library:
             "tag": 0,
             "location": 0,
             "stream": 0,
+            "supplement": 0,
             "playlist_item": 0,
             "session": 0,
             "queue": 0,
@@ -550,6 +562,8 @@ class Library:
             insort(section.order, item.order)
         for media in item.media:
             self.files[media.file] = (*self.files.get(media.file, ()), item.key)
+        for extra in item.supplement.extras:
+            self.extras[extra.key] = item.key
         for taggings in item.tags.values():
             for tagging in taggings:
                 self.tagged.setdefault(tagging.tag, {})[item.key] = None
@@ -566,6 +580,8 @@ class Library:
                 self.files[media.file] = left
             else:
                 self.files.pop(media.file, None)
+        for extra in item.supplement.extras:
+            self.extras.pop(extra.key, None)
         for taggings in item.tags.values():
             for tagging in taggings:
                 self.tagged.get(tagging.tag, {}).pop(item.key, None)
@@ -720,6 +736,19 @@ class Library:
             raise NoSuch
         return item
 
+    def extra(self, text: Any) -> tuple[Item, Extra]:
+        """A trailer or the like by its rating key, and the item it belongs to."""
+        item = self.item(self.extras.get(int(text)) if str(text).isdigit() else None)
+        return item, next(extra for extra in item.supplement.extras if extra.key == int(text))
+
+    def with_media(self, number: Any) -> tuple[Item, Media]:
+        """The version of that number, and its item."""
+        for item in self.items.values():
+            for media in item.media:
+                if str(media.id) == str(number):
+                    return item, media
+        raise NoSuch
+
     def anything(self, text: Any) -> Item:
         """An item, a collection or a playlist."""
         playlist = self.playlists.get(int(text)) if str(text).isdigit() else None
@@ -735,7 +764,7 @@ class Library:
         """An item for a file. `given` are the keys of a library file's item; all but the file have defaults."""
         now = self.now()
         key = int(given.get("rating_key") or self.next_id("item"))
-        if key in self.items:
+        if key in self.items or key in self.extras:
             raise ValueError(f"rating_key {key} is given to two items")
         self._ids["item"] = max(self._ids["item"], key)
         added_at = int(given.get("added_at", now))
@@ -749,6 +778,8 @@ class Library:
         for media in item.media:
             section.disk[media.file] = _NOTHING_NEW
         item.guids = tuple(given.get("guids", ()))
+        if SUPPLEMENT_KEYS & given.keys():
+            item.supplement = read_supplement(given, file, item.media[0].id, self.next_id)
         for kind in _TAGS_BY_KEY.keys() & given.keys():
             taggings = tuple(Tagging(self.tag(_TAGS_BY_KEY[kind], name).id) for name in given[kind])
             if taggings:
@@ -1312,6 +1343,29 @@ class Library:
         self.drop(item.key)
         self.tell("timeline", item=item, state=9)
 
+    def delete_media(self, item: Item, number: int) -> None:
+        """Deletes one version and its file; with the last one the item goes."""
+        left = tuple(media for media in item.media if media.id != number)
+        if len(left) == len(item.media):
+            raise NoSuch
+        if not left:
+            self.delete_item(item)
+            return
+        if not self.prefs.get("allowMediaDeletion", True):
+            raise Forbidden
+        for media in item.media:
+            if media.id == number:
+                self.sections[item.section].disk.pop(media.file, None)
+        new = self.touch(item)
+        new.media = left
+        self.saved(new)
+
+    def supplement(self, item: Item, supplement: Supplement) -> None:
+        """Gives the item another supplement."""
+        new = self.touch(item)
+        new.supplement = supplement
+        self.saved(new)
+
     def merge(self, item: Item, keys: Iterable[str]) -> None:
         """Makes the files of other items versions of this one."""
         others = [self.movie(key) for key in keys]
@@ -1375,6 +1429,7 @@ _ITEM_KEYS = {
     "added_at",
     "view_count",
     "more_files",
+    *SUPPLEMENT_KEYS,
 }
 
 

@@ -293,6 +293,27 @@ def empty(call: Call) -> El:
     return container({})
 
 
+@route("GET", "/myplex/account")
+def myplex_account(call: Call) -> El:
+    """The account the server is claimed by, as the server knows it."""
+    about = {
+        "authToken": "",
+        "username": "user@example.com",
+        "mappingState": "mapped",
+        "mappingError": "",
+        "mappingErrorMessage": "1",
+        "signInState": "ok",
+        "publicAddress": "203.0.113.7",
+        "publicPort": "32400",
+        "privateAddress": "127.0.0.1",
+        "privatePort": "32400",
+        "subscriptionFeatures": "",
+        "subscriptionActive": False,
+        "subscriptionState": "Unknown",
+    }
+    return El("MyPlex", about)
+
+
 @route("GET", "/services/browse(?:/([^/]*))?")
 def browse(call: Call) -> El:
     """The folders right below a folder of the made-up disk; of the root when none is named."""

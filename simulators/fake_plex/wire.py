@@ -29,6 +29,7 @@ from simulators.fake_plex.library import (
 )
 from simulators.fake_plex.prefs import COLLECTION_PREFS, MOVIE_PREFS
 from simulators.fake_plex.search import resolution
+from simulators.fake_plex.supplements import SUBTITLE_FORMATS, Subtitle, Supplement
 
 XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 MEDIA_TAGS = "/system/bundle/media/flags/"
@@ -134,6 +135,7 @@ SINGLE = {
     "Context",
     "Preferences",
     "Extras",
+    "Attributes",
 }
 
 
@@ -147,7 +149,7 @@ def to_xml(root: El) -> bytes:
     text = XML_HEAD + root.xml()
     # A container that holds nothing is not closed in itself in the recordings.
     if not root.children:
-        text = text.removesuffix(" />\n") + ">\n</MediaContainer>\n"
+        text = text.removesuffix(" />\n") + f">\n</{root.name}>\n"
     return text.encode("ascii", "xmlcharrefreplace")
 
 
@@ -243,10 +245,14 @@ def item_element(
     if personal:
         attributes["createdAtAccuracy"] = "epoch"
         attributes["createdAtTZOffset"] = "0"
-    else:
+    if item.supplement.chapters:
+        attributes["chapterSource"] = "media"
+    if item.supplement.extras:
+        attributes["primaryExtraKey"] = f"/library/metadata/{item.supplement.extras[0].key}"
+    if not personal:
         attributes["audienceRatingImage"] = _AUDIENCE if "audienceRating" in item.fields else None
         attributes["ratingImage"] = _CRITICS if "rating" in item.fields else None
-    children = [media_element(library, media, full, check_files, section) for media in item.media]
+    children = [media_element(item, media, full, check_files, section) for media in item.media]
     for kind, path in (
         ("coverPoster", thumb),
         ("background", art),
@@ -389,7 +395,7 @@ def _kind(library: Library, item: Item, kind: str, full: bool) -> list[El]:
 _ASPECTS = (1.33, 1.66, 1.78, 1.85, 2.2, 2.35)
 
 
-def media_element(library: Library, media: Media, full: bool, check_files: bool, section: Section) -> El:
+def media_element(item: Item, media: Media, full: bool, check_files: bool, section: Section) -> El:
     part: dict[str, Any] = {}
     if check_files:
         there = media.file in section.disk
@@ -423,12 +429,14 @@ def media_element(library: Library, media: Media, full: bool, check_files: bool,
         if media.container in ("mp4", "m4v"):
             about |= {"optimizedForStreaming": 1, "has64bitOffsets": False}
             part |= {"optimizedForStreaming": True, "has64bitOffsets": False}
-    streams = _streams(media) if full and media.analyzed else []
+    streams = _streams(media, item.supplement) if full and media.analyzed else []
     return El("Media", about, [El("Part", part, streams)])
 
 
-def _streams(media: Media) -> list[El]:
-    """One video stream, and an audio or subtitle stream for each language the library file names."""
+def _streams(media: Media, supplement: Supplement) -> list[El]:
+    """One video stream, an audio or subtitle stream for each language the library file names, and the subtitles
+    beside the file.
+    """
     name = {"4k": "4K", "sd": "SD"}.get(resolution(media.height), f"{resolution(media.height)}p")
     video = {
         "id": media.id * 100,
@@ -449,6 +457,7 @@ def _streams(media: Media) -> list[El]:
         "codedHeight": media.height,
         "codedWidth": media.width,
         "frameRate": 24.0,
+        "hasScalingMatrix": False,
         "height": media.height,
         "level": 40,
         "profile": "high",
@@ -462,10 +471,12 @@ def _streams(media: Media) -> list[El]:
     sound = f"{media.audio_codec.upper()} {layout.title()}"
     for language in media.languages or ("",):
         first, name = len(rows) == 1, LANGUAGES.get(language, ("", "Unknown"))[1]
+        number = media.id * 100 + len(rows)
+        chosen = supplement.chosen.get((media.id, 2), number if first else 0) == number
         audio = {
-            "id": media.id * 100 + len(rows),
+            "id": number,
             "streamType": 2,
-            "selected": True if first else None,
+            "selected": True if chosen else None,
             "default": True if first else None,
             "codec": media.audio_codec,
             "index": len(rows),
@@ -482,9 +493,11 @@ def _streams(media: Media) -> list[El]:
         rows.append(El("Stream", audio))
     for language in media.subtitles:
         name = LANGUAGES.get(language, ("", "Unknown"))[1]
+        number = media.id * 100 + len(rows)
         text = {
-            "id": media.id * 100 + len(rows),
+            "id": number,
             "streamType": 3,
+            "selected": True if supplement.chosen.get((media.id, 3)) == number else None,
             "codec": "srt",
             "index": len(rows),
             "bitrate": 0,
@@ -494,7 +507,39 @@ def _streams(media: Media) -> list[El]:
             "extendedDisplayTitle": f"{name} (SRT)",
         }
         rows.append(El("Stream", text))
+    for subtitle in supplement.subtitles:
+        if subtitle.media_id == media.id:
+            rows.append(subtitle_element(subtitle, supplement.chosen.get((media.id, 3)) == subtitle.id))
     return rows
+
+
+def subtitle_element(subtitle: Subtitle, selected: bool = False) -> El:
+    """A subtitle that is a file of its own, or one a provider offers."""
+    name = LANGUAGES.get(subtitle.language, ("", "Unknown"))[1]
+    shown = f"{name} ({subtitle.format.upper()} External)"
+    about = {
+        "id": subtitle.id,
+        "key": f"/library/streams/{subtitle.id}",
+        "streamType": 3,
+        "selected": True if selected else None,
+        "canAutoSync": False,
+        "codec": SUBTITLE_FORMATS[subtitle.format],
+        **_language(subtitle.language),
+        "format": subtitle.format,
+        "forced": True if subtitle.forced else None,
+        "hearingImpaired": True if subtitle.hearing_impaired else None,
+    }
+    if subtitle.source_key:
+        about |= {
+            "sourceKey": subtitle.source_key,
+            "providerTitle": subtitle.provider,
+            "score": subtitle.score,
+            "perfectMatch": False,
+            "userID": 1,
+        }
+    return El(
+        "Stream", {**about, "title": subtitle.title, "displayTitle": shown, "extendedDisplayTitle": shown}
+    )
 
 
 # Code of three letters -> (of two letters, name); others are shown as unknown.

@@ -170,6 +170,7 @@ class Twins(RuleBasedStateMachine):
     @rule(which=st.integers(0, 50), who=WHO, lease=st.sampled_from([5.0, 60.0]))
     def heartbeat(self, which, who, lease):
         pair = self.jobs[which % len(self.jobs)]
+        self.both(lambda n: self.doors[n][who].holds(pair[n]))
         self.both(lambda n: outcome(lambda: self.doors[n][who].heartbeat(pair[n], lease)))
 
     @rule(who=WHO)

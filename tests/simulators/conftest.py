@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,6 +92,44 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
+# What else the first movie has in the world that is rich in such things; the numbers of its trailers follow its own.
+SUPPLEMENT: dict[str, Any] = {
+    "chapters": [
+        {"start_ms": 0, "end_ms": 60_000},
+        {"title": "The bend", "start_ms": 60_000, "end_ms": 5_400_000},
+    ],
+    "markers": [
+        {"kind": "intro", "start_ms": 1000, "end_ms": 30_000},
+        {"kind": "credits", "start_ms": 5_000_000, "end_ms": 5_400_000, "final": True},
+    ],
+    "reviews": [{"by": "Vera Critic", "text": "It is long.", "source": "The Gazette", "positive": False}],
+    "extras": [
+        {"title": "First look", "duration": 90_000},
+        {"title": "How it was made", "kind": "behindTheScenes"},
+    ],
+    "subtitle_offers": [
+        {
+            "title": "Road.English",
+            "language": "eng",
+            "text": "1\n00:00:01,000 --> 00:00:02,000\nHello\n",
+            "score": 7,
+        },
+        {"title": "Road.English.SDH", "language": "eng", "hearing_impaired": True},
+        {"title": "Road.German", "language": "deu"},
+    ],
+}
+
+
+def rich_document() -> dict[str, Any]:
+    made = copy.deepcopy(DOCUMENT)
+    first, *others = made["sections"][0]["items"]
+    first |= SUPPLEMENT
+    made["sections"][1]["items"][0]["chapters"] = [{"start_ms": 0, "end_ms": 1000}]
+    for number, item in enumerate(others, 11):
+        item["rating_key"] = number
+    return made
+
+
 @dataclass
 class World:
     """A running fake Plex and unmodified plexapi at its other end."""
@@ -129,6 +168,12 @@ class World:
 @pytest.fixture
 def world() -> Iterator[World]:
     with running(FakePlex.from_document(DOCUMENT, token="tok"), seed=7) as handle:
+        yield World(handle, PlexServer(handle.url, "tok"))
+
+
+@pytest.fixture
+def rich() -> Iterator[World]:
+    with running(FakePlex.from_document(rich_document(), token="tok"), seed=7) as handle:
         yield World(handle, PlexServer(handle.url, "tok"))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,14 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
+from plexapi.server import PlexServer
 
-from tests.simulators.conftest import World
+from simulators.fake_plex.service import FakePlex
+from simulators.serving import running
+from tests.simulators.conftest import World, rich_document
 
 XML, JSON = "*/*", "application/json"
+INCLUDED = "includePreferences=1&includeReviews=1&includeExtras=1&includeChapters=1&includeMarkers=1"
 WINDOW = "X-Plex-Container-Start=0&X-Plex-Container-Size=50"
 
 # Sample -> the request of ours it answers.
@@ -39,7 +44,7 @@ XML_SAMPLES = {
     "section-all-size-only.xml": "/library/sections/1/all?includeCollections=0&X-Plex-Container-Size=0"
     "&X-Plex-Container-Start=0",
     "section-collections-meta.xml": f"/library/sections/1/collections?includeMeta=1&includeAdvanced=1&{WINDOW}",
-    "section-common-mixed.xml": "/library/sections/1/common?type=1&id=1,2",
+    "section-common-mixed.xml": "/library/sections/1/common?type=1&id=1,11",
     "section-common-same.xml": "/library/sections/1/common?type=1&id=1",
     "section-meta-filtertypes.xml": f"/library/sections/1/all?includeMeta=1&includeAdvanced=1&{WINDOW}",
     "section-sorts.xml": "/library/sections/1/sorts",
@@ -53,7 +58,8 @@ JSON_SAMPLES = {
     "library-search.json": "/library/search?query=actor",
     "media-providers.json": "/media/providers",
     "metadata-movie.json": "/library/metadata/1",
-    "metadata-movie-full-includes.json": "/library/metadata/1?includePreferences=1&checkFiles=1",
+    "metadata-checkFiles.json": f"/library/metadata/1?checkFiles=1&{INCLUDED}",
+    "metadata-movie-full-includes.json": f"/library/metadata/1?checkFiles=1&{INCLUDED}",
     "posters.json": "/library/metadata/1/posters",
     "prefs.json": "/:/prefs",
     "section-all-includeMeta-trimmed.json": f"/library/sections/1/all?type=1&includeMeta=1&{WINDOW}",
@@ -80,12 +86,14 @@ ERRORS = {
 KEPT: dict[str, str] = {
     r"/Activity/(Context@name|Response)": "an EPG activity of 2015; ours are of scans and refreshes",
     r"/(Director|Writer|Producer)(\[\]/|@)thumb": "people have a thumb when somebody gave them one",
-    r"/Stream.*(DOVI|anamorphic|pixelAspectRatio|original|dub|canAutoSync|hearingImpaired|bitrateMode)": (
+    r"/Stream.*(DOVI|anamorphic|pixelAspectRatio|original|dub|hearingImpaired|bitrateMode|headerCompression)": (
         "files are made up, with one plain video stream and plain sound"
     ),
-    r"/Stream\[3\]@(default|forced|selected)": "no subtitle is chosen by default",
+    r"/Stream(\[\])?\[(2\]/bitDepth|3\]@(default|forced))": "sound is plain, and no subtitle is chosen by default",
     r"(thumb|art)BlurHash": "only given with includeFields, and needs a picture",
-    r"hasPremium|[pP]rimaryExtraKey|/Extras|/Review|augmentationKey|chapterSource": "no extras, reviews or chapters",
+    r"hasPremium": "no extras for subscribers only",
+    r"augmentationKey": "related things that plex.tv knows",
+    r"/Extras.*(premium|protocol|Stream)": "extras are plain files, not streams of a service",
     r"/Part.*(hasThumbnail|indexes)": "no preview thumbnails",
     r"skipCount": "movies are not skipped",
     r"^/MediaContainer@(nocache|sortAsc|viewMode)$": "the size-only recording is of a server of 2021",
@@ -93,7 +101,7 @@ KEPT: dict[str, str] = {
     r"/(Media|Part|Stream.*)@(decision|location|protocol|selected|bitrate|height|width|optimizedForStreaming)": (
         "sessions play directly: nothing is transcoded"
     ),
-    r"/(grandp|p)arent": "episodes; there are no shows here",
+    r"/(grandp|p)arent|/Metadata\[\]/index": "episodes; there are no shows here",
     r"/Part\[\]/(accessible|exists)": "given with checkFiles=1, as documented",
     r"/Metadata\[\]/Collection": "lists show no collections, as documented; the switch list_collections shows them",
 }
@@ -115,6 +123,11 @@ def prepared(world: World) -> World:
     }
     movie.edit(**edit, **{"actor.locked": 1})
     world.movies.collection("Roads").editContentRating("G")
+    with tempfile.TemporaryDirectory() as folder:
+        words = Path(folder) / "words.srt"
+        words.write_text("1\n00:00:01,000 --> 00:00:02,000\nWords\n", encoding="utf-8")
+        movie.uploadSubtitles(str(words))
+    movie.reload().subtitleStreams()[-1].setSelected()
     movie.addProducer("Pro Ducer").editSortTitle("Long Road 1").editOriginalTitle("Lang")
     return world
 
@@ -168,8 +181,9 @@ def lacking_json(sample: str, records: Path, world: World) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def world(shared_world: World) -> World:
-    return prepared(shared_world)
+def world() -> Iterator[World]:
+    with running(FakePlex.from_document(rich_document(), token="tok"), seed=7) as handle:
+        yield prepared(World(handle, PlexServer(handle.url, "tok")))
 
 
 @pytest.mark.parametrize("sample", list(XML_SAMPLES))
@@ -252,7 +266,7 @@ def test_activity_notices(world: World, plex_records: Path) -> None:
     recorded = json.loads(
         (plex_records / "samples" / "websocket-activity-events.json").read_text(encoding="utf-8")
     )
-    frames = asyncio.run(listened(world, "/:/scrobble?key=2&identifier=com.plexapp.plugins.library"))
+    frames = asyncio.run(listened(world, "/:/scrobble?key=11&identifier=com.plexapp.plugins.library"))
     ours = [frame for frame in frames if frame["type"] == "activity"]
     assert {f["ActivityNotification"][0]["event"] for f in ours} >= {"started", "ended"}
     theirs = set(json_paths(recorded))
@@ -265,4 +279,4 @@ def test_activity_notices(world: World, plex_records: Path) -> None:
         "analyzed",
     }
     timeline = next(frame for frame in frames if frame["type"] == "timeline")
-    assert timeline["TimelineEntry"][0]["itemID"] == "2" and timeline["TimelineEntry"][0]["state"] == 5
+    assert timeline["TimelineEntry"][0]["itemID"] == "11" and timeline["TimelineEntry"][0]["state"] == 5

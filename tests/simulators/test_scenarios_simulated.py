@@ -15,7 +15,7 @@ from scenarios import checks, fuzz
 from scenarios.cases import all_cases
 from scenarios.scenario import At, Scenario, World
 from scenarios.simulated import simulate
-from scenarios.trouble import Outage
+from scenarios.trouble import Outage, Setting
 from scenarios.workloads import Edit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +73,52 @@ def test_one_seed_is_one_log_of_events_whatever_the_time_zone_and_hash_seed(seed
     first = log_of(seed, TZ="UTC", PYTHONHASHSEED="1")
     assert first == log_of(seed, TZ="Pacific/Auckland", PYTHONHASHSEED="2")
     assert len(first.splitlines()) > 50
+
+
+def said_by_a_run(jobs: int, **env: str) -> list[str]:
+    """What the command prints for six seeds, but for the seconds it took."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scenarios", "fuzz", "--seed", "400", "--runs", "6", "--jobs", str(jobs)],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    return [line.partition(" days in ")[0] for line in done.stdout.splitlines()]
+
+
+def test_a_run_says_the_same_in_any_number_of_processes_whatever_the_time_zone_and_hash_seed():
+    first = said_by_a_run(1, TZ="UTC", PYTHONHASHSEED="1")
+    assert first == said_by_a_run(2, TZ="Pacific/Auckland", PYTHONHASHSEED="2")
+    assert any("sha256" in line for line in first) and first[-1] == "6 passed, 0 failed"
+
+
+def test_a_month_without_a_token_costs_a_few_looks_and_no_edit():
+    """What cannot change before the next act is leapt over, on the worker's own beat."""
+    month = 30 * 86400.0
+    case = Scenario(
+        "month_without_token",
+        "Nobody enters a token for a month.",
+        World(scenes=4, settings={"plex_token": ""}),
+        workload=(At(0.0, Edit(1, {"title": "Early"})), At(month / 2, Edit(2, {"title": "Later"}))),
+        trouble=(At(month, Setting("plex_token", "token-of-the-owner")),),
+    )
+    history, world = simulate(case, 1)
+    assert all(v.holds for v in checks.judge(history, case.expect))
+    assert history.ended_at - history.began_at > month
+    assert len(world.log) < 200
+    # It is noticed as soon as by a worker that looks every minute.
+    assert history.drained_at is not None and history.drained_at - history.began_at < month + 65
+
+
+def test_a_worker_that_was_frozen_in_a_write_finds_its_lease_gone_and_looks_again():
+    case = all_cases()["worker_frozen"]
+    history, world = simulate(case, 0)
+    assert [mark.kind for mark in history.marked("freeze", "thaw")] == ["freeze", "thaw"]
+    assert any("stale scene=" in line for line in world.log)
+    assert [move.action for move in history.moves][-1] in ("synced", "level")
 
 
 def test_a_few_drawn_worlds_pass_and_their_table_is_printed():

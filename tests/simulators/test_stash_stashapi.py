@@ -362,12 +362,17 @@ def test_create_image_scans(stash, api):
 # --- scrapers -----------------------------------------------------------------------------------------------
 
 
-def test_scrapers_there_are_none(api):
+def test_scrapers_there_are_none_but_the_built_in(api):
     assert api.reload_scrapers() is True
-    kinds = [StashItem.SCENE]
-    assert api.list_scrapers(kinds) == []
-    for listed in ("performer", "scene", "gallery", "movie", "image"):
-        assert getattr(api, f"list_{listed}_scrapers")() == []
+    assert [row["name"] for row in api.list_scrapers([StashItem.SCENE])] == ["Auto Tag"]
+    for listed, ids in (
+        ("performer", ["builtin_freeones"]),
+        ("scene", ["builtin_autotag"]),
+        ("gallery", ["builtin_autotag"]),
+        ("movie", []),
+        ("image", []),
+    ):
+        assert [row["id"] for row in getattr(api, f"list_{listed}_scrapers")()] == ids
     for kind in ("scene", "group", "movie", "gallery", "performer", "image"):
         assert getattr(api, f"scrape_{kind}_url")("https://example.org/1") is None
     for kind in ("scene", "gallery", "performer", "image"):

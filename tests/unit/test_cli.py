@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from plexsync import cli
+from plexsync.context import CI_MARKS
 from plexsync.locks import FileLock
 from plexsync.store import Store
 
@@ -28,7 +29,8 @@ def plexsync(*args: object, data: Path | None = None, **env: str) -> subprocess.
     return subprocess.run(
         [sys.executable, str(ROOT / "PlexSync.py"), *given],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         stdin=subprocess.DEVNULL,
         env={**clean, **env},
         timeout=60,
@@ -88,12 +90,19 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
         ["choose", "x"],
         ["outages", "--bogus"],
         ["queue", "--limit", "0"],
+        ["dead", "--", "-1"],
+        ["diff", "99999999999999999999"],
+        ["choose", "0"],
     ],
 )
 def test_a_wrong_command_line_is_status_2(args: list[str], store: Store, tmp_path: Path) -> None:
     done = plexsync(*args, data=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage:" in done.stderr and "Traceback" not in done.stderr
+    done = plexsync("--json", *args, data=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")
+    error = json.loads(done.stdout)["error"]
+    assert error and "\n" not in error
 
 
 def test_no_data_folder_is_status_3(tmp_path: Path) -> None:
@@ -180,6 +189,52 @@ def test_export_is_a_line_a_row_on_standard_output_or_in_a_file(letters: Store, 
     assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == rows
 
 
+@pytest.mark.parametrize("command", [["export", "--output"], ["diff", "1", "--html"]], ids=["export", "diff"])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("missing/x", "No such file or directory"), (".", "it is a folder")],
+    ids=["none", "folder"],
+)
+def test_a_file_that_cannot_be_written_is_named(
+    command: list[str], name: str, why: str, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    path = tmp_path / "there" / name
+    (tmp_path / "there").mkdir()
+    done = plexsync(*command, path, data=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"{os.path.normpath(path)} cannot be written: {why}.\n"
+    assert os.listdir(tmp_path / "there") == []
+
+
+def test_a_file_somebody_named_has_their_umask(letters: Store, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        assert plexsync("export", "--output", tmp_path / "all.jsonl", data=tmp_path).returncode == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "all.jsonl").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("folder", ["/dev/null", "/proc/none"])
+def test_a_worker_without_a_folder_says_so(folder: str) -> None:
+    done = plexsync("worker", "--data", folder)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"The queue in {folder} cannot be used: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_json_is_whole_whatever_the_console_can_show(encoding: str, store: Store, tmp_path: Path) -> None:
+    store.add_dead_letter({"scene_id": 5}, "Transient", "“映画” → −", "", 1)
+    for command in (["dead"], ["dead", "--json"], ["export"]):
+        done = plexsync(*command, data=tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
+        assert (done.returncode, done.stderr) == (0, "")
+        if command != ["dead"]:
+            found = json.loads(done.stdout)
+            message = (found[0] if command[0] == "dead" else found)["message"]
+            assert message.startswith("“映画” → −")
+
+
 def test_outages(store: Store, tmp_path: Path) -> None:
     assert plexsync("outages", data=tmp_path).stdout == "No outage of Stash or Plex so far.\n"
     store.open_outage("Plex", "Plex is not reachable.")
@@ -224,7 +279,7 @@ def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
     stop_worker(tmp_path)
     assert done.returncode == 1
     assert "0 done, 0 given up, 2 waiting." in done.stdout
-    assert "Stash at http://127.0.0.1:1 is not reachable: connection refused." in done.stderr
+    assert "Stash at http://127.0.0.1:1 is not reachable: connection refused; does Stash run?" in done.stderr
     assert letters.counts().pending == 2
     for output in (done, text):
         assert "secret-cookie" not in output.stdout + output.stderr
@@ -262,6 +317,38 @@ def test_worker_serves_until_told_to_stop(store: Store, tmp_path: Path) -> None:
     assert worker.wait(20) == 0
 
 
+def test_options_may_stand_before_the_command(letters: Store, tmp_path: Path) -> None:
+    behind = plexsync("queue", "--json", data=tmp_path)
+    before = plexsync("--json", "--data", tmp_path, "queue")
+    assert before.returncode == behind.returncode == 0
+    assert [job["about"] for job in json.loads(before.stdout)] == [
+        job["about"] for job in json.loads(behind.stdout)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "status"), [(["status"], b"", 3), ([], b'{"args": {"mode": "all"}}', 0)]
+)
+def test_sources_without_their_packages_say_what_to_do(
+    args: list[str], stdin: bytes, status: int, tmp_path: Path
+) -> None:
+    """As when somebody unpacks the repository instead of the package into Stash's plugins folder."""
+    done = subprocess.run(
+        [sys.executable, "-S", str(ROOT / "PlexSync.py"), *args],
+        input=stdin,
+        capture_output=True,
+        env={"STASH_PLUGIN_DATA": str(tmp_path)},
+        timeout=60,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode == status
+    assert "cannot work without the Python package" in said and "install PlexSync from its package" in said
+    assert "Traceback" not in said
+    if stdin:
+        assert json.loads(done.stdout)["error"].startswith("PlexSync cannot work without the Python package")
+
+
 def test_a_reader_that_has_seen_enough_is_no_failure(letters: Store, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -285,10 +372,25 @@ def test_the_folder_of_the_stash_it_lies_in(tmp_path: Path, monkeypatch: pytest.
     assert cli.data_folder() == str(tmp_path / "given")
 
 
+class Terminal:
+    """A standard input somebody types into."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def sit_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person at both ends, wherever these tests run. Not a fixture: pytest sets both ends anew after those."""
+    for name in [*CI_MARKS, "STASH_PLUGIN_DATA"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+
 def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    sit_at_a_terminal(monkeypatch)
     desk = cli.Desk(str(tmp_path), as_json=False)
     desk.office.progress(0.5)
     desk.office.say("info", "Half done.")
@@ -301,3 +403,21 @@ def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     quiet.office.progress(0.5)
     quiet.office.say("error", "Not for a program.")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mark", ["CI", "STASH_PLUGIN_DATA", "RUNNER_1"])
+def test_where_nobody_watches_there_is_no_bar_and_no_line_a_job(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mark: str,
+) -> None:
+    sit_at_a_terminal(monkeypatch)
+    monkeypatch.setenv("PLEXSYNC_QUIET_PREFIXES", "RUNNER_")
+    assert cli.Desk(str(tmp_path), as_json=False).chatty
+    monkeypatch.setenv(mark, "1")
+    desk = cli.Desk(str(tmp_path), as_json=False)
+    assert not desk.chatty
+    desk.office.progress(0.5)
+    desk.office.say("info", "The answer.")
+    assert capsys.readouterr() == ("The answer.\n", "")

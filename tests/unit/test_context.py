@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from plexsync.context import CI_MARKS, is_ci, is_hook_context, wants_chatter
+from plexsync.context import CI_MARKS, PREFIXES_NAME, is_ci, is_hook_context, wants_chatter
 
 
 @pytest.fixture
@@ -46,6 +46,16 @@ def test_other_prefixes(terminal):
     assert not is_hook_context(terminal, {"STASH_PLUGIN_DATA": "/x"}, prefixes=["MINE_"])
     assert is_hook_context(terminal, {"MINE_1": ""}, prefixes=["MINE_"])
     assert not is_hook_context(terminal, {"MINE_1": ""}, prefixes=[])
+
+
+def test_prefixes_named_in_the_environment_come_on_top(terminal):
+    named = {PREFIXES_NAME: "MINE_, ,CRON"}
+    assert not is_hook_context(terminal, named)
+    assert is_hook_context(terminal, {**named, "MINE_1": ""})
+    assert is_hook_context(terminal, {**named, "CRONTAB": ""})
+    assert is_hook_context(terminal, {**named, "STASH_PLUGIN_DATA": "/x"})
+    assert not is_hook_context(terminal, {**named, "OTHER": ""})
+    assert not is_hook_context(terminal, {PREFIXES_NAME: "PLEXSYNC_QUIET"})  # it does not mean itself
 
 
 @pytest.mark.parametrize("mark", CI_MARKS)

@@ -296,6 +296,7 @@ def test_an_expired_lease_is_free_and_its_late_holder_can_change_nothing(world, 
     other = world.open()
     assert other.recover() == 1
     job = other.claim()
+    assert other.holds(job) and not store.holds(late)
     for act in (
         lambda: store.heartbeat(late),
         lambda: store.finish(late),
@@ -452,6 +453,21 @@ def test_parallel_jobs_come_together_and_a_sequential_one_is_a_barrier(world, st
     assert batch(store) == [3]
     store.finish(next(iter(store.held.values())))
     assert batch(store) == [4, 5]
+
+
+@pytest.mark.parametrize("how", ["batch", "hook"])
+def test_a_barrier_waits_for_what_was_put_before_it_and_is_to_be_tried_again(world, store, clock, how):
+    put_batch(store, 1) if how == "batch" else store.put(1, "update", ["title"])
+    put_batch(store, 2, parallel=False)
+    put_batch(store, 3)
+    assert batch(store) == [1]
+    (job,) = store.held.values()
+    store.postpone(job, clock.now() + 60, "x", uses_attempt=True)
+    assert batch(store) == []
+    clock.advance(60)
+    assert batch(store) == [1]
+    store.finish(next(iter(store.held.values())))
+    assert batch(store) == [2]
 
 
 def test_claim_many_hands_out_different_scenes(store):

@@ -10,6 +10,7 @@ import persistqueue
 import pytest
 
 from plexsync import hook, intake
+from plexsync.context import CI_MARKS
 from plexsync.store import StaleLease, Store
 from plexsync.sync_queue import (
     DeadLetterQueue,
@@ -277,6 +278,35 @@ def test_the_capacity_warns_and_never_refuses(jobs):
     for scene_id in range(1, 9):
         jobs.put(scene_id)
     assert len(jobs.warnings) == 3
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_where_nobody_watches_the_capacity_warns_in_the_log_alone(folder, caplog, silent):
+    caplog.set_level("INFO")
+    with closing(JobQueue(folder, capacity=1, silent=silent)) as jobs:
+        jobs.put(1)
+    (record,) = [record for record in caplog.records if "capacity" in record.message]
+    assert record.levelname == ("INFO" if silent else "WARNING")
+    assert jobs.warnings == [record.message]
+
+
+def test_silence_is_chosen_by_where_it_runs(folder, monkeypatch):
+    for mark in ("STASH_PLUGIN_DATA", "MINE_1"):
+        monkeypatch.delenv("STASH_PLUGIN_DATA", raising=False)
+        monkeypatch.setattr("sys.stdin", Terminal())
+        for name in CI_MARKS:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("PLEXSYNC_QUIET_PREFIXES", "MINE_")
+        with closing(JobQueue(folder)) as jobs:
+            assert not jobs.silent
+        monkeypatch.setenv(mark, "x")
+        with closing(JobQueue(folder)) as jobs:
+            assert jobs.silent
+
+
+class Terminal:
+    def isatty(self):
+        return True
 
 
 def test_a_capacity_of_nothing(folder):

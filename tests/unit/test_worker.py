@@ -178,6 +178,12 @@ class Model:
             labels=labels if "label.locked" in params else item.labels,
             locked=item.locked | locked,
         )
+        if edits.watched is not None:
+            views = item.view_count + 1 if edits.watched else 0
+            self.items[item.rating_key] = replace(
+                self.items[item.rating_key], view_count=views, last_viewed_at=99
+            )
+            self._meet("answer")
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None
             act()
@@ -393,6 +399,25 @@ def test_a_worker_that_was_frozen_changes_nothing_and_has_the_scene_looked_at_ag
     other.close()
 
 
+def test_a_worker_that_was_frozen_writes_no_more_of_what_another_has_taken_over(
+    worker, store, model, clock, tmp_path
+):
+    other = Store(tmp_path, clock=clock)
+
+    def somebody_else_takes_over():
+        clock.advance(LEASE_S + 1)
+        other.recover()
+        for taken in other.claim_many(9):
+            other.finish(taken, "by the other")
+
+    model.meanwhile = somebody_else_takes_over  # in the first write
+    store.put_many([1, 2, 3])
+    worker.step()
+    assert len(model.writes) == 1
+    assert store.counts().pending == 3, "all are looked at once more"
+    other.close()
+
+
 def test_run_ends_after_the_linger_but_not_while_something_waits_for_later(worker, store, model, clock):
     item = model.items.pop(101)
     store.put(1)
@@ -425,23 +450,63 @@ def test_the_history_is_bounded(worker, store, model, clock):
     assert store.counts().finished == 15
 
 
-def test_the_backlog_of_an_outage_is_released_at_a_bounded_rate(worker, store, model, clock):
-    model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+@pytest.mark.parametrize("why", ["a job waits for later", "a reconcile is to come"])
+def test_the_history_is_bounded_also_while_the_worker_has_to_stay(worker, store, model, clock, why):
+    model.given = replace(SETTINGS, history_keep=2)
+    if why == "a reconcile is to come":
+        model.given = replace(model.given, reconcile_interval=24)
+    else:
+        store.put(99)
+        store.postpone(store.claim(), clock.now() + 1e6, "no file yet", uses_attempt=True)
     for number in (1, 2, 3):
         store.put(number)
+    stop_at = clock.now() + 60
+    worker.run(lambda: clock.now() >= stop_at)
+    assert store.counts().finished >= 3
+    assert store.counts().completed == 2
+
+
+def test_the_history_is_bounded_without_a_quiet_moment(worker, store, model, clock):
+    model.given = replace(SETTINGS, history_keep=2)
+    numbers = itertools.cycle((1, 2, 3))
+    stop_at = clock.now() + 1300
+    most = 0
+
+    def somebody_edits_on():
+        nonlocal most
+        store.put(next(numbers))
+        clock.advance(4)
+        most = max(most, store.counts().completed)
+
+    worker.run(lambda: clock.now() >= stop_at, on_step=somebody_edits_on)
+    assert store.counts().finished > 300
+    assert most < 200
+
+
+def test_the_backlog_of_an_outage_is_released_slowly_at_first_then_faster(worker, store, model, clock):
+    """A server that just came back is asked for one, then for two: not for thousands, and not for ever one by one."""
+    scenes = range(1, 401)
+    model.has |= {n: Scene(n, title=f"Scene {n}", files=(SceneFile(f"/data/{n}.mp4"),)) for n in scenes}
+    model.items |= {100 + n: Item(100 + n, 1, title=str(n), files=(f"/data/{n}.mp4",)) for n in scenes}
+    model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    store.put_many(scenes)
     back_at = clock.now() + 100
-    written_at = []
+    written = [(clock.monotonic(), 0)]
 
     def plex_comes_back():
         if clock.now() >= back_at:
             model.trouble.clear()
-        if len(model.writes) > len(written_at):
-            written_at.append(clock.monotonic())
+        if len(model.writes) > written[-1][1]:
+            written.append((clock.monotonic(), len(model.writes)))
 
     worker.run(linger_s=lambda: 5.0, on_step=plex_comes_back)
-    assert len(written_at) == 3
-    gaps = [later - earlier for earlier, later in itertools.pairwise(written_at)]
-    assert min(gaps) >= RELEASE_S * 0.99
+    assert len(model.writes) == 400
+    first = written[1][0]
+    for i, ((before, done), (at, then)) in enumerate(itertools.pairwise(written), 1):
+        assert then - done <= i
+        if i > 1 and then - done < 25:
+            assert at - before >= RELEASE_S * 0.99
+    assert written[-1][0] - first < 400 * RELEASE_S / 4
 
 
 def test_a_renamed_performer_reaches_all_scenes(worker, store, model):
@@ -810,6 +875,28 @@ def test_plays_in_plex_are_told_to_stash_each_once_from_the_first_look_on(worker
     store.put(1)
     drain(worker)
     assert len(model.played) == 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_our_own_mark_is_never_told_to_stash_as_a_play(worker, store, model, clock, lost):
+    model.given = replace(SETTINGS, watched_to_stash=True, write_watched=True)
+    store.put(1)
+    drain(worker)
+    model.has[1] = replace(model.has[1], play_count=1)
+    if lost:
+        model.trouble["answer"] = Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
+    store.put(1, "update")
+    drain(worker)
+    model.trouble.clear()
+    clock.advance(120)
+    drain(worker)
+    store.put(1, "update")
+    drain(worker)
+    assert model.items[101].view_count == 1 and model.played == []
+    model.items[101] = replace(model.items[101], view_count=2, last_viewed_at=200)  # watched in Plex
+    store.put(1, "update")
+    drain(worker)
+    assert model.played == [(1, 1, 200)]
 
 
 def test_the_scheduled_look_finds_what_was_rated_and_played_in_plex(worker, store, model, clock):
