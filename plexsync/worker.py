@@ -248,7 +248,9 @@ class Worker:
         """
         try:
             if not self.store.holds(job):
-                return Failed(Transient("Another worker has taken it over.")), seen
+                taken = Transient("Another worker has taken it over.")
+                taken.unwritten = True
+                return Failed(taken), seen
             return engine.apply(seen, self.world, self._settings)
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
             return engine.failed(error, self._settings), seen
@@ -318,8 +320,8 @@ class Worker:
                 if seen is not None and isinstance(outcome, (Synced, Level)):
                     engine.remember(seen, self.world.ledger(self._settings))
                     again_at = self._may_land(seen)
-                elif seen is not None and isinstance(outcome, Failed) and _is_unwritten(outcome):
-                    engine.retract(seen, self.world.ledger(self._settings))
+                elif seen is not None and isinstance(outcome, Failed):
+                    engine.note_failure(seen, outcome, self.world.ledger(self._settings))
                 elif isinstance(outcome, NotFound):
                     self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
                     if job.attempts <= 1:
@@ -635,11 +637,7 @@ class Worker:
 
 def _lesson(outcome: Outcome) -> object:
     """What is equal for outcomes that say the same of the servers."""
-    return outcome.error if isinstance(outcome, Failed) else type(outcome)
-
-
-def _is_unwritten(outcome: Failed) -> bool:
-    return isinstance(outcome.error, SyncFailure) and outcome.error.unwritten
+    return id(outcome) if isinstance(outcome, Failed) else type(outcome)
 
 
 def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:

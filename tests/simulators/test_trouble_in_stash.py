@@ -7,39 +7,21 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from installed import ROOT, World, end_worker, start, wait_until
+from installed import World, end_worker, installed, wait_until
 
 WRONG_TOKEN = "wrongTokenOfSomebody"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    config = tmp_path_factory.mktemp("stash")
-    folder = config / "plugins" / "PlexSync"
-    folder.mkdir(parents=True)
-    for name in ("PlexSync.yml", "PlexSync.py"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "plexsync", folder / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
-    running: list[Any] = []
-    try:
-        credentials = ("--username", "somebody", "--password", "passwordOfSomebody")
-        python = ("--config-dir", config, "--python-path", sys.executable)
-        stash = start(running, "fake_stash", "--generate", 20, *python, *credentials)
-        plex = start(running, "fake_plex", "--generate", 20)
-        yield World(stash, plex, folder / "data")
-    finally:
-        end_worker(folder / "data")
-        for process in running:
-            process.terminate()
-            process.wait(20)
+    credentials = ("--username", "somebody", "--password", "passwordOfSomebody")
+    with installed(tmp_path_factory.mktemp("stash"), *credentials) as found:
+        yield found
 
 
 @dataclass(frozen=True)
