@@ -337,6 +337,8 @@ def drained_in_time(history: History, expect: Expect) -> Verdict:
     if took is None:
         left = f"{history.final.pending} wait, {history.final.in_progress} in progress"
         rows.append(f"not at rest {expect.drain_s:g} s after healing: {left}")
+    elif took > expect.drain_s:
+        rows.append(f"at rest only {took:.0f} s after healing, {expect.drain_s:g} s are allowed")
     waits = history.final.pending if not expect.later else history.final.pending - history.final.later
     if not rows and (waits or history.final.in_progress):
         rows.append(f"{waits} wait and {history.final.in_progress} are in progress in the end")

@@ -322,6 +322,7 @@ class SimulatedWorld:
             self.wanted = True
         end = self.now_s() + s
         while self.now_s() < end - BLINK_S:
+            self._look()
             self._turn(until=end)
         self.event("the worker goes on")
         self.recorder.mark("thaw", "the worker goes on", "worker")
@@ -525,6 +526,7 @@ class SimulatedWorld:
             return
         self._reach(MOMENTS.get(what, "reading Stash"))
         self.pass_time(self.spec.latency_s)
+        self._reach(MOMENTS.get(what, "reading Stash"))  # what it meets is what there is when it arrives
         if self.down_until[service] > self.clock.monotonic():
             raise Unavailable(name, f"{name} cannot be reached: connection refused.")
         if writing and writing in self.items and self.items[writing]["file"] in self.poisoned:

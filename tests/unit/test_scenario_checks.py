@@ -210,6 +210,7 @@ SICK = {
     ],
     "drained_in_time": [
         replace(WELL, drained_at=None),
+        replace(WELL, drained_at=140.0),
         replace(WELL, final=Sample(111.0, pending=1, later=1)),
     ],
     "nothing_left_running": [replace(WELL, leftovers=("4711: python PlexSync.py worker",))],
