@@ -182,7 +182,8 @@ def newest_wins(history: History, expect: Expect) -> Verdict:
             for edit in history.edits_of(pair.scene_id)
             if edit.outcome != FAILED and edit.fields.get("title")
         ]
-        newest = max((e for e in titled if e.outcome == OK), key=lambda e: e.asked_at, default=None)
+        done = (edit for edit in titled if edit.outcome == OK)
+        newest = max(done, key=lambda edit: (edit.asked_at, edit.number), default=None)
         cleared = any("title" in e.fields and not e.fields["title"] for e in history.edits_of(pair.scene_id))
         if newest is None or cleared:
             continue
@@ -208,7 +209,7 @@ def ratings_reach_stash(history: History, expect: Expect) -> Verdict:
             for edit in history.edits_of(pair.scene_id)
             if edit.outcome != FAILED and "rating100" in edit.fields
         ]
-        newest = max(rated, key=lambda edit: edit.asked_at, default=None)
+        newest = max(rated, key=lambda edit: (edit.asked_at, edit.number), default=None)
         if newest is None or newest not in given:
             continue
         wanted = newest.fields["rating100"] / 10
