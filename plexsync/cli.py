@@ -1,13 +1,15 @@
 """The same work for a person at a terminal, beside a running worker: ``python PlexSync.py status``.
 
 Exit status: 0 all is well; 1 not all is (doctor found trouble, drain left something waiting, diff found something that
-would change; each command's help says what); 2 the command line is wrong; 3 the queue or a server cannot be used; 130
-interrupted. ``--json`` answers with one JSON document on standard output whatever the status, ``export`` with one a
-line.
+would change; each command's help says what); 2 the command line is wrong; 3 the queue, a server or a file cannot be
+used; 130 interrupted. ``--json`` answers with one JSON document on standard output whatever the status, ``export`` with
+one a line; it is UTF-8 or ASCII whatever the console's encoding.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import os
@@ -15,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -24,21 +26,34 @@ from plexsync import __version__, context, intake, office, tasks
 FINE, NOT_WELL, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
 COLOURS = {"warning": "yellow", "error": "red"}
 BAR_WIDTH = 30
+OPEN_TO_OTHERS = 0o666  # a file somebody named, as the umask has it; all else is for its owner alone
 
 
 def main(argv: list[str]) -> int:
     """Run one command; gives the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a title may hold what a Windows console has no letter for
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = cli.main(argv, prog_name="PlexSync", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         click.echo(help_wanted.format_message())
         return FINE
     except click.ClickException as wrong:
-        wrong.show()
-        return wrong.exit_code
+        if "--json" in argv:
+            click.echo(as_json({"error": wrong.format_message()}))
+        else:
+            wrong.show()
+        return WRONG
     except click.Abort:
         return INTERRUPTED
     return int(status or FINE)
+
+
+def as_json(value: object, indent: int | None = None) -> str:
+    """JSON as standard output can carry it: in ASCII unless that is UTF-8."""
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    return json.dumps(value, indent=indent, ensure_ascii=encoding.lower() not in ("utf-8", "utf8"))
 
 
 def data_folder() -> str:
@@ -110,7 +125,7 @@ class Desk:
     def show(self, answer: object) -> None:
         """Print the answer, if it is wanted as JSON; a person has been told already."""
         if self.as_json:
-            click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+            click.echo(as_json(answer, indent=2))
 
 
 class _Lines(logging.Handler):
@@ -167,7 +182,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer with JSON
 
 
 @click.group(
-    epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue or server not usable, "
+    epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue, server or file not usable, "
     "130 interrupted."
 )
 @click.version_option(__version__, prog_name="PlexSync")
@@ -184,7 +199,12 @@ def worker(data: str | None, lock_fd: int) -> int:
     """Be the worker: sync until nothing has waited for a while. Logs to plexsync.log in the data folder."""
     from plexsync import daemon
 
-    return daemon.serve(data or _before("data") or data_folder(), lock_fd)
+    folder = os.path.abspath(data or _before("data") or data_folder())
+    try:
+        return daemon.serve(folder, lock_fd)
+    except office.TROUBLES as trouble:
+        click.secho(office.sentence(trouble, folder), fg="red", err=True)
+        return UNUSABLE
 
 
 @cli.command()
@@ -195,6 +215,9 @@ def status(desk: Desk) -> int:
     return FINE
 
 
+NUMBER = click.IntRange(1, 10**18 - 1)  # of a scene, an item, a letter: what the queue's columns hold
+HOURS = click.FloatRange(0, office.NUMBER_MAX)
+NUMBER.name = HOURS.name = "number"  # 'x' is not a valid number
 LIMIT = click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -214,7 +237,7 @@ def queue(desk: Desk, limit: int) -> int:
 
 
 @cli.command()
-@click.argument("letter_id", type=int, required=False)
+@click.argument("letter_id", metavar="[NUMBER]", type=NUMBER, required=False)
 @click.option("--type", "error_type", help="Only those of this error type.")
 @LIMIT
 @_options
@@ -232,7 +255,7 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
 
 
 @cli.command()
-@click.argument("letter_ids", type=int, nargs=-1)
+@click.argument("letter_ids", metavar="[NUMBER]...", type=NUMBER, nargs=-1)
 @click.option("--type", "error_type", help="All of this error type.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @_options
@@ -249,8 +272,8 @@ def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, every
 
 
 @cli.command()
-@click.argument("scene_id", type=int, required=False)
-@click.argument("rating_key", type=int, required=False)
+@click.argument("scene_id", metavar="[SCENE]", type=NUMBER, required=False)
+@click.argument("rating_key", metavar="[RATING_KEY]", type=NUMBER, required=False)
 @_options
 def choose(desk: Desk, scene_id: int | None, rating_key: int | None) -> int:
     """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
@@ -290,7 +313,7 @@ SCOPES = {
 
 @cli.command()
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True)
-@click.option("--hours", type=click.FloatRange(min=0), default=24, show_default=True, help="How recent.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent.")
 @_options
 def reconcile(desk: Desk, scope: str, hours: float) -> int:
     """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
@@ -304,19 +327,23 @@ def reconcile(desk: Desk, scope: str, hours: float) -> int:
 
 @cli.command()
 @click.option(
-    "--output", metavar="FILE", type=click.File("w", "utf-8", atomic=True), default="-", show_default=True
+    "--output", metavar="FILE", default="-", show_default=True, help="Where to; - is standard output."
 )
 @_options
-def export(desk: Desk, output: TextIO) -> int:
+def export(desk: Desk, output: str) -> int:
     """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
-    tasks.export_to(desk.office, lambda line: output.write(f"{line}\n"))
+    store = desk.office.store  # trouble with it is none of the file's
+    named = contextlib.nullcontext(sys.stdout) if output == "-" else office.replacing(output, OPEN_TO_OTHERS)
+    with named as file:
+        tasks.export_to(store, lambda row: file.write(f"{as_json(row)}\n"))
+        file.flush()
     return FINE
 
 
 @cli.command()
-@click.argument("scene_ids", metavar="[SCENE]...", type=int, nargs=-1)
+@click.argument("scene_ids", metavar="[SCENE]...", type=NUMBER, nargs=-1)
 @click.option("--recent", is_flag=True, help="The scenes Stash has changed lately.")
-@click.option("--hours", type=click.FloatRange(min=0), default=24, show_default=True, help="How lately.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How lately.")
 @click.option("--all", "everything", is_flag=True, help="All scenes.")
 @click.option("--level", is_flag=True, help="Show also the scenes that are level.")
 @click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
@@ -344,8 +371,7 @@ def diff(
     def show(preview: looking.Preview) -> None:
         nonlocal shown
         if desk.as_json:
-            text = json.dumps(looking.as_json(preview), ensure_ascii=False)
-            desk.write(("," if shown else '{"previews": [') + "\n  " + text)
+            desk.write(("," if shown else '{"previews": [') + "\n  " + as_json(looking.as_json(preview)))
         elif not page:
             rows = looking.rows(preview) if shown else [looking.HEADINGS, *looking.rows(preview)]
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -354,12 +380,11 @@ def diff(
 
     def end(rest: dict[str, object]) -> None:
         """Close the object that ``show`` began, so that also an answer cut short can be read."""
-        desk.write(
-            ("\n], " if shown else '{"previews": [], ') + json.dumps(rest, ensure_ascii=False)[1:] + "\n"
-        )
+        desk.write(("\n], " if shown else '{"previews": [], ') + as_json(rest)[1:] + "\n")
 
     try:
-        tally, _ = tasks.preview_all(desk.office, args, show, page, level or bool(scene_ids))
+        named = level or bool(scene_ids)
+        tally, _ = tasks.preview_all(desk.office, args, show, page, named, OPEN_TO_OTHERS)
     except office.TROUBLES as trouble:
         if not desk.as_json:
             raise

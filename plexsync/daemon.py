@@ -1,11 +1,13 @@
 """The background process: one worker a data folder, started by a hook or a task, gone when there is nothing to do.
 
 It holds ``worker.lock`` for as long as it lives; the system frees it on any death. Signals: the first SIGTERM or SIGINT
-lets the job in hand finish, for GRACE_S at most; then the job is given back, without having used an attempt.
+lets the job in hand finish, for GRACE_S at most; then the job is given back, without having used an attempt. A probe
+or a look that hangs is left where it is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -14,12 +16,13 @@ import sqlite3
 import sys
 import threading
 import time
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from types import FrameType
 
 from plexsync import __version__, rescue
 from plexsync.clock import SystemClock
-from plexsync.hook import WORKER_LOCKS
+from plexsync.hook import WORKER_LOCKS, wake_worker
 from plexsync.locks import FileLock
 from plexsync.servers import Servers
 from plexsync.store import Store
@@ -28,6 +31,7 @@ from plexsync.worker import Worker
 log = logging.getLogger(__name__)
 
 GRACE_S = 4.0
+GIVE_BACK_S = 0.8  # for the job in hand after that; should the file be locked, the next worker takes it up
 LOG_BYTES = 1_000_000
 LOG_FILES = 3
 UPGRADE_S = 60.0  # for the new files of an upgrade to be there
@@ -105,9 +109,22 @@ class _Code:
             os.set_inheritable(lock.fd, False)
 
 
+class _LogFile(RotatingFileHandler):
+    """For this user alone whatever the umask, and not silent where it cannot be renamed: Windows refuses that while
+    another process has it open."""
+
+    def _open(self) -> TextIOWrapper:
+        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        return super()._open()
+
+    def doRollover(self) -> None:
+        with contextlib.suppress(OSError):  # tried again with the next line
+            super().doRollover()
+
+
 def log_file(data_dir: str) -> logging.Handler:
     """Writes log lines to ``plexsync.log``, which is cut and renamed at a megabyte."""
-    handler = RotatingFileHandler(
+    handler = _LogFile(
         os.path.join(data_dir, "plexsync.log"),
         maxBytes=LOG_BYTES,
         backupCount=LOG_FILES,
@@ -134,16 +151,15 @@ def log_to_file(data_dir: str) -> None:
 def serve(data_dir: str, lock_fd: int = -1) -> int:
     """Be the worker of this folder until there is nothing left to do; gives the exit status.
 
-    ``lock_fd`` is the descriptor of an already locked ``worker.lock``, when whoever started us held it for us. Without
-    one the lock is taken here, and when another worker has it, there is nothing to do.
+    ``lock_fd`` is the descriptor of one of WORKER_LOCKS, already locked, when whoever started us held it for us.
+    Without one the lock is taken here, and when another worker has it, there is nothing to do.
     """
     os.umask(0o077)
     data_dir = os.path.abspath(data_dir)
     os.makedirs(data_dir, exist_ok=True)
-    lock = FileLock(os.path.join(data_dir, WORKER_LOCKS[0]))
-    if lock_fd >= 0:
-        lock.adopt(lock_fd)
-    elif not lock.take():
+    locks = [FileLock(os.path.join(data_dir, name)) for name in WORKER_LOCKS]
+    lock = next((lock for lock in locks if lock.adopt(lock_fd)), locks[0])
+    if not lock.take():
         return 0
     log_to_file(data_dir)
     os.chdir(data_dir)  # do not keep Stash's folder busy
@@ -155,9 +171,12 @@ def serve(data_dir: str, lock_fd: int = -1) -> int:
     while True:
         _work(data_dir, stop, lock, code)
         if code.changed() and not stop():
-            log.info("the plugin was upgraded; going on as its new version")
+            log.info("the plugin's files were replaced or deleted")
             if code.settle(stop):
+                log.info("the plugin was upgraded; going on as its new version")
                 code.begin_anew(data_dir, lock)
+                lock.release()
+                wake_worker(data_dir)  # where one program cannot become another: a second process
             break
         lock.release()
         # A hook that wrote its row just before this saw the lock held and started nobody. It is looked for once more.
@@ -194,21 +213,22 @@ def _work(data_dir: str, stop: _Stop, lock: FileLock, code: _Code) -> None:
             log.error(
                 "the queue in %s cannot be used: %s; trying again in %.0f s", data_dir, error, TROUBLE_S
             )
+            lock.beat()  # not frozen, and a second worker could do no more
             if stop.wait(TROUBLE_S):
                 return
 
 
 def _give_back_in_time(worker: Worker, stop: _Stop) -> None:
-    """Once told to stop, whatever a server does, be gone within GRACE_S and leave the job as it was."""
+    """Once told to stop, whatever a server or the disk does, be gone within GRACE_S and leave the job as it was."""
 
     def watch() -> None:
         while not stop.wait(3600.0):
             pass
-        end = time.monotonic() + GRACE_S
-        while worker.in_hand and time.monotonic() < end:
-            time.sleep(0.05)
-        if worker.in_hand:
-            worker.give_back_all()
-            os._exit(0)
+        time.sleep(GRACE_S)  # the process ends in the middle of this, unless something hangs
+        giving_back = threading.Thread(target=worker.give_back_all, name="give back", daemon=True)
+        giving_back.start()
+        giving_back.join(GIVE_BACK_S)
+        log.info("worker %s ends, whatever it was doing", os.getpid())
+        os._exit(0)
 
     threading.Thread(target=watch, name="stop", daemon=True).start()

@@ -6,6 +6,8 @@ Nothing is written to Plex and nothing is queued.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import importlib.metadata
 import os
@@ -18,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from plexsync import __version__
+from plexsync.core.failures import SyncFailure
 from plexsync.office import CHOICE, TROUBLES, Args, Office, blocked, letter_about, moment, sentence, some
 
 if TYPE_CHECKING:
@@ -34,6 +37,12 @@ PACKAGES = {
     "plexapi": "plexapi",
     "stashapi": "stashapi",
     "requests": "requests",
+}
+
+
+CURES = {  # of a folder that cannot be written
+    errno.ENOSPC: "Make room on that disk.",
+    errno.EROFS: "Mount it so that it can be written to.",
 }
 
 
@@ -66,13 +75,14 @@ def _check_data(office: Office) -> str:
     free = shutil.disk_usage(office.data_dir).free
     probe = os.path.join(office.data_dir, f"probe-{os.getpid()}")
     try:
-        with open(probe, "xb") as file:
+        with open(probe, "wb") as file:
             file.write(b"x")
-        os.unlink(probe)
     except OSError as error:
-        raise Unhealthy(
-            f"{office.data_dir} cannot be written: {error.strerror}. Give the user Stash runs as the right to."
-        ) from None
+        cure = CURES.get(error.errno or 0, "Give the user Stash runs as the right to.")
+        raise Unhealthy(f"{office.data_dir} cannot be written: {error.strerror}. {cure}") from None
+    finally:
+        with contextlib.suppress(OSError):  # a full disk takes the name and not the byte
+            os.unlink(probe)
     if free < FREE_BYTES_LEAST:
         raise Unhealthy(f"{office.data_dir} has {free // 1_000_000} MB left. Make room on that disk.")
     return f"{office.data_dir} is writable, with {free // 1_000_000:,} MB free."
@@ -158,10 +168,10 @@ def _check_paths(office: Office) -> str:
         right = sum(
             match.path_key(match.map_path(ours, proved)) == match.path_key(theirs) for ours, theirs in pairs
         )
+        remedy = f"Set path_map to: {text}" if text else "Empty path_map"
         raise Unhealthy(
             f"Of {tried} tried, Plex has {astray} under another path than path_map says; they were told by the name "
-            f"and size of their file alone. Set path_map to: {text} (with it {right} of {len(pairs)} files are found "
-            "by their path)."
+            f"and size of their file alone. {remedy} (with it {right} of {len(pairs)} files are found by their path)."
         )
     if reached:
         rest = f"; {len(lost)} are not in Plex, the first is {lost[0][1][0]}" if lost else ""
@@ -227,7 +237,11 @@ def _check_clock(office: Office) -> str:
 
 
 def _check_versions(office: Office) -> str:
-    stash, plex = office.servers.stash().version(), office.servers.plex().identity().version
+    """Good news always: somebody who asks for help is asked for these first."""
+    stash = plex = "not known"
+    with contextlib.suppress(SyncFailure):  # each has a check of its own
+        stash = office.servers.stash().version()
+        plex = office.servers.plex().identity().version
     older = [
         f"{name} {at_least[0]}.{at_least[1]}"
         for name, version, at_least in (("Stash", stash, STASH_MADE_FOR), ("Plex", plex, PLEX_MADE_FOR))

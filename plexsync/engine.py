@@ -13,6 +13,7 @@ from __future__ import annotations
 import traceback as tracebacks
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from plexsync.core import edits as planning
 from plexsync.core import match as matching
@@ -20,6 +21,7 @@ from plexsync.core.edits import Edits
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
 from plexsync.core.gate import gate
 from plexsync.core.item import Item
+from plexsync.core.merge import Value
 from plexsync.core.picture import Picture, judge
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
@@ -76,15 +78,18 @@ def _look(
     scenes = world.stash().scenes(scene_ids)
     found: dict[int, Look] = {}
     asked: dict[int, tuple[str, ...]] = {}
+    memories = ledger.recall_many(scenes)
+    compared = {*fresh, *ledger.unsettled(scenes)}
+    stale = [scene for scene in scenes.values() if scene.id not in compared]
+    level = known_level(stale, memories, ledger, settings)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
         outcome = _without_plex(scene, settings)
         if outcome is None and scene is not None:
-            paths = matching.plex_paths(scene, settings.path_map)
-            if scene_id not in fresh and is_known_level(scene, paths, ledger, settings):
+            if scene_id in level:
                 outcome = Level()
             else:
-                asked[scene_id] = paths
+                asked[scene_id] = matching.plex_paths(scene, settings.path_map)
         found[scene_id] = Look(scene_id, outcome, scene)
     if asked:
         plex = world.plex()
@@ -96,9 +101,10 @@ def _look(
             if lost
             else {}
         )
+        known = _Known(ledger, memories, ledger.intentions_many(asked))
         for scene_id, paths in asked.items():
             near = alike.get(scene_id, ())
-            found[scene_id] = _one(found[scene_id], paths, answers[scene_id], near, ledger, settings)
+            found[scene_id] = _one(found[scene_id], paths, answers[scene_id], near, known, settings)
     return found | _farewells([scene_id for scene_id in scene_ids if scene_id not in scenes], world, ledger)
 
 
@@ -147,15 +153,36 @@ def _without_plex(scene: Scene | None, settings: Settings) -> Outcome | None:
     return Skipped(reason) if reason else None
 
 
-def is_known_level(
-    scene: Scene, paths: tuple[str, ...], ledger: Ledger | MemoryLedger, settings: Settings
-) -> bool:
-    """Nothing has changed since Plex was level with the scene, and its item still has its file."""
-    memory = ledger.recall(scene.id)
-    if memory is None or memory.fingerprint != fingerprint(scene, settings):
-        return False
-    theirs = memory.files or paths  # of other names where the path map does not reach
-    return any(memory.rating_key in ledger.lookup(matching.path_key(path)) for path in theirs)
+def known_level(
+    scenes: Iterable[Scene],
+    memories: Mapping[int, Memory],
+    ledger: Ledger | MemoryLedger,
+    settings: Settings,
+) -> set[int]:
+    """The ids of those scenes of which nothing has changed since Plex was level with them, and whose item still has
+    their file, as far as the index knows. ``memories`` are what the ledger recalls of them."""
+    unchanged: dict[int, list[str]] = {}
+    for scene in scenes:
+        memory = memories.get(scene.id)
+        if memory is not None and memory.fingerprint == fingerprint(scene, settings):
+            # Of other names where the path map does not reach.
+            theirs = memory.files or matching.plex_paths(scene, settings.path_map)
+            unchanged[scene.id] = [matching.path_key(path) for path in theirs]
+    holders = ledger.lookup_many({key for keys in unchanged.values() for key in keys})
+    return {
+        scene_id
+        for scene_id, keys in unchanged.items()
+        if any(memories[scene_id].rating_key in holders.get(key, ()) for key in keys)
+    }
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is remembered of the scenes that are looked at together."""
+
+    ledger: Ledger | MemoryLedger
+    memories: Mapping[int, Memory]
+    intended: Mapping[tuple[int, int], Sequence[Mapping[str, object]]]  # by scene and item
 
 
 def _one(
@@ -163,29 +190,33 @@ def _one(
     paths: tuple[str, ...],
     items: tuple[Item, ...],
     near: tuple[Item, ...],
-    ledger: Ledger | MemoryLedger,
+    known: _Known,
     settings: Settings,
 ) -> Look:
     assert seen.scene is not None
     scene = seen.scene
     try:
-        chosen = _choose(scene, items, near, ledger, settings)
+        chosen = _choose(scene, items, near, known.ledger, settings)
         if not isinstance(chosen, Item):
             return Look(scene.id, chosen or NotFound(paths), scene)
-        memory = ledger.recall(scene.id)
+        wants = planning.wanted_values(scene, settings)
+        memory = known.memories.get(scene.id)
         if memory is not None and memory.rating_key != chosen.rating_key:
             memory = None  # of another item
+        tried = known.intended.get((scene.id, chosen.rating_key), ())
         changes = planning.plan(
             scene,
             chosen,
             settings,
             None if memory is None else memory.written,
-            ledger.intentions(scene.id, chosen.rating_key),
+            tried,
+            wants,
         )
         plays = 0
         if settings.watched_to_stash:
-            plays = _plays_since(memory, chosen)
-            changes = replace(changes, written={**changes.written, PLAYS: str(chosen.view_count)})
+            plays = _plays_since(memory, chosen, tried)
+            views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
+            changes = replace(changes, written={**changes.written, PLAYS: str(views)})
         told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
         cover = _wants_cover(settings) and images.get("cover") != (scene.screenshot or "")
@@ -195,10 +226,7 @@ def _one(
             scene=scene,
             item=chosen,
             edits=changes,
-            # As it will be once Stash has been told: our own edit there is no news then.
-            fingerprint=fingerprint(
-                scene if changes.rating100 is None else replace(scene, rating100=changes.rating100), settings
-            ),
+            fingerprint=_fingerprint_once_told(scene, changes.rating100, plays, settings, wants),
             images=images,
             cover=cover,
             plays=plays,
@@ -208,13 +236,25 @@ def _one(
         return Look(scene.id, failed(error, settings), scene)
 
 
-def _plays_since(memory: Memory | None, item: Item) -> int:
+def _fingerprint_once_told(
+    scene: Scene, rating100: int | None, plays: int, settings: Settings, wants: Mapping[str, Value]
+) -> str:
+    """Of the scene as it will be once Stash has been told: our own edit there is no news then."""
+    if rating100 is None and not plays:
+        return fingerprint(scene, settings, wants)
+    rating100 = scene.rating100 if rating100 is None else rating100
+    return fingerprint(replace(scene, rating100=rating100, play_count=scene.play_count + plays), settings)
+
+
+def _plays_since(memory: Memory | None, item: Item, tried: Iterable[Mapping[str, Any]]) -> int:
     """How often the item was played since we looked last. The first look only takes note: what was played before is not
-    ours to tell."""
-    known = None if memory is None else memory.written.get(PLAYS)
+    ours to tell; nor is a mark of ours whose answer was lost, which Plex counts as a play."""
+    written = {} if memory is None else memory.written
+    known = written.get(PLAYS)
     if not isinstance(known, str) or not known.isdecimal() or not item.last_viewed_at:
         return 0
-    return max(item.view_count - int(known), 0)
+    ours = not written.get(planning.WATCHED) and any(one.get(planning.WATCHED) for one in tried)
+    return max(item.view_count - int(known) - ours, 0)
 
 
 def _choose(
@@ -239,12 +279,12 @@ def _choose(
             return None
 
 
-def fingerprint(scene: Scene, settings: Settings) -> str:
+def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | None = None) -> str:
     """``edits.fingerprint``, and the version of the cover where covers are written.
 
     The cover's address carries the second in which Stash last touched the scene; making a cover is such a touch.
     """
-    plain = planning.fingerprint(scene, settings)
+    plain = planning.fingerprint(scene, settings, wants)
     return f"{plain} {scene.screenshot}" if _wants_cover(settings) else plain
 
 
@@ -336,6 +376,12 @@ def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:
             seen.edits.intended,
             seen.files,
         )
+
+
+def retract(seen: Look, ledger: Ledger | MemoryLedger) -> None:
+    """What ``intend`` remembered of this look was not written, for certain."""
+    if seen.edits.intended and seen.item is not None:
+        ledger.retract(seen.scene_id, seen.item.rating_key, seen.edits.intended)
 
 
 def forget(scene_id: int, gone: Gone, ledger: Ledger | MemoryLedger) -> None:

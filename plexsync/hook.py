@@ -110,11 +110,11 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
     """
     try:
         return _queue(data_dir, event)
-    except (*intake.QueueError, OSError) as error:
+    except (*intake.QueueError, OSError, ValueError) as error:  # the last for a name no folder can have
         queue_trouble = error
     try:
         intake.spool(data_dir, event)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CannotKeep(
             f"PlexSync could not keep the edit of {intake.key_of(event)}: the queue in {data_dir} says "
             f"“{queue_trouble}” and the spool says “{error}”. Check that the folder exists, is writable and has room, "
@@ -133,7 +133,7 @@ def _queue(data_dir: str, event: dict[str, object]) -> str:
     # worker does in its own time. The process is about to end. The same goes for copying the log back once it is
     # long; only where no worker ever comes must somebody do it.
     db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-    db.execute("BEGIN IMMEDIATE")
+    intake.begin(db)
     try:
         _, generation = intake.insert(db, event, time.time())
         db.execute("COMMIT")
@@ -160,6 +160,8 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
     part = f"{path}.{os.getpid()}"
     body = intake.encode(connection).encode("ascii")
     try:
+        if _holds(path, body):
+            return
         if os.path.lexists(part):
             os.unlink(part)  # of a process that had our number before us and was killed right here
         fd = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -169,10 +171,25 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
             os.close(fd)
         if whole:
             os.replace(part, path)
-        else:  # no room
-            os.unlink(part)
+            return
     except OSError:
         pass
+    try:
+        os.unlink(part)  # no room, or Windows, where nobody replaces a file that somebody is reading
+    except OSError:
+        pass
+
+
+def _holds(path: str, body: bytes) -> bool:
+    """Whether the file is there already as it is to be: one look instead of four changes of its folder."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return os.fstat(fd).st_mode & 0o077 == 0 and os.read(fd, len(body) + 1) == body
+    finally:
+        os.close(fd)
 
 
 def wake_worker(data_dir: str) -> bool:
@@ -227,24 +244,25 @@ def _start(data_dir: str, lock_fd: int) -> None:
         import subprocess
 
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-        with open(log, "ab") as out:
+        # For what Python itself has to say at a crash. Not the log: whoever has that open keeps it from being renamed.
+        with open(os.path.join(data_dir, "worker.err"), "ab") as out:
             subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, close_fds=True, creationflags=flags
             )
         return
     os.set_inheritable(lock_fd, True)
     appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, log, appending, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
     try:
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, appending, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
         os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
-    except NotImplementedError:  # a C library without POSIX_SPAWN_SETSID
+    except (NotImplementedError, AttributeError):  # a C library without POSIX_SPAWN_SETSID, or without it all
         import subprocess
 
-        with open(log, "ab") as out:
+        with open(os.open(log, appending, 0o600), "ab") as out:
             subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

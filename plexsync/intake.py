@@ -17,6 +17,7 @@ written under another name, synced, renamed, directory synced. The worker merges
 from __future__ import annotations
 
 import os
+import sys
 import time
 import zlib
 from errno import EINVAL
@@ -28,18 +29,39 @@ TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:
     import sqlite3
 else:
-    try:
-        # The same classes and the same connect(), without the date handling that sqlite3 imports around them: a
-        # quarter of what the hook costs beyond the bare interpreter.
-        import _sqlite3 as sqlite3
-    except ImportError:  # another Python than CPython
-        import sqlite3
+
+    def _c_half_of_sqlite3():
+        """The same classes and the same ``connect``, without the date handling that ``sqlite3`` imports around them.
+
+        Nor with all that ``functools`` imports, of which ``_sqlite3`` wants ``lru_cache`` alone, for its statements,
+        and that is C too: it would be half of what the hook costs beyond the bare interpreter.
+        """
+        stand_in = None
+        try:
+            from _functools import _lru_cache_wrapper as cached
+
+            if "functools" not in sys.modules:
+                stand_in = sys.modules["functools"] = type(sys)("functools")
+                stand_in.lru_cache = lambda size, typed=False: lambda make: cached(make, size, typed, tuple)
+            import _sqlite3
+        except (ImportError, AttributeError):  # another Python than CPython
+            _sqlite3 = None
+        finally:
+            if stand_in is not None:
+                del sys.modules["functools"]
+        if _sqlite3 is None:
+            import sqlite3 as _sqlite3
+        return _sqlite3
+
+    sqlite3 = _c_half_of_sqlite3()
 
 TABLE = "ack_queue_default"  # persist-queue's name for SQLiteAckQueue(name="default")
 FILE = "data.db"
 SCHEMA_VERSION = 1
 GATE = ".gate"  # the lock beside the file that keeps opening and mending apart
-BUSY_MS = 30  # how long the hook waits for another writer before it spools
+BUSY_MS = 12  # how long the hook waits for another writer before it spools, which costs about as much
+RETRY_S = 0.0003  # between two tries to be the writer
+BUSY = 5  # SQLite's code for: another one writes
 KINDS = ("create", "update", "destroy", "sync")
 ENTITIES = ("scene", "performer", "studio", "tag", "group")  # what a note can be about
 
@@ -115,6 +137,12 @@ def data_folder(server_connection: object = None) -> str:
     if not isinstance(stash, str) or not stash:
         stash = os.path.join(os.path.expanduser("~"), ".stash")
     return os.path.join(stash, "plugins", "PlexSync", "data")
+
+
+def make_folder(folder: str) -> None:
+    """A folder in the data folder, and that itself, for this user alone: makedirs gives its mode to the last only."""
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
 
 
 def queue_file(data_dir: str) -> str:
@@ -308,6 +336,24 @@ def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Co
     return db
 
 
+def begin(db: sqlite3.Connection, busy_ms: int = BUSY_MS) -> None:
+    """Become the one writer. Raises sqlite3.OperationalError when another one is it for longer than ``busy_ms``.
+
+    SQLite itself would sleep for 1, 2, 5, 10 ms and more between its tries, and between two busy writers the file is
+    never free for that long.
+    """
+    db.execute("PRAGMA busy_timeout=0")
+    give_up = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != BUSY or time.monotonic() >= give_up:
+                raise
+        time.sleep(RETRY_S)
+
+
 def as_text(raw: bytes) -> str:
     """Text from the file. A flipped bit can make it anything; the checksum then tells, where an exception would stop
     everybody at this row."""
@@ -333,7 +379,7 @@ def create(path: str) -> None:
         if os.path.exists(path + end) and not os.path.exists(path):
             # SQLite would play an old log into the new file. rescue sets it aside; until then the spool serves.
             raise OSError(f"there is a {path}{end} but no {path}")
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    make_folder(os.path.dirname(path))
     beside = f"{path}.new-{os.getpid()}-{os.urandom(4).hex()}"
     os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
@@ -407,7 +453,7 @@ def spool(data_dir: str, event: dict[str, object]) -> str:
     folder = spool_folder(data_dir)
     # Somebody who made these folders a moment ago may not have synced them yet, and may be dead.
     fresh = not os.path.isdir(folder) or not os.path.exists(queue_file(data_dir))
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    make_folder(folder)
     text = encode(event)
     # The time in front keeps the order of edits; the checksum tells a half-written file from a whole one.
     name = f"{time.time_ns():020d}-{event['event']}"

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from plexsync import intake
 from plexsync.core.match import path_key
@@ -52,7 +53,8 @@ CREATE INDEX IF NOT EXISTS scenes_item ON scenes(server, rating_key);
 CREATE TABLE IF NOT EXISTS intended (  -- writes whose end nobody saw yet
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
     fields TEXT NOT NULL,       -- JSON: field -> our value in the write
-    intended_at REAL NOT NULL
+    intended_at REAL NOT NULL,
+    checked INTEGER NOT NULL DEFAULT 0  -- the item was looked at long after, so that it had landed by then
 );
 CREATE INDEX IF NOT EXISTS intended_scene ON intended(server, scene_id);
 CREATE TABLE IF NOT EXISTS awaited (  -- files Plex did not have when they were looked for
@@ -98,8 +100,12 @@ class Ledger:
             with self._store.transaction() as db:
                 for statement in TABLES.split(";"):
                     db.execute(statement)
-                if "files" not in [row[1] for row in db.execute("PRAGMA table_info(scenes)")]:
-                    db.execute("ALTER TABLE scenes ADD COLUMN files TEXT NOT NULL DEFAULT '[]'")
+                for table, column, kind in (
+                    ("scenes", "files", "TEXT NOT NULL DEFAULT '[]'"),
+                    ("intended", "checked", "INTEGER NOT NULL DEFAULT 0"),
+                ):
+                    if column not in [row[1] for row in db.execute(f"PRAGMA table_info({table})")]:
+                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             self._made_in = self._store.db
 
     @contextmanager
@@ -116,6 +122,19 @@ class Ledger:
             (self._server, key),
         )
         return tuple(int(row[0]) for row in rows.fetchall())
+
+    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
+        """``lookup`` of several at once; without those no item has."""
+        found: dict[str, set[int]] = {}
+        for some in _batches(keys):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                f"SELECT path, rating_key FROM plex_files WHERE server = ? AND path IN ({marks})",
+                (self._server, *some),
+            )
+            for path, rating_key in rows.fetchall():
+                found.setdefault(str(path), set()).add(int(rating_key))
+        return found
 
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         """Every entry is marked with the number of this listing; what still carries an older one has gone."""
@@ -200,20 +219,28 @@ class Ledger:
 
     def recall(self, scene_id: int) -> Memory | None:
         """What we know of a scene; None when it was never level with this server."""
-        row = self._db.execute(
-            "SELECT rating_key, fingerprint, written, images, synced_at, files FROM scenes"
-            " WHERE server = ? AND scene_id = ?",
-            (self._server, scene_id),
-        ).fetchone()
-        if row is None:
-            return None
-        try:
-            written, images, files = json.loads(row[2]), json.loads(row[3]), json.loads(row[5])
-        except (ValueError, RecursionError):
-            return None  # damaged: as if never level
-        if not isinstance(written, dict) or not isinstance(images, dict) or not isinstance(files, list):
-            return None
-        return Memory(int(row[0]), str(row[1]), written, images, float(row[4]), tuple(map(str, files)))
+        return self.recall_many([scene_id]).get(scene_id)
+
+    def recall_many(self, scene_ids: Collection[int]) -> dict[int, Memory]:
+        """What we know of these scenes, by id; without those that were never level with this server."""
+        found: dict[int, Memory] = {}
+        for some in _batches(scene_ids):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                "SELECT rating_key, fingerprint, written, images, synced_at, files, scene_id FROM scenes"
+                f" WHERE server = ? AND scene_id IN ({marks})",
+                (self._server, *some),
+            )
+            for row in rows.fetchall():
+                try:
+                    written, images, files = json.loads(row[2]), json.loads(row[3]), json.loads(row[5])
+                except (ValueError, RecursionError):
+                    continue  # damaged: as if never level
+                if isinstance(written, dict) and isinstance(images, dict) and isinstance(files, list):
+                    found[int(row[6])] = Memory(
+                        int(row[0]), str(row[1]), written, images, float(row[4]), tuple(map(str, files))
+                    )
+        return found
 
     def remember(
         self,
@@ -225,15 +252,16 @@ class Ledger:
         intended: Mapping[str, Any] | None = None,
         files: Sequence[str] = (),
     ) -> None:
-        """Plex is level with the scene now; of its writes the one of ``intended`` has come to its end."""
+        """Plex is level with the scene now; of its writes the last of ``intended`` has come to its end."""
         now = self._store.clock.now()
         with self._transaction() as db:
             db.execute("DELETE FROM awaited WHERE server = ? AND scene_id = ?", (self._server, scene_id))
             db.execute(
-                "DELETE FROM intended WHERE server = ? AND scene_id = ?"
-                " AND (rating_key <> ? OR fields = ? OR intended_at < ?)",
-                (self._server, scene_id, rating_key, intake.encode(dict(intended or {})), now - LATE_S),
+                "DELETE FROM intended WHERE server = ? AND scene_id = ? AND (rating_key <> ? OR intended_at < ?)",
+                (self._server, scene_id, rating_key, now - LATE_S),
             )
+            if intended:
+                self._end_intention(db, scene_id, rating_key, intended)
             db.execute(
                 "INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -250,31 +278,80 @@ class Ledger:
 
     def intend(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
         """These values of ours are about to be written; should nobody see the end of it, they may be in Plex."""
-        text = intake.encode(dict(fields))
         with self._transaction() as db:
             db.execute(
-                "DELETE FROM intended WHERE server = ? AND scene_id = ? AND rating_key = ? AND fields = ?",
-                (self._server, scene_id, rating_key, text),
+                "INSERT INTO intended (server, scene_id, rating_key, fields, intended_at) VALUES (?, ?, ?, ?, ?)",
+                (
+                    self._server,
+                    scene_id,
+                    rating_key,
+                    intake.encode(dict(fields)),
+                    self._store.clock.now(),
+                ),
             )
+
+    def retract(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
+        """The last write of these values was not done, for certain."""
+        with self._transaction() as db:
+            self._end_intention(db, scene_id, rating_key, fields)
+
+    def _end_intention(
+        self, db: sqlite3.Connection, scene_id: int, rating_key: int, fields: Mapping[str, Any]
+    ) -> None:
+        db.execute(
+            "DELETE FROM intended WHERE rowid = (SELECT max(rowid) FROM intended"
+            " WHERE server = ? AND scene_id = ? AND rating_key = ? AND fields = ?)",
+            (self._server, scene_id, rating_key, intake.encode(dict(fields))),
+        )
+
+    def unsettled(self, scene_ids: Collection[int]) -> set[int]:
+        """Those of these scenes of which a write may still land that nobody saw the end of."""
+        found: set[int] = set()
+        for some in _batches(scene_ids):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                f"SELECT scene_id FROM intended WHERE server = ? AND scene_id IN ({marks}) AND NOT checked",
+                (self._server, *some),
+            )
+            found |= {int(row[0]) for row in rows.fetchall()}
+        return found
+
+    def settle(self, scene_id: int, before: float) -> float | None:
+        """The item was looked at just now: writes begun before this wall time have landed, or never will. When the
+        last one was begun that may still land; None when there is none."""
+        with self._transaction() as db:
             db.execute(
-                "INSERT INTO intended VALUES (?, ?, ?, ?, ?)",
-                (self._server, scene_id, rating_key, text, self._store.clock.now()),
+                "UPDATE intended SET checked = 1 WHERE server = ? AND scene_id = ? AND intended_at <= ?",
+                (self._server, scene_id, before),
             )
+            row = db.execute(
+                "SELECT max(intended_at) FROM intended WHERE server = ? AND scene_id = ? AND NOT checked",
+                (self._server, scene_id),
+            ).fetchone()
+        return None if row[0] is None else float(row[0])
 
     def intentions(self, scene_id: int, rating_key: int) -> list[Mapping[str, Any]]:
         """What was about to be written to the item and may have been or not, oldest first."""
-        rows = self._db.execute(
-            "SELECT fields FROM intended WHERE server = ? AND scene_id = ? AND rating_key = ? ORDER BY rowid",
-            (self._server, scene_id, rating_key),
-        ).fetchall()
-        found: list[Mapping[str, Any]] = []
-        for row in rows:
-            try:
-                fields = json.loads(row[0])
-            except (ValueError, RecursionError):
-                continue  # damaged
-            if isinstance(fields, dict):
-                found.append(fields)
+        return self.intentions_many([scene_id]).get((scene_id, rating_key), [])
+
+    def intentions_many(self, scene_ids: Collection[int]) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
+        """``intentions`` of these scenes, by scene and item."""
+        found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+        for some in _batches(scene_ids):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                "SELECT scene_id, rating_key, fields FROM intended"
+                f" WHERE server = ? AND scene_id IN ({marks}) ORDER BY rowid",
+                (self._server, *some),
+            )
+            for scene_id, rating_key, text in rows.fetchall():
+                try:
+                    fields = json.loads(text)
+                except (ValueError, RecursionError):
+                    continue  # damaged
+                if isinstance(fields, dict):
+                    tried = found.setdefault((int(scene_id), int(rating_key)), [])
+                    tried[:] = [*(other for other in tried if other != fields), fields]
         return found
 
     def forget(self, scene_id: int) -> None:
@@ -346,14 +423,22 @@ class Ledger:
             )
 
 
+@dataclass
+class _Intention:
+    fields: Mapping[str, Any]
+    at: float
+    checked: bool = False
+
+
 class MemoryLedger(MemoryPathIndex):
     """The same, for the life of a process: for a simulation, or when the file cannot be used."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
         super().__init__()
+        self._now = now
         self._memories: dict[int, Memory] = {}
         self._choices: dict[int, int] = {}
-        self._intended: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+        self._intended: dict[tuple[int, int], list[_Intention]] = {}
         self._awaited: dict[int, tuple[str, ...]] = {}
 
     def paths(self) -> Iterator[str]:
@@ -361,6 +446,9 @@ class MemoryLedger(MemoryPathIndex):
 
     def recall(self, scene_id: int) -> Memory | None:
         return self._memories.get(scene_id)
+
+    def recall_many(self, scene_ids: Collection[int]) -> dict[int, Memory]:
+        return {number: self._memories[number] for number in scene_ids if number in self._memories}
 
     def remember(
         self,
@@ -377,15 +465,42 @@ class MemoryLedger(MemoryPathIndex):
         )
         tried = self._intended.get((scene_id, rating_key), [])
         self._forget_intended(scene_id)
-        self._intended[scene_id, rating_key] = [fields for fields in tried if fields != intended]
+        self._intended[scene_id, rating_key] = [one for one in tried if one.at >= self._now() - LATE_S]
+        self.retract(scene_id, rating_key, intended or {})
         self._awaited.pop(scene_id, None)
 
     def intend(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
-        tried = self._intended.setdefault((scene_id, rating_key), [])
-        tried[:] = [*(other for other in tried if other != fields), dict(fields)]
+        self._intended.setdefault((scene_id, rating_key), []).append(_Intention(dict(fields), self._now()))
+
+    def retract(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
+        tried = self._intended.get((scene_id, rating_key), [])
+        last = next((number for number, one in reversed([*enumerate(tried)]) if one.fields == fields), None)
+        if last is not None:
+            del tried[last]
 
     def intentions(self, scene_id: int, rating_key: int) -> list[Mapping[str, Any]]:
-        return list(self._intended.get((scene_id, rating_key), ()))
+        return self.intentions_many([scene_id]).get((scene_id, rating_key), [])
+
+    def intentions_many(self, scene_ids: Collection[int]) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
+        found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+        for key, tried in self._intended.items():
+            if key[0] in scene_ids:
+                last = {intake.encode(dict(one.fields)): number for number, one in enumerate(tried)}
+                found[key] = [tried[number].fields for number in sorted(last.values())]
+        return found
+
+    def unsettled(self, scene_ids: Collection[int]) -> set[int]:
+        return {
+            key[0]
+            for key, tried in self._intended.items()
+            if key[0] in scene_ids and not all(one.checked for one in tried)
+        }
+
+    def settle(self, scene_id: int, before: float) -> float | None:
+        tried = [one for key, some in self._intended.items() if key[0] == scene_id for one in some]
+        for one in tried:
+            one.checked = one.checked or one.at <= before
+        return max((one.at for one in tried if not one.checked), default=None)
 
     def forget(self, scene_id: int) -> None:
         self._memories.pop(scene_id, None)
@@ -423,8 +538,11 @@ class MemoryLedger(MemoryPathIndex):
         self._choices[scene_id] = rating_key
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
-    batch: list[Entry] = []
+T = TypeVar("T")
+
+
+def _batches(entries: Iterable[T]) -> Iterator[Sequence[T]]:
+    batch: list[T] = []
     for entry in entries:
         batch.append(entry)
         if len(batch) == BATCH:

@@ -60,10 +60,17 @@ class FileLock:
             self.beat()
         return True
 
-    def adopt(self, fd: int) -> None:
-        """Go on holding a lock that came with an inherited descriptor."""
+    def adopt(self, fd: int) -> bool:
+        """Go on holding a lock that came with an inherited descriptor; False when the descriptor is another file's."""
+        try:
+            if not os.path.samestat(os.fstat(fd), os.stat(self.path)):
+                return False
+            _lock(fd, shared=False)  # no more than a question, when it is held already
+        except OSError:
+            return False
         self.fd = fd
         os.set_inheritable(fd, False)
+        return True
 
     def beat(self) -> None:
         """Write into the file that its holder runs, as of now; see ``silent_s``."""

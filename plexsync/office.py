@@ -6,13 +6,14 @@ servers, which take 200 ms.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from plexsync import hook, intake, protocol, rescue
 from plexsync.clock import Clock, SystemClock
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SERVERS = ("Stash", "Plex")  # as worker.SERVERS, which test_tasks compares
 
 DATE_TIMEOUT_S = 10.0
+NUMBER_MAX = 1_000_000  # a century in hours; beyond it the calendar ends
 
 Args = Mapping[str, Any]
 
@@ -39,9 +41,13 @@ class NoFolder(Exception):
     """There is no data folder; the text names it, and how to name another."""
 
 
+class CannotWrite(Exception):
+    """A file somebody asked for cannot be written; the text names it, and why."""
+
+
 CHOICE = "Ambiguous"  # the error_type of a dead letter that waits for somebody to choose
 
-TROUBLES = (WrongArgument, NoFolder, SyncFailure, rescue.Refused, sqlite3.Error, OSError)
+TROUBLES = (WrongArgument, NoFolder, CannotWrite, SyncFailure, rescue.Refused, sqlite3.Error, OSError)
 
 
 def sentence(trouble: Exception, data_dir: str) -> str:
@@ -52,6 +58,32 @@ def sentence(trouble: Exception, data_dir: str) -> str:
             "room; edits made meanwhile are kept beside it."
         )
     return str(trouble)
+
+
+@contextlib.contextmanager
+def replacing(path: str, mode: int = 0o600) -> Iterator[TextIO]:
+    """A text file that takes the place of ``path`` once all of it is written; after any failure the old one stays.
+
+    Raises CannotWrite at once when there is no such folder, and for a disk that fills up on the way.
+    """
+    path = os.path.abspath(path)
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(None, "it is a folder")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)  # of a process that had our number before us and was killed
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with open(fd, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                yield file
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+    except OSError as error:
+        raise CannotWrite(f"{path} cannot be written: {error.strerror or error}.") from None
 
 
 def date_of(url: str) -> float | None:
@@ -88,6 +120,7 @@ class Office:
     progress: Callable[[float], None] = protocol.progress  # 0 to 1
     clock: Clock = field(default_factory=SystemClock)
     date_of: Callable[[str], float | None] = date_of
+    connection: Mapping[str, Any] | None = None  # to Stash, as it told this process
     troubles: list[str] = field(default_factory=list)  # what had to be mended when the queue was opened
 
     @cached_property
@@ -101,9 +134,9 @@ class Office:
         from plexsync.servers import Servers
 
         try:
-            return Servers(self.data_dir, self.clock, self.store)
+            return Servers(self.data_dir, self.clock, self.store, self.connection)
         except (sqlite3.Error, OSError, rescue.Refused):  # the servers can be looked at without a queue
-            return Servers(self.data_dir, self.clock)
+            return Servers(self.data_dir, self.clock, None, self.connection)
 
     def wake(self) -> None:
         """See that a worker looks after what waits."""
@@ -111,15 +144,19 @@ class Office:
             hook.wake_worker(self.data_dir)
 
     def worker_runs(self) -> bool:
-        """Whether somebody holds the worker's lock.
+        """Whether somebody holds one of the workers' locks, and has said lately that they run.
 
         Asking takes the lock for a moment, in which a hook could believe that a worker runs and start none: hence
         the wake.
         """
-        lock = FileLock(os.path.join(self.data_dir, hook.WORKER_LOCKS[0]))
-        if not lock.take():
-            return True
-        lock.release()
+        for name in hook.WORKER_LOCKS:
+            lock = FileLock(os.path.join(self.data_dir, name))
+            if not os.path.exists(lock.path):
+                continue
+            if lock.take():
+                lock.release()
+            elif lock.silent_s() < hook.FROZEN_S:
+                return True
         self.wake()
         return False
 
@@ -134,7 +171,7 @@ def some(count: int, noun: str) -> str:
 
 
 def number(args: Args, key: str, default: float, unit: str) -> float:
-    """An argument as a number, 0 or more; Stash hands arguments over as texts and the API as numbers."""
+    """An argument as a number from 0 to NUMBER_MAX; Stash hands arguments over as texts and the API as numbers."""
     given = args.get(key)
     if given is None or given == "":
         return default
@@ -142,9 +179,21 @@ def number(args: Args, key: str, default: float, unit: str) -> float:
         value = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else -1.0
     except (ValueError, OverflowError):
         value = -1.0
-    if not 0 <= value <= 1_000_000:
-        raise WrongArgument(f"{key} must be a number of {unit}, 0 or more, not {str(given)[:40]!r}.")
+    if not 0 <= value <= NUMBER_MAX:
+        raise WrongArgument(
+            f"{key} must be a number of {unit} from 0 to {NUMBER_MAX:,}, not {str(given)[:40]!r}."
+        )
     return value
+
+
+def switch(args: Args, key: str) -> bool:
+    """An argument as on or off; Stash hands ``true`` and ``false`` over as texts."""
+    given = args.get(key) or False
+    return (
+        given.strip().lower() not in ("", "0", "false", "no", "off")
+        if isinstance(given, str)
+        else bool(given)
+    )
 
 
 def numbers(args: Args, key: str) -> list[int]:

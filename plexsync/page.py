@@ -6,11 +6,11 @@ head, which counts them, is written last and put in front.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from html import escape
 from types import TracebackType
+from typing import TextIO
 
 from plexsync.core.merge import Value
 from plexsync.diff import MEANINGS, Preview, Tally, parted, plain, split_at_change, tags
@@ -57,17 +57,12 @@ for (const input of [...boxes, search]) input.addEventListener('input', apply);
 
 
 class Page:
-    """A page being written to ``path``, which changes only when ``finish`` has put it together."""
+    """A page being written into ``whole``, which holds nothing before ``finish``."""
 
-    def __init__(self, path: str) -> None:
-        """Raises OSError when nothing can be written there."""
-        self._path = os.path.abspath(path)
+    def __init__(self, whole: TextIO) -> None:
+        self._whole = whole
         self._scenes = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by us
         self._shown = 0
-        # Found out before the scenes are read, not after.
-        self._part = f"{self._path}.part"
-        with open(self._part, "w", encoding="utf-8"):
-            pass
 
     def __enter__(self) -> Page:
         return self
@@ -76,8 +71,6 @@ class Page:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._scenes.close()
-        if os.path.exists(self._part):
-            os.unlink(self._part)
 
     def add(self, preview: Preview) -> None:
         """One more scene."""
@@ -87,11 +80,9 @@ class Page:
     def finish(self, tally: Tally, which: str, at: str) -> None:
         """Put the page together. ``which`` scenes were looked at, and when, for its head."""
         self._scenes.seek(0)
-        with open(self._part, "w", encoding="utf-8", errors="replace") as whole:
-            whole.write(head(tally, which, at, self._shown))
-            shutil.copyfileobj(self._scenes, whole)
-            whole.write(f"<script>{SCRIPT}</script>\n</body>\n</html>\n")
-        os.replace(self._part, self._path)
+        self._whole.write(head(tally, which, at, self._shown))
+        shutil.copyfileobj(self._scenes, self._whole)
+        self._whole.write(f"<script>{SCRIPT}</script>\n</body>\n</html>\n")
 
 
 def head(tally: Tally, which: str, at: str, shown: int) -> str:

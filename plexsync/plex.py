@@ -7,8 +7,8 @@ What the requests rest on (PMS 1.41.5, python-plexapi 4.18.3):
 - Rating keys are given out again after a library was rebuilt; so an item found by the index counts only if it still
   has the file. A path the index does not have is looked for among what Plex changed since, every time anew.
 - All edits of one item go in one PUT; python-plexapi's objects would add requests of their own (they reload whenever
-  an empty attribute is read), so of python-plexapi we use the server object, its session, its headers and its
-  spelling of queries.
+  an empty attribute is read), so of python-plexapi we use the server object, its session and its spelling of
+  queries.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -28,7 +28,15 @@ import requests
 
 from plexsync import __version__, transport
 from plexsync.core.edits import Edits
-from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable, redact
+from plexsync.core.failures import (
+    NeedsAttention,
+    Permanent,
+    SettingProblem,
+    SyncFailure,
+    Transient,
+    Unavailable,
+    redact,
+)
 from plexsync.core.item import Actor, Item
 from plexsync.core.match import common_end, file_name, folder_of, is_below, path_key
 from plexsync.core.settings import Settings
@@ -57,7 +65,7 @@ _query: Callable[[Mapping[str, object]], str] = joinArgs
 
 PAGE_SIZE = 1000  # items a request when a library is listed
 NEWEST_SIZE = 100  # items looked at first when a path is not known
-READ_SIZE = 50  # full items a request
+READ_SIZE = 100  # full items a request
 ALIKE_SIZE = 20  # items of one file name that are read in full
 RELIST_S = 60.0  # a library whose size does not add up is listed again, but no more often than this
 RELIST_LATEST_S = 600.0  # and any library, when a path is missed and the listing is older than this
@@ -68,6 +76,8 @@ _FULL = (
     "?includeBandwidths=1&includeChapters=1&includeFields=thumbBlurHash%2CartBlurHash"
     "&includeGeolocation=1&includeLoudnessRamps=1&includeMarkers=1"
 )
+_MARK, _UNMARK = "/:/scrobble", "/:/unscrobble"
+_ORDERS = (_MARK, _UNMARK, "/refresh")
 # A listing is for paths alone; servers that know these leave the rest out.
 _LEAN = (
     "&includeGuids=0&excludeFields=summary%2Ctagline"
@@ -126,6 +136,9 @@ class PathIndex(Protocol):
     def lookup(self, key: str) -> tuple[int, ...]:
         """The rating keys of the items with the file whose ``path_key`` this is."""
 
+    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
+        """``lookup`` of several at once; without those no item has."""
+
     def paths(self) -> Iterator[str]:
         """The path keys of all files, in any order."""
 
@@ -155,6 +168,9 @@ class MemoryPathIndex:
 
     def lookup(self, key: str) -> tuple[int, ...]:
         return tuple(sorted(self._keys.get(key, ())))
+
+    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
+        return {key: set(self._keys[key]) for key in keys if key in self._keys}
 
     def paths(self) -> Iterator[str]:
         yield from self._keys
@@ -219,7 +235,7 @@ class Plex:
         self._index = index if index is not None else MemoryPathIndex()
         self._clock = clock
         self._connected: Any = None
-        self._headers: dict[str, str] = {}  # python-plexapi's, the token among them; once connected
+        self._headers = {"X-Plex-Token": settings.plex_token, "Accept": "*/*"}  # beside those of the door
         self._libraries: tuple[Library, ...] = ()
         self._session = requests.Session()
         self._door = door = transport.Transport(
@@ -234,7 +250,9 @@ class Plex:
                 "X-Plex-Device-Name": "PlexSync",
                 "X-Plex-Client-Identifier": client_id,
             },
+            address_setting="plex_url",
             insecure_setting="plex_insecure",
+            once=lambda request: f"{_MARK}?" in (request.url or ""),  # each counts a view
         )
         transport.mount(self._session, door, verify=not settings.plex_insecure)
 
@@ -368,9 +386,9 @@ class Plex:
 
     def _holders(self, groups: Sequence[set[str]]) -> list[tuple[Item, ...]]:
         """Per group of path keys the items the index knows for it, as they are now."""
+        known = self._index.lookup_many({key for wanted in groups for key in wanted})
         keys = [
-            sorted({rating_key for key in wanted for rating_key in self._index.lookup(key)})
-            for wanted in groups
+            sorted({rating_key for key in wanted for rating_key in known.get(key, ())}) for wanted in groups
         ]
         every = sorted({rating_key for some in keys for rating_key in some})
         items: dict[int, Item] = {}
@@ -407,19 +425,35 @@ class Plex:
         return items
 
     def write(self, item: Item, edits: Edits) -> None:
-        """Apply ``edits`` to ``item`` in one PUT; nothing is sent when there are none."""
-        if not edits:
-            return
+        """Apply ``edits`` to ``item``: one PUT, one more request when it is to be marked, none when there are none.
+
+        Of what it raises, ``unwritten`` tells that Plex has certainly taken none of the edits and will not.
+        """
+        if edits.params:
+            self._edit(item, edits)
+        if edits.watched is not None:
+            self._mark(item, edits.watched)
+
+    def _mark(self, item: Item, watched: bool) -> None:
+        """As watched, which counts a view of now, or as never watched, which forgets them all."""
+        query = _query({"identifier": "com.plexapp.plugins.library", "key": item.rating_key})
+        path = f"{_MARK if watched else _UNMARK}{query}"
+        server = self._server()
+        with self._there(item), self._border():
+            self._door.ask("GET", server.url(path), self._headers)
+
+    def _edit(self, item: Item, edits: Edits) -> None:
         query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
         query = query.replace("[", "%5B").replace("]", "%5D")  # as requests does to python-plexapi's
         path = f"/library/sections/{item.section_id}/all{query}"
         server = self._server()
         try:
-            with self._border():
+            with self._there(item), self._border():
                 answer = self._door.ask("PUT", server.url(path), self._headers)
-        except _NotThere:
-            self._index.drop(item.rating_key)
-            raise Transient(f"Plex item {item.rating_key} vanished between reading and writing.") from None
+        except SyncFailure as failure:
+            certain = (NeedsAttention, SettingProblem, Permanent)
+            failure.unwritten = failure.unwritten or failure.refused or isinstance(failure, certain)
+            raise
         if answer.content and not _is_xml(answer.content):
             raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
 
@@ -431,7 +465,7 @@ class Plex:
         """
         server = self._server()
         try:
-            with self._border():
+            with self._there(item), self._border():
                 server.query(
                     f"/library/metadata/{item.rating_key}/{gallery}", method=self._session.post, data=data
                 )
@@ -439,9 +473,17 @@ class Plex:
             raise Unavailable(
                 "Plex", f"{self._where} took a picture but did not answer as Plex does."
             ) from None
+
+    @contextlib.contextmanager
+    def _there(self, item: Item) -> Iterator[None]:
+        """What is written to an item that is gone meanwhile is tried again, from its reading on."""
+        try:
+            yield
         except _NotThere:
             self._index.drop(item.rating_key)
-            raise Transient(f"Plex item {item.rating_key} vanished before it got its picture.") from None
+            vanished = Transient(f"Plex item {item.rating_key} vanished between reading and writing.")
+            vanished.unwritten = True
+            raise vanished from None
 
     # Listing
 
@@ -526,7 +568,6 @@ class Plex:
             if not server.machineIdentifier:
                 raise self._strange()
             self._connected = server
-            self._headers = {name: str(value) for name, value in server._headers().items()}
         return self._connected
 
     def _get(
@@ -563,28 +604,36 @@ class Plex:
         if "charset" not in response.headers.get("Content-Type", "").lower():
             response.encoding = "utf-8"  # requests would take text/* for Latin-1
         status = response.status_code
-        # A scan is asked for by GET (python-plexapi's section.update) and answered by nothing.
-        reading = request.method == "GET" and "/refresh?" not in (request.path_url or "")
+        # A scan and a mark are asked for by GET (python-plexapi's section.update, markPlayed) and answered by nothing.
+        reading = request.method == "GET" and not any(
+            f"{path}?" in (request.path_url or "") for path in _ORDERS
+        )
         about_one_item = not reading or "/library/metadata/" in (request.path_url or "")
         if status in (200, 201, 204):
             self._judge_body(response.content.lstrip()[:512].lower(), reading)
         elif status == 401:
-            raise NeedsAttention("Plex", f"{self._where} does not accept plex_token (401).")
+            raise NeedsAttention(
+                "Plex",
+                f"{self._where} does not accept plex_token (401): copy it anew (support.plex.tv, article 204059436, "
+                "says where) and set it in Stash.",
+            )
         elif status == 403:
             raise NeedsAttention("Plex", f"{self._where} forbids this (403); plex_token must be the owner's.")
         elif status == 404 and about_one_item:
             raise _NotThere(f"{self._where} does not have what was asked for (404).")
         elif status == 400 and "starting up" in response.text:
-            raise Unavailable("Plex", f"{self._where} is still starting up (400).")
+            raise self._refusal("is still starting up (400)")
         elif status in (400, 413, 414, 431) and not reading:
             said = redact(transport.excerpt(response.text), [self._settings.plex_token])
             raise Permanent(f"Plex refuses the edit ({status}): {said or 'it does not say why'}")
         elif status == 500 and about_one_item:
             raise Transient(f"{self._where} failed on this item (500).")
         elif status == 503:
-            raise Unavailable("Plex", f"{self._where} is starting or under maintenance (503).")
-        elif status >= 500 or status == 429:
-            raise Unavailable("Plex", f"{self._where} answers {status}.")
+            raise self._refusal("is starting or under maintenance (503)")
+        elif status == 429:
+            raise self._refusal("answers 429; its own log may say why")
+        elif status >= 500:
+            raise Unavailable("Plex", f"{self._where} answers {status}; its own log may say why.")
         elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
             raise Unavailable(
                 "Plex", f"{self._where} points to another address ({status}); is plex_url right?"
@@ -593,6 +642,12 @@ class Plex:
             raise Transient(f"{self._where} answered {status}.")
         else:
             raise Unavailable("Plex", f"{self._where} answered {status}; is plex_url right?")
+
+    def _refusal(self, how: str) -> Unavailable:
+        """Plex cannot be talked to, and says so before it does anything."""
+        failure = Unavailable("Plex", f"{self._where} {how}.")
+        failure.refused = True
+        return failure
 
     def _judge_body(self, start: bytes, reading: bool) -> None:
         if not start:

@@ -142,11 +142,13 @@ def decoder() -> Callable[[str], object]:
     """``json.loads``: JSON text to values; ValueError or RecursionError when it is not JSON."""
     try:
         from _json import make_scanner
-    except ImportError:  # another Python than CPython
+
+        scan = make_scanner(_Scan)  # type: ignore[arg-type]
+        scan('[{"a": 1}]', 0)
+    except (ImportError, AttributeError, TypeError):  # another Python than CPython, or one that asks for more
         from json import loads
 
         return loads
-    scan = make_scanner(_Scan)  # type: ignore[arg-type]
     blank = " \t\n\r"
 
     def decode(text: str) -> object:
@@ -157,6 +159,8 @@ def decoder() -> Callable[[str], object]:
                 return value
         except (StopIteration, SystemError):  # the latter is how it fails to find json's own error
             pass
+        except RecursionError:
+            return _decode_deep(text)
         from json import loads
 
         return loads(text)  # raises, and says what is wrong and where
@@ -164,17 +168,20 @@ def decoder() -> Callable[[str], object]:
     return decode
 
 
+def _decode_deep(text: str) -> object:
+    """By json's Python half, which goes as deep as the recursion limit: C stops at 1,500 levels in Python 3.12."""
+    from json import JSONDecoder, scanner
+
+    deep = JSONDecoder()
+    deep.scan_once = scanner.py_make_scanner(deep)  # type: ignore[attr-defined]
+    return deep.decode(text)
+
+
 def encoder() -> Callable[[object], str]:
     """``json.dumps``: values to JSON in ASCII, lone surrogates included, keys in their order, no blanks.
 
     TypeError for a value JSON does not have, ValueError for NaN or a value that contains itself.
     """
-    try:
-        from _json import encode_basestring_ascii, make_encoder
-    except ImportError:
-        from json import JSONEncoder
-
-        return JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
     def refuse(value: object) -> object:
         raise TypeError(f"JSON has no {type(value).__name__}")
@@ -186,6 +193,14 @@ def encoder() -> Callable[[object], str]:
         write = make_encoder({}, refuse, encode_basestring_ascii, None, ":", ",", False, False, False)
         return "".join(write(value, 0))
 
+    try:
+        from _json import encode_basestring_ascii, make_encoder
+
+        encode([{"a": 1}])
+    except (ImportError, AttributeError, TypeError):  # as above
+        from json import JSONEncoder
+
+        return JSONEncoder(allow_nan=False, separators=(",", ":")).encode
     return encode
 
 

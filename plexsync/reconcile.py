@@ -67,23 +67,18 @@ def sweep(
         now = datetime.datetime.fromtimestamp(store.clock.now(), datetime.UTC)
         since = now - datetime.timedelta(hours=hours)
     for scenes in world.stash().scene_pages(after_id=after_id, per_page=PAGE, updated_since=since):
-        stale: list[int] = []
-        level = skipped = 0
-        for scene in scenes:
-            if not scene.files or gate(scene, settings):
-                skipped += 1
-            elif engine.is_known_level(scene, plex_paths(scene, settings.path_map), ledger, settings):
-                level += 1
-            else:
-                stale.append(scene.id)
+        wanted = [scene for scene in scenes if scene.files and not gate(scene, settings)]
+        memories = ledger.recall_many([scene.id for scene in wanted])
+        known = engine.known_level(wanted, memories, ledger, settings)
+        stale = [scene.id for scene in wanted if scene.id not in known]
         gone = _gone(ledger, after_id, scenes) if hours is None else []
         after_id = scenes[-1].id
         queued = store.put_many([*stale, *gone]) if stale or gone else 0
         found = Swept(
             found.seen + len(scenes),
             found.queued + queued,
-            found.level + level,
-            found.skipped + skipped,
+            found.level + len(known),
+            found.skipped + len(scenes) - len(wanted),
             found.gone + len(gone),
         )
         if hours is None:
@@ -117,10 +112,8 @@ def _returning(store: Store, world: World, settings: Settings, ledger: Ledger | 
         since = float(store.load_state(place) or 0.0) - CLOCKS_APART_S
         told: list[int] = []
         for entry in world.plex().touched(moment, int(since)):
-            for scene_id in ledger.others_of(entry.rating_key, 0):
-                memory = ledger.recall(scene_id)
-                if memory is not None and _is_news(moment, entry, memory):
-                    told.append(scene_id)
+            memories = ledger.recall_many(ledger.others_of(entry.rating_key, 0))
+            told += [scene_id for scene_id, memory in memories.items() if _is_news(moment, entry, memory)]
         # As edits: a scene that seems to be level is looked at all the same.
         returned += store.put_many(told, "update") if told else 0
         store.save_state(place, str(began))

@@ -49,7 +49,7 @@ def make_usable(path: str, now: float) -> list[str]:
     Raises Refused for a file of a newer PlexSync, sqlite3.OperationalError when it is locked or unreadable, OSError
     when the disk does not let us.
     """
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    intake.make_folder(os.path.dirname(path))
     gate = FileLock(path + intake.GATE)
     give_up = time.monotonic() + WAIT_S
     while not gate.take():

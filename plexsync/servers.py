@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -40,9 +41,17 @@ class World(Protocol):
 class Servers:
     """Clients of the servers this data folder belongs to."""
 
-    def __init__(self, data_dir: str, clock: Clock, store: Store | None = None) -> None:
-        """With a ``store``, what is learned of Plex's files is kept in its ledger; without, until the process ends."""
+    def __init__(
+        self,
+        data_dir: str,
+        clock: Clock,
+        store: Store | None = None,
+        connection: Mapping[str, Any] | None = None,
+    ) -> None:
+        """With a ``store``, what is learned of Plex's files is kept in its ledger; without, until the process ends.
+        ``connection`` is what Stash told this process, for a folder that did not take it."""
         self._data_dir = data_dir
+        self._told = connection
         self._clock = clock
         self._store = store
         self._connection_seen: tuple[float, int] | None = None
@@ -62,6 +71,8 @@ class Servers:
                 found = json.load(file)
         except (OSError, ValueError):
             found = None
+        if self._told and not found:
+            return dict(self._told)
         if not isinstance(found, dict) or not found:
             raise NeedsAttention(
                 "Stash",

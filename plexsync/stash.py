@@ -318,7 +318,11 @@ class Stash:
         where, status = f"Stash at {self.address}", response.status_code
         if status == 401:
             self._client = None  # a key may have been replaced: connect anew, by cookie, next time
-            raise NeedsAttention("Stash", f"{where} does not accept our session or API key (401).")
+            raise NeedsAttention(
+                "Stash",
+                f"{where} does not accept our session or API key (401): run one of PlexSync's tasks in Stash, or save "
+                "any scene, and it lends a new one.",
+            )
         if status == 403:
             raise NeedsAttention("Stash", f"{where} forbids this (403); its log tells why.")
         if request.method == "GET":
@@ -327,7 +331,7 @@ class Stash:
         if 300 <= status < 400:  # followed, it would carry the key to wherever it points
             raise Unavailable("Stash", f"{where} points to another address ({status}).")
         if status >= 500 or status in (404, 429):
-            raise Unavailable("Stash", f"{where} answers {status}.")
+            raise Unavailable("Stash", f"{where} answers {status}; its own log may say why.")
         try:
             answer = json.loads(response.content)
         except ValueError:

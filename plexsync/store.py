@@ -20,9 +20,11 @@ import json
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from persistqueue.sqlackqueue import AckStatus, SQLiteAckQueue
@@ -48,6 +50,7 @@ log = logging.getLogger(__name__)
 
 __all__ = ["LEASE_S", "Counts", "DeadLetter", "LeasedAckQueue", "StaleLease", "Store"]
 
+SQLITE_LEAST = (3, 35)  # for RETURNING; a Python may be newer than the system's SQLite it was built with
 DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
 LOG_BYTES = 4_000_000  # the write-ahead log is cut to this once it has been copied back
 LOG_PAGES_ODD = 5_000  # five times what a log has when nobody stands in the way of copying it back
@@ -185,9 +188,9 @@ class LeasedAckQueue(SQLiteAckQueue):
 class Store(Door):
     """The queue of one data folder.
 
-    Raises rescue.Refused when the file was made by a newer PlexSync, sqlite3.Error and OSError when it cannot be
-    opened or made. A damaged or foreign file is set aside first, see ``rescue``; ``troubles`` then says so.
-    Safe to use from several threads of a process and from several processes.
+    Raises rescue.Refused when the file was made by a newer PlexSync or SQLite is too old, sqlite3.Error and OSError
+    when it cannot be opened or made. A damaged or foreign file is set aside first, see ``rescue``; ``troubles`` then
+    says so. Safe to use from several threads of a process and from several processes.
     """
 
     def __init__(
@@ -211,6 +214,11 @@ class Store(Door):
     # ---- opening and closing ----
 
     def _open(self) -> None:
+        if sqlite3.sqlite_version_info < SQLITE_LEAST:
+            raise rescue.Refused(
+                f"PlexSync needs SQLite {'.'.join(map(str, SQLITE_LEAST))} or newer, and {sys.executable} has "
+                f"{sqlite3.sqlite_version}. Name another Python in Stash: Settings, System, Python executable path."
+            )
         db = self._connect()
         if db is None:
             troubles = rescue.make_usable(self.path, self.clock.now())
@@ -347,6 +355,22 @@ class Store(Door):
             rows = [intake.insert(db, event, now) for event in events]
         return sum(generation == 1 for _, generation in rows)
 
+    def put_later(self, scene_id: int, until: float) -> bool:
+        """Queue a look at a scene for the wall time ``until``; False when one waits already, which stays as it is.
+
+        An edit that comes meanwhile joins it as it would any other, and makes it due at once.
+        """
+        now = self.clock.now()
+        event = intake.new_event(scene_id, "update", [], now=now)
+        text = intake.encode(event)
+        with self.transaction() as db:
+            added = db.execute(
+                f"INSERT INTO {TABLE} (data, timestamp, status, key, checksum, due_at, decided_at)"
+                " VALUES (?, ?, 1, ?, ?, ?, ?) ON CONFLICT (key) WHERE status < 2 DO NOTHING",
+                (text, now, intake.key_of(event), intake.checksum(text), until, now),
+            ).rowcount
+        return added > 0
+
     def put_payload(self, payload: object) -> int:
         """Queue whatever JSON holds; a job dict that names its scene joins the scene's waiting row."""
         now = self.clock.now()
@@ -364,6 +388,41 @@ class Store(Door):
         return int(row[0])
 
     # ---- claiming ----
+
+    def claim_many(self, limit: int, lease_s: float = LEASE_S) -> list[Job]:
+        """As any store does, all but the first at one stroke."""
+        first = self.claim(lease_s)
+        if first is None or first.alone:
+            return [] if first is None else [first]
+        return [first, *self._claim_beside(limit - 1, lease_s)]
+
+    def _claim_beside(self, limit: int, lease_s: float) -> list[Job]:
+        """Claim the next jobs in turn at one stroke, up to one that is handed out alone or cannot be read."""
+        until = self.clock.monotonic() + lease_s
+        claimed: list[Job] = []
+        with self.transaction() as db:
+            rows = db.execute(
+                f"SELECT {_ROW} FROM {TABLE} AS waiting WHERE status < 2 AND due_at <= ? AND NOT EXISTS"
+                f" (SELECT 1 FROM {TABLE} AS busy WHERE busy.status = 2 AND busy.key = waiting.key)"
+                " ORDER BY due_at, _id LIMIT ?",
+                (self.clock.now(), limit),
+            ).fetchall()
+            for row in rows:
+                job, _, damage = _read_row(row, self._new_token())
+                if damage is not None or job.alone or not job.scene_id:
+                    break
+                claimed.append(replace(job, attempts=job.attempts + 1))
+            changed = db.executemany(
+                f"UPDATE {TABLE} SET status = 2, attempts = attempts + 1, owner = ?, token = ?, lease_boot = ?,"
+                " lease_until = ? WHERE _id = ? AND status < 2",
+                [(self.owner, job.token, self.clock.boot, until, job.id) for job in claimed],
+            ).rowcount
+            if claimed and changed != len(claimed):
+                # As in claim_row.
+                rescue.suspect(self.path)
+                raise sqlite3.DatabaseError("an index of the queue names a row that does not wait")
+        self.held |= {job.id: job for job in claimed}
+        return claimed
 
     def claim_row(
         self, lease_s: float = LEASE_S, row_id: int | None = None

@@ -40,12 +40,15 @@ from plexsync.office import (
     moment,
     number,
     numbers,
+    replacing,
     sentence,
     some,
+    switch,
 )
 
 if TYPE_CHECKING:
     from plexsync.diff import Preview, Tally
+    from plexsync.store import Store
 
 RELIST = "relist"  # the state that asks the worker to read the libraries anew; as worker.RELIST
 PAGE = 200  # scenes queued in one transaction: a few milliseconds in which a hook has to wait
@@ -75,7 +78,7 @@ class Button:
 def run(task: protocol.Task) -> int:
     """Do what the task's mode says and answer; gives the exit status."""
     data_dir = intake.data_folder(task.connection)
-    office = Office(data_dir)
+    office = Office(data_dir, connection=task.connection)
     log_to_stash()
     try:
         button = _button(task)
@@ -99,6 +102,11 @@ def _button(task: protocol.Task) -> Button:
     if button is None:
         asked = f"There is no mode {task.mode[:40]!r}" if task.mode else "The arguments name no mode"
         raise WrongArgument(f"{asked}; PlexSync has {', '.join(TASKS)}.")
+    # A misspelled "days" must not delete by the default.
+    unknown = sorted(set(task.args) - {"mode", "hookContext", *button.args})
+    if unknown:
+        knows = f"knows {', '.join(button.args)}" if button.args else "takes no arguments"
+        raise WrongArgument(f"There is no argument {unknown[0][:40]!r}; {task.mode} {knows}.")
     return button
 
 
@@ -219,8 +227,11 @@ def reconcile_missing(office: Office, args: Args) -> dict[str, object]:
 
 def retry_dlq(office: Office, args: Args) -> dict[str, object]:
     """Queue the scenes of dead letters again: all, those of one ``error_type``, or those whose numbers are ``ids``."""
-    replayed = office.store.replay(numbers(args, "ids") or None, _error_type(args))
+    ids = numbers(args, "ids")
+    replayed = office.store.replay(ids or None, _error_type(args))
     office.wake()
+    if ids and not replayed:
+        office.say("warning", f"No dead letter {', '.join(map(str, ids))} is waiting to be retried.")
     office.say("info", f"Dead letters queued again: {replayed}.")
     return {"replayed": replayed}
 
@@ -514,20 +525,20 @@ def dead(office: Office, args: Args) -> dict[str, object]:
 def export(office: Office, args: Args) -> dict[str, object]:
     """Write jobs, letters and what is remembered as JSON lines to a file in the data folder."""
     path = os.path.join(office.data_dir, EXPORT_FILE)
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        counted = export_to(office, lambda line: file.write(f"{line}\n"))
-    os.replace(f"{path}.part", path)
+    store = office.store  # trouble with it is none of the file's
+    with replacing(path) as file:
+        counted = export_to(store, lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n"))
     office.say("info", f"{some(sum(counted.values()), 'line')} written to {path}.")
     return {"file": path, "lines": dict(counted)}
 
 
-def export_to(office: Office, write: Callable[[str], object]) -> Counter[str]:
-    """Hand every line of an export to ``write``; how many there were of each kind."""
+def export_to(store: Store, write: Callable[[Mapping[str, object]], object]) -> Counter[str]:
+    """Hand every row of an export to ``write``; how many there were of each kind."""
     from plexsync import export as exporting
 
     counted: Counter[str] = Counter()
-    for row in exporting.rows(office.store):
-        write(json.dumps(row, ensure_ascii=False))
+    for row in exporting.rows(store):
+        write(row)
         counted[str(row["kind"])] += 1
     return counted
 
@@ -545,7 +556,7 @@ def diff(office: Office, args: Args) -> dict[str, object]:
             for line in looking.lines(preview):
                 office.say("info", line)
 
-    page = os.path.join(office.data_dir, PAGE_FILE) if args.get("page") else None
+    page = os.path.join(office.data_dir, PAGE_FILE) if switch(args, "page") else None
     tally, matter = preview_all(office, args, show, page)
     office.say("info", tally.sentence())
     if page:
@@ -554,17 +565,22 @@ def diff(office: Office, args: Args) -> dict[str, object]:
 
 
 def preview_all(
-    office: Office, args: Args, show: Callable[[Preview], None], page: str | None = None, level: bool = False
+    office: Office,
+    args: Args,
+    show: Callable[[Preview], None],
+    page: str | None = None,
+    level: bool = False,
+    page_mode: int = 0o600,
 ) -> tuple[Tally, int]:
     """Show the previews that matter (or also those of level scenes), on a page too if wanted; the sum, how many."""
     from plexsync import diff as looking
     from plexsync.page import Page
 
     servers, tally, matter = office.servers, looking.Tally(), 0
-    settings = servers.settings()
-    scene_ids, about, which = asked_for(office, args)
     with contextlib.ExitStack() as stack:
-        paper = stack.enter_context(Page(page)) if page else None
+        paper = stack.enter_context(Page(stack.enter_context(replacing(page, page_mode)))) if page else None
+        settings = servers.settings()
+        scene_ids, about, which = asked_for(office, args)
         for preview in looking.previews(servers, settings, scene_ids):
             tally.add(preview)
             if preview.matters or level:

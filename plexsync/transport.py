@@ -11,7 +11,9 @@ request. Both ways share one connection pool, one judge and one set of failures.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from http.client import BadStatusLine
 from typing import Any
 
 import requests
@@ -54,15 +56,18 @@ class Transport(HTTPAdapter):
         judge: Judge,
         *,
         headers: Mapping[str, str] | None = None,
+        address_setting: str = "",
         insecure_setting: str = "",
         once: Callable[[requests.PreparedRequest], bool] = lambda request: False,
     ) -> None:
-        """``address`` is shown to people, ``insecure_setting`` the switch that accepts any certificate, if any."""
+        """``address`` is shown to people, ``address_setting`` where they set it, if anywhere, and ``insecure_setting``
+        the switch that accepts any certificate, if any."""
         self._service = service
         self._address = address
         self._timeout_s = timeout_s
         self._judge = judge
         self._headers = dict(headers or {})
+        self._address_setting = address_setting
         self._insecure_setting = insecure_setting
         self._once = once
         self._verify = True
@@ -155,12 +160,24 @@ class Transport(HTTPAdapter):
         response._content_consumed = True  # type: ignore[attr-defined]
 
     def _failure(self, trouble: Exception) -> SyncFailure:
+        failure = self._meaning(trouble)
+        # All other trouble may come after the server has begun to do what it was asked.
+        failure.refused = _chain_has(trouble, urllib3.exceptions.NewConnectionError) or isinstance(
+            trouble, (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError, *_NO_ADDRESS)
+        )
+        return failure
+
+    def _meaning(self, trouble: Exception) -> SyncFailure:
         where = f"{self._service} at {self._address}"
         if _chain_has(trouble, urllib3.exceptions.NameResolutionError):
-            return Unavailable(self._service, f"{where} is not reachable: its name is not known.")
+            return Unavailable(
+                self._service, f"{where} is not reachable: its name is not known; {self._check()}"
+            )
         # urllib3's own is also the base of "no connection at all", which is told apart below.
         if isinstance(trouble, requests.ConnectTimeout) or type(trouble) is _CONNECT_TIMEOUT:
-            return Unavailable(self._service, f"{where} is not reachable: no connection in time.")
+            return Unavailable(
+                self._service, f"{where} is not reachable: no connection in time; {self._check()}"
+            )
         if isinstance(trouble, requests.Timeout) or _chain_has(trouble, urllib3.exceptions.ReadTimeoutError):
             return Unavailable(self._service, f"{where} did not answer within {self._timeout_s:g} s.")
         if isinstance(trouble, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
@@ -170,14 +187,29 @@ class Transport(HTTPAdapter):
                     f"{where} shows a certificate that cannot be checked; use the address it was made for or "
                     f"switch {self._insecure_setting} on.",
                 )
-            return Unavailable(self._service, f"{where} does not speak https; is the address right?")
+            remedy = f"write http:// in {self._address_setting}." if self._address_setting else self._check()
+            return Unavailable(self._service, f"{where} does not speak https; {remedy}")
+        if self._address_setting and _speaks_tls(trouble):
+            return Unavailable(
+                self._service, f"{where} does not speak http; write https:// in {self._address_setting}."
+            )
         if isinstance(trouble, _NO_ADDRESS):
             return Unavailable(self._service, f"{where}: this is not an address one can connect to.")
         if _chain_has(trouble, ConnectionRefusedError):
-            return Unavailable(self._service, f"{where} is not reachable: connection refused.")
+            return Unavailable(
+                self._service, f"{where} is not reachable: connection refused; {self._check()}"
+            )
         if _chain_has(trouble, urllib3.exceptions.NewConnectionError):
-            return Unavailable(self._service, f"{where} is not reachable.")
+            return Unavailable(self._service, f"{where} is not reachable; {self._check()}")
         return Unavailable(self._service, f"{where} broke off the connection.")
+
+    def _check(self) -> str:
+        """What a person should look at, as the end of a sentence."""
+        if not self._address_setting:
+            return f"does {self._service} run?"
+        own = urllib.parse.urlsplit(self._address).hostname in ("localhost", "127.0.0.1", "::1")
+        note = " (to a container, that is the container itself)" if own else ""
+        return f"does {self._service} run there{note}, and is {self._address_setting} right?"
 
 
 def mount(session: requests.Session, transport: Transport, *, verify: bool) -> None:
@@ -205,16 +237,24 @@ def _dropped(trouble: Exception) -> bool:
     return _chain_has(trouble, urllib3.exceptions.ProtocolError)
 
 
+def _speaks_tls(trouble: BaseException) -> bool:
+    """The other side answered with a TLS alert where HTTP begins with its version."""
+    return any(isinstance(each, BadStatusLine) and "\x15\x03" in str(each) for each in _chain(trouble))
+
+
 def _chain_has(trouble: BaseException, kind: type[BaseException]) -> bool:
-    """Is ``kind`` among what requests and urllib3 wrapped: causes, contexts, reasons and arguments."""
+    """Is ``kind`` among what requests and urllib3 wrapped?"""
+    return any(isinstance(each, kind) for each in _chain(trouble))
+
+
+def _chain(trouble: BaseException) -> Iterator[BaseException]:
+    """The exception and what it wraps: causes, contexts, reasons and arguments."""
     seen: set[int] = set()
     waiting: list[object] = [trouble]
     while waiting:
         current = waiting.pop()
         if not isinstance(current, BaseException) or id(current) in seen:
             continue
-        if isinstance(current, kind):
-            return True
+        yield current
         seen.add(id(current))
         waiting += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
-    return False

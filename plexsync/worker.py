@@ -60,8 +60,11 @@ RELIST = "relist"  # the state a task leaves when the libraries are to be read a
 # than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
 SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
 SLOW_S = 2.0
+LANDS = 3  # Plex timeouts after which a write that Plex did not answer has landed, or never will
 CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
+# After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
+TIDY_S = 600.0
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
@@ -220,7 +223,12 @@ class Worker:
                 self._close([jobs[number] for number, _, _ in some], outcomes, written)
         if self._ahead is not None:
             self._ahead.overtaken |= {seen.item.rating_key for seen in found if seen.item is not None}
-        self._give_back([job for number, job in enumerate(jobs) if number not in tried])
+        untried = [job for number, job in enumerate(jobs) if number not in tried]
+        if untried:
+            with self.store.transaction():
+                for job in untried:
+                    engine.retract(looks[job.id], self.world.ledger(settings))
+            self._give_back(untried)
         return self._writers.down
 
     def _give_back(self, jobs: Iterable[Job]) -> None:
@@ -302,13 +310,17 @@ class Worker:
         """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
         if not jobs:
             return
-        for outcome in {id(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
+        for outcome in {_lesson(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
             self._learn(outcome)
         with self.store.transaction():
             for job in jobs:
                 outcome, seen = outcomes[job.id], looks.get(job.id)
+                again_at = None
                 if seen is not None and isinstance(outcome, (Synced, Level)):
                     engine.remember(seen, self.world.ledger(self._settings))
+                    again_at = self._may_land(seen)
+                elif seen is not None and isinstance(outcome, Failed) and _is_unwritten(outcome):
+                    engine.retract(seen, self.world.ledger(self._settings))
                 elif isinstance(outcome, NotFound):
                     self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
                     if job.attempts <= 1:
@@ -318,8 +330,19 @@ class Worker:
                     engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
                     self.store.put_many(outcome.heirs)
                 self._record(job, outcome)
+                if again_at is not None:
+                    self.store.put_later(job.scene_id, again_at)
         closed = {job.id for job in jobs}
         self.in_hand = {number: job for number, job in self.in_hand.items() if number not in closed}
+
+    def _may_land(self, seen: engine.Look) -> float | None:
+        """When to look at the scene once more, because a write whose end nobody saw may still land after this one."""
+        if seen.item is None:
+            return None
+        patience_s = LANDS * self._settings.plex_timeout_s
+        ledger = self.world.ledger(self._settings)
+        began = ledger.settle(seen.scene_id, self.clock.now() - patience_s)
+        return None if began is None else began + patience_s
 
     def _fan_out(self, job: Job) -> FannedOut:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
@@ -493,8 +516,8 @@ class Worker:
     ) -> None:
         linger = linger_s or (lambda: self._settings.worker_linger_s)
         next_upkeep = next_recovery = next_schedule = 0.0
-        busy_at = self.clock.monotonic()
-        tidied = False
+        busy_at = worked_at = self.clock.monotonic()
+        tidied, next_tidy = False, worked_at + TIDY_S
         self._forget_lost_probes()
         while not should_stop():
             now = self.clock.monotonic()
@@ -505,9 +528,13 @@ class Worker:
             if now >= next_recovery:
                 self.store.recover()
                 next_recovery = now + RECOVER_S
+            if now >= next_tidy:
+                self._tidy()
+                next_tidy = now + TIDY_S
             if self.may_claim() and self.step(ahead=not self._backlog):
                 on_step()
-                busy_at, tidied = self.clock.monotonic(), False
+                busy_at = worked_at = self.clock.monotonic()
+                tidied = False
                 if self._backlog:
                     self.clock.sleep(RELEASE_S)
                     self._backlog = self._backlog + 1 if self._backlog < self._size else 0
@@ -525,9 +552,10 @@ class Worker:
                 busy_at = now
             elif now - busy_at >= linger():
                 return
-            elif not tidied and now - busy_at >= min(IDLE_UPKEEP_S, linger() / 2):
+            # Also while something waits for later, which it may do for days.
+            if not tidied and now - worked_at >= min(IDLE_UPKEEP_S, linger() / 2):
                 self._tidy()
-                tidied = True
+                tidied, next_tidy = True, now + TIDY_S
             self.clock.sleep(POLL_S)
 
     def _forget_lost_probes(self) -> None:
@@ -608,6 +636,15 @@ class Worker:
             _say(logging.WARNING, "no lease", job, str(error))
             return False
         return True
+
+
+def _lesson(outcome: Outcome) -> object:
+    """What is equal for outcomes that say the same of the servers."""
+    return outcome.error if isinstance(outcome, Failed) else type(outcome)
+
+
+def _is_unwritten(outcome: Failed) -> bool:
+    return isinstance(outcome.error, SyncFailure) and outcome.error.unwritten
 
 
 def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -35,16 +35,25 @@ SCENES = 200
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the report. ``at_most`` is what we promise, None where we only tell."""
+    """One line of the report. ``at_most`` or ``at_least`` is what we promise, None where we only tell."""
 
     name: str
     value: float
     unit: str
     at_most: float | None = None
+    at_least: float | None = None
 
     @property
     def holds(self) -> bool:
-        return self.at_most is None or self.value <= self.at_most
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
+
+    @property
+    def promise(self) -> str:
+        if self.at_least is not None:
+            return f"at least {self.at_least:g}"
+        return "" if self.at_most is None else f"at most {self.at_most:g}"
 
 
 def main(argv: list[str]) -> int:
@@ -58,13 +67,20 @@ def report(figures: Sequence[Figure], json_file: Path | None) -> int:
     """Print the figures, and add them to a file; gives the exit status, 1 when a promise is missed."""
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
-        promise = "" if figure.at_most is None else f"at most {figure.at_most:g}"
         mark = "" if figure.holds else "  MISSED"
-        print(f"{figure.name:{width}}  {figure.value:9.2f} {figure.unit:9} {promise}{mark}")
+        print(f"{figure.name:{width}}  {figure.value:9.2f} {figure.unit:9} {figure.promise}{mark}")
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         there = json.loads(json_file.read_text(encoding="utf-8")) if json_file.exists() else {}
-        rows = {f.name: {"value": round(f.value, 3), "unit": f.unit, "at_most": f.at_most} for f in figures}
+        rows = {
+            f.name: {
+                "value": round(f.value, 3),
+                "unit": f.unit,
+                "at_most": f.at_most,
+                **({} if f.at_least is None else {"at_least": f.at_least}),
+            }
+            for f in figures
+        }
         json_file.write_text(json.dumps({**there, **rows}, indent=2) + "\n", encoding="utf-8")
     return 0 if all(figure.holds for figure in figures) else 1
 

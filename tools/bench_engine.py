@@ -31,6 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import bench_peer  # noqa: E402
 from bench import CONFIGURE, SAVE, Figure, Service, report, seconds  # noqa: E402
 
 from plexsync import engine, reconcile  # noqa: E402
@@ -44,6 +45,7 @@ from plexsync.worker import Worker  # noqa: E402
 
 SCENES = 1_000
 COVER_BYTES = 50_000
+FIRST = "first sync: scenes"
 SWEEPS = (1_000, 10_000)
 FULL_SWEEPS = (*SWEEPS, 100_000)
 
@@ -56,10 +58,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--full", action="store_true", help="sweep 100,000 scenes too; takes some minutes")
     parser.add_argument("--scenes", type=int, default=SCENES, help="how many are synced")
     parser.add_argument("--sweep", metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--peer",
+        type=Path,
+        metavar="FOLDER",
+        help="a checkout of Stash2Plex, to be driven with the same scenes; takes some minutes",
+    )
     given = parser.parse_args(argv)
     if given.sweep:
         return sweep(given.sweep)
-    figures = [*syncing(given.scenes), *sweeping(FULL_SWEEPS if given.full else SWEEPS)]
+    if given.peer:
+        bench_peer.interpreter(given.peer.resolve())  # says at once what is missing
+    figures = list(syncing(given.scenes))
+    if given.peer:
+        ours = next(figure.value for figure in figures if figure.name == FIRST)
+        figures += bench_peer.syncing(given.peer.resolve(), given.scenes, ours)
+    figures += sweeping(FULL_SWEEPS if given.full else SWEEPS)
     return report(figures, given.json)
 
 

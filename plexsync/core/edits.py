@@ -42,7 +42,9 @@ from plexsync.core.settings import Settings
 
 TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
+WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no parameter for it
 PHOTOS = "photos"  # beside the fields in what is remembered as written: the addresses of actors' photos
+_in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
 
 
@@ -67,7 +69,8 @@ class Kept:
 
 @dataclass(frozen=True)
 class Edits:
-    """The parameters of one PUT, and the fields they touch. Falsy when there is nothing to write.
+    """The parameters of one PUT, whether the item is to be marked, and the fields these touch. Falsy when there is
+    nothing to write.
 
     ``written`` is what to remember once Plex has taken them (also when there was nothing to take): per field,
     the value Plex then has of us. It is what the next ``plan`` is given.
@@ -82,10 +85,11 @@ class Edits:
     kept: tuple[Kept, ...] = ()
     written: Mapping[str, Value] = field(default_factory=dict)
     intended: Mapping[str, Value] = field(default_factory=dict)
+    watched: bool | None = None  # what the item is to be marked as
     rating100: int | None = None  # what Stash is to be told, because a person rated the item in Plex
 
     def __bool__(self) -> bool:
-        return bool(self.params)
+        return bool(self.params) or self.watched is not None
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,9 @@ def plan(
     settings: Settings,
     written: Mapping[str, object] | None = None,
     intended: Sequence[Mapping[str, object]] = (),
+    wants: Mapping[str, Value] | None = None,
 ) -> Edits:
-    """The edits that bring ``item`` level with ``scene``.
+    """The edits that bring ``item`` level with ``scene``; ``wants`` are its ``wanted_values``, if they are known.
 
     ``written`` is what was remembered of this very item (``Edits.written``, perhaps through JSON); None when
     nothing is. ``intended`` are the ``Edits.intended`` of writes to it whose end nobody saw, oldest first.
@@ -124,10 +129,11 @@ def plan(
     aims: dict[str, Value] = {}
     rating100: int | None = None
     actors: Value = ()
+    wants = wanted_values(scene, settings) if wants is None else wants
     for row in FIELDS:
-        wanted, held = row.wants(scene, settings), row.has(item)
-        if wanted is None:
+        if row.name not in wants:
             continue
+        wanted, held = wants[row.name], row.has(item)
         last = _remembered(written, row.name, wanted)
         tried = [value for one in intended if (value := _remembered(one, row.name, wanted)) is not None]
         theirs: tuple[str, ...] = ()
@@ -181,8 +187,30 @@ def plan(
                 params |= _parameters("actor", actors, actors)
                 params["actor.locked"] = "1" if "actor" in item.locked else "0"
     params |= _beside_actors(params, item, photos)
+    watched = None
+    if settings.write_watched:
+        played, seen = YES if scene.play_count else "", YES if item.view_count else ""
+        last = _remembered(written, WATCHED, played)
+        rules = Rules(settings.policy(WATCHED), stash_is_newer=_is_newer(scene, item.last_viewed_at))
+        step = settle(played, seen, last, known=written is not None, locked=False, rules=rules)
+        if step is Step.WRITE:
+            watched = bool(played)
+            changes.append(Change(WATCHED, seen, played))
+            aims[WATCHED] = played
+        elif step is Step.KEEP_EDIT:
+            kept.append(Kept(WATCHED, seen, played, step))
+        remembered = played if step in (Step.LEVEL, Step.WRITE) else last
+        if remembered:
+            ours[WATCHED] = remembered
     return Edits(
-        params, tuple(change.field for change in changes), tuple(changes), tuple(kept), ours, aims, rating100
+        params,
+        tuple(change.field for change in changes),
+        tuple(changes),
+        tuple(kept),
+        ours,
+        aims,
+        watched,
+        rating100,
     )
 
 
@@ -294,14 +322,15 @@ def wanted_values(scene: Scene, settings: Settings) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def fingerprint(scene: Scene, settings: Settings) -> str:
+def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | None = None) -> str:
     """Equal for two looks at a scene exactly when a ``plan`` for an unchanged item would be equal too.
 
-    Whoever remembers it beside ``Edits.written`` need not ask Plex about a scene that has not changed.
+    Whoever remembers it beside ``Edits.written`` need not ask Plex about a scene that has not changed. ``wants`` are
+    the scene's ``wanted_values``, if they are known.
     """
     parts = [
         _RULES_VERSION,
-        wanted_values(scene, settings),
+        wanted_values(scene, settings) if wants is None else wants,
         plex_paths(scene, settings.path_map),
         settings.plex_library,
         settings.keep_unlocked,
@@ -309,8 +338,9 @@ def fingerprint(scene: Scene, settings: Settings) -> str:
         settings.conflict_policy,
         *(["exact_paths"] if settings.exact_paths else []),
         *([_photos(scene, settings, scene.performers)] if settings.photo_address else []),
+        *([bool(scene.play_count)] if settings.write_watched else []),
     ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_in_order(parts).encode()).hexdigest()
 
 
 # --- what Stash says

@@ -22,6 +22,9 @@ _SHORTEST_SECRET = 4  # characters; replacing shorter ones would shred ordinary 
 class SyncFailure(Exception):
     """Something we expected might go wrong did. ``str()`` is one sentence for a person."""
 
+    refused = False  # what was asked was certainly not done: no connection was made, or the answer says so
+    unwritten = False  # the item's fields are certainly as they were; of a failure in writing them alone
+
 
 class SettingProblem(SyncFailure):
     """A setting is missing or wrong; the sentence names it and the remedy."""

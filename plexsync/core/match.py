@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
@@ -45,6 +46,11 @@ def _folded(part: str, windows: bool) -> str:
     return composed.casefold() if windows else composed
 
 
+# A sync names the same path again and again: as Stash has it, as Plex has it, in the index and in a choice.
+_cached = lru_cache(maxsize=8192)
+
+
+@_cached
 def _split(path: str) -> _Path:
     path = _LONG_UNC.sub(r"\\\\", path)
     path = _LONG.sub("", path)
@@ -61,6 +67,7 @@ def _real(parts: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for part in parts if part not in ("", "."))
 
 
+@_cached
 def path_key(path: str) -> str:
     """Equal for two paths exactly when they name the same file."""
     root, *parts = _split(path).folded()
@@ -99,6 +106,8 @@ def map_path(path: str, path_map: Sequence[PathPair]) -> str:
 
     A prefix fits whole folders only (/data never fits /database). A path no prefix fits comes back unchanged.
     """
+    if not path_map:
+        return path
     source = _split(path)
     folded = source.folded()
     best: tuple[int, _Path] | None = None

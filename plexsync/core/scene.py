@@ -42,6 +42,7 @@ class Scene:
     code: str = ""
     director: str = ""
     organized: bool = False
+    play_count: int = 0
     studio: str | None = None
     parent_studio: str | None = None
     performers: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ class Scene:
 # What scene_from reads, as stashapi puts it between the braces of its own query. stashapi's default asks for all
 # there is and is refused by Stash 0.30.
 SELECTION = """
-  id title details date rating100 code director organized updated_at
+  id title details date rating100 code director organized play_count updated_at
   studio { name parent_studio { name } }
   performers { id name image_path }
   tags { name }
@@ -94,6 +95,7 @@ def scene_from(answer: Mapping[str, object]) -> Scene:
         code=_text(answer.get("code")),
         director=_text(answer.get("director")),
         organized=answer.get("organized") is True,
+        play_count=max(int(_number(answer.get("play_count"))), 0),
         studio=_name(studio),
         parent_studio=_name(parent),
         performers=_names(_objects(answer.get("performers"))),

@@ -34,6 +34,7 @@ OTHER_FIELDS = (
     "directors",
     "labels",
     "collections",
+    "watched",
 )
 COLLECTION_SOURCES = ("studio", "parent_studio", "groups", "performers", "tags", "organized")
 
@@ -305,6 +306,12 @@ class Settings:
         "When Plex was edited too",
         "Whose value counts when a field was changed in Plex since it was synced: stash, plex or newest, separated "
         "by commas and per field if wanted: newest, rating=plex. Empty: stash.",
+    )
+    write_watched: bool = _row(
+        False,
+        "Mark what was played in Stash as watched (off by default)",
+        "On: a scene with plays in Stash is marked as watched in Plex, for the token's user. Stash tells nobody of a "
+        "play, so it is the next edit of the scene or a reconcile of all that does so.",
     )
     ratings_to_stash: bool = _row(
         False,

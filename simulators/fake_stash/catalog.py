@@ -74,6 +74,9 @@ class File(Row):
     audio_codec: str = "aac"
     frame_rate: float = 30.0
     bit_rate: int = 4_000_000
+    captions: tuple[tuple[str, str, str], ...] = ()  # language, srt or vtt, text
+    funscript: str = ""  # what an interactive toy does meanwhile
+    interactive_speed: int | None = None
     missing: bool = False  # gone from the disk, and Stash has not noticed
 
     @property

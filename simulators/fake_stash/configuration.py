@@ -254,7 +254,7 @@ def configuration(call: Call) -> dict[str, Any]:
     return {
         "general": general(call),
         "interface": section(call, "interface", INTERFACE),
-        "dlna": DLNA,
+        "dlna": {**DLNA, **call.instance.settings.get("dlna", {})},
         "scraping": section(call, "scraping", SCRAPING),
         "defaults": section(call, "defaults", DEFAULTS),
         "ui": call.instance.settings.get("ui", {}),

@@ -171,9 +171,12 @@ FILTERS: dict[str, dict[str, Entry]] = {
         "galleries": field(members, "gallery_ids"),
         "movies": field(members, "group_links"),
         "stash_id_endpoint": field(stash_id, "stash_ids"),
-        "interactive": constant(flag, False),
-        "interactive_speed": constant(number, None),
-        "captions": constant(text, None),
+        "interactive": (
+            flag,
+            lambda catalog: lambda row: bool((file := catalog.primary_file(row)) and file.funscript),
+        ),
+        "interactive_speed": file_field(number, lambda file: file.interactive_speed),
+        "captions": file_field(text, lambda file: [code for code, _, _ in file.captions]),
     },
     "performer": {
         "name": field(text, "name"),
@@ -348,9 +351,9 @@ MEDIA_FILE: dict[str, Entry] = {
     "video_codec": field(text, "video_codec"),
     "audio_codec": field(text, "audio_codec"),
     "duration": field(whole_number, "duration"),
-    "captions": constant(text, None),
-    "interactive": constant(flag, False),
-    "interactive_speed": constant(number, None),
+    "captions": (text, lambda catalog: lambda file: [code for code, _, _ in file.captions]),
+    "interactive": (flag, lambda catalog: lambda file: bool(file.funscript)),
+    "interactive_speed": field(number, "interactive_speed"),
 }
 
 # Keys whose ids count together with their descendants: which kind, and where the rows keep them.

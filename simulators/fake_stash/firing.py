@@ -110,7 +110,7 @@ class PluginHost:
         if not self._abandoned:
             process.kill()
 
-    def _python(self) -> str | None:
+    def python(self) -> str | None:
         """The interpreter for `python` and `python3`, or None when there is none."""
         if self.settings.python_path and os.path.isfile(self.settings.python_path):
             return self.settings.python_path
@@ -126,7 +126,7 @@ class PluginHost:
         command = [given[0], *(part.replace("{pluginDir}", folder) for part in given[1:])]
         env = dict(os.environ)
         if given[0] in ("python", "python3"):
-            if python := self._python():
+            if python := self.python():
                 command[0] = python
                 parent = os.path.dirname(folder)
                 before = env.get("PYTHONPATH")

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
+from . import public_access
 from .catalog import Catalog, CatalogError
 from .finding import Finder
 from .firing import RUNS_KEPT, Address, HookContext, HostSettings, PluginHost
@@ -43,6 +44,7 @@ class Switches:
     scan_workers: int = 2  # files a scan handles side by side, with their hooks
     scan_file_ms: float = 0.0  # what a scan takes for a file
     cover_delay_ms: float = 0.0  # from a scanned scene's Create hooks to its cover
+    seen_from: str = ""  # the address every request seems to come from; empty: its own
     shutdown_waits: bool = False  # a server that stops waits for open requests, as Stash does
 
 
@@ -84,6 +86,15 @@ class History:
     before: deque[tuple[float, bytes]] = field(default_factory=deque)
 
 
+@dataclass
+class Dlna:
+    """What the DLNA server is said to do; there is none."""
+
+    running: bool = False
+    until: str | None = None
+    allowed: dict[str, str | None] = field(default_factory=dict)
+
+
 class Instance:
     def __init__(
         self,
@@ -115,6 +126,7 @@ class Instance:
         self.host = self._new_host()
         self.apply_settings()
         self.jobs = JobQueue(self.now, (CatalogError,))
+        self.scrapers: list[Any] | None = None  # read when they are first asked for
         self.scan_listeners: list[asyncio.Queue[bool]] = []
         self.history = History()
         self.started_at = time.time()
@@ -163,6 +175,8 @@ class Instance:
         }
         self.seen_versions: dict[str, int] = {}
         self.identify_matches: dict[int, list[dict[str, Any]]] = {}
+        self.saved_filters: dict[int, dict[str, Any]] = {}
+        self.dlna = Dlna()
 
     @property
     def user(self) -> str:
@@ -171,6 +185,24 @@ class Instance:
     @property
     def api_key(self) -> str:
         return str(self.settings.get("api_key", ""))
+
+    def refuse_outsiders(self, peer: str, forwarded_for: str) -> int:
+        """0 for a request that may go on, or the status it is refused with. Trips the lock when it must."""
+        settings = self.settings
+        if self.needs_login or settings.get(public_access.DANGEROUS):
+            return 0
+        address = self.switches.seen_from or peer
+        try:
+            found = public_access.outsider(address, forwarded_for, settings.get(public_access.TRUSTED, ()))
+        except public_access.UntrustedProxy as proxy:
+            self.log.error(f"Error checking external access security: untrusted proxy {proxy}")
+            return 500
+        if found:
+            self.log.error(
+                f"Stash has been accessed from the internet (public IP {found}), without authentication."
+            )
+            settings.set({public_access.TRIPPED: found})
+        return 403 if settings.get(public_access.TRIPPED) else 0
 
     @property
     def needs_login(self) -> bool:
@@ -185,6 +217,7 @@ class Instance:
         self.jobs.forget()
         self.log = Log(self.now, self.log.level)
         self.host = self._new_host()
+        self.scrapers = None
         self.settings.load()
         self.apply_settings()
         self.host.reload()

@@ -30,13 +30,26 @@ NAMED = {
             "alias_list",
             "rating100",
             "favorite",
+            "tags",
         ),
     ),
     "tags": ("tag", ("name", "sort_name", "description", "aliases", "parents")),
     "groups": ("group", ("name", "aliases", "date", "director", "synopsis", "urls", "rating100")),
 }
 COPIED = ("title", "details", "date", "rating100", "code", "organized", "director")
-FILE_COPIED = ("duration", "size", "width", "height", "frame_rate", "bit_rate")
+FILE_COPIED = (
+    "duration",
+    "size",
+    "width",
+    "height",
+    "frame_rate",
+    "bit_rate",
+    "format",
+    "audio_codec",
+    "video_codec",
+    "funscript",
+    "interactive_speed",
+)
 SCENE_KEYS = frozenset(
     (*COPIED, *FILE_COPIED, "path", "paths", "urls", "url", "studio", "performers", "tags")
 ) | {
@@ -48,6 +61,9 @@ SCENE_KEYS = frozenset(
     "oshash",
     "phash",
     "stash_ids",
+    "captions",
+    "funscript",
+    "interactive_speed",
 }
 
 
@@ -114,11 +130,15 @@ class Loader:
 
     def _named_row(self, kind: str, known: tuple[str, ...], given: Mapping[str, Any]) -> None:
         _check(kind, known, given, "name")
-        values = {key: value for key, value in given.items() if key not in ("name", "parent", "parents")}
+        values = {
+            key: value for key, value in given.items() if key not in ("name", "parent", "parents", "tags")
+        }
         if given.get("parent"):
             values["parent_id"] = self.named(kind, given["parent"])
         if given.get("parents"):
             values["parent_ids"] = [self.named(kind, name) for name in given["parents"]]
+        if given.get("tags"):
+            values["tag_ids"] = self._all_named("tag", given["tags"])
         row = self.catalog.rows[kind][self.named(kind, given["name"])]
         if values:
             self.catalog.update(row, values)
@@ -147,6 +167,8 @@ class Loader:
 
     def file(self, path: str, given: Mapping[str, Any]) -> Any:
         values = {key: given[key] for key in FILE_COPIED if given.get(key) is not None}
+        if given.get("captions"):
+            values["captions"] = tuple(_caption(row) for row in given["captions"])
         if given.get("mtime") is not None:
             values["mod_time"] = stamp(datetime.fromtimestamp(given["mtime"], UTC))
         file = self.catalog.add_file(path, values, self._moment)
@@ -172,6 +194,11 @@ def _cover(text: Any) -> bytes:
         return decode_image(text)
     except ValueError as error:
         raise BadLibrary(f"scene: cover: {error}") from error
+
+
+def _caption(row: Any) -> tuple[str, str, str]:
+    _check("caption", ("language", "type", "text"), row, "language")
+    return row["language"], row.get("type", "srt"), row.get("text", "1\n00:00:01,000 --> 00:00:02,000\n...\n")
 
 
 def _check(what: str, known: Any, given: Mapping[str, Any], needed: str | None = None) -> None:

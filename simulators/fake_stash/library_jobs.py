@@ -218,14 +218,14 @@ def auto_tag(call: Call, input: Given) -> int:
             if file is None:
                 continue
             changes: dict[str, Any] = {}
-            studios = _named_in(call, "studio", input.get("studios"), file.path)
+            studios = named_in(call, "studio", input.get("studios"), file.path)
             if studios and scene.studio_id is None:
                 changes["studio_id"] = studios[0]
             for kind, name in (("performer", "performer_ids"), ("tag", "tag_ids")):
                 held = getattr(scene, name)
                 new = [
                     item
-                    for item in _named_in(call, kind, input.get(f"{kind}s"), file.path)
+                    for item in named_in(call, kind, input.get(f"{kind}s"), file.path)
                     if item not in held
                 ]
                 if new:
@@ -237,7 +237,8 @@ def auto_tag(call: Call, input: Given) -> int:
     return queue.add("Auto-tagging...", work)
 
 
-def _named_in(call: Call, kind: str, wanted: Iterable[str] | None, path: str) -> list[int]:
+def named_in(call: Call, kind: str, wanted: Iterable[str] | None, path: str) -> list[int]:
+    """The ids of those (`wanted`: ids, or "*" for all) whose name or alias is in the path."""
     chosen = list(wanted or ())
     found = []
     for row in call.catalog.rows[kind].values():

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from . import configuration as config
-from . import library_jobs, packages
+from . import library_jobs, packages, scrapers
 from . import named_operations as named
+from . import other_operations as other
 from . import scene_operations as scenes
 from . import server_operations as server
 from .instance import Call
@@ -64,26 +65,20 @@ QUERY: dict[str, Callable[..., Any]] = {
     "allStudios": everything("studio"),
     "stats": server.stats,
     "logs": server.logs,
-    "listScrapers": server.no_scrapers,
+    "listScrapers": scrapers.list_scrapers,
     **{
-        f"scrape{name}": server.scrape_with
-        for name in [
-            "SingleScene",
-            "MultiScenes",
-            "SingleStudio",
-            "SingleTag",
-            "SinglePerformer",
-            "MultiPerformers",
-            "SingleGallery",
-            "SingleGroup",
-            "SingleImage",
-        ]
+        f"scrapeSingle{kind.capitalize()}": scrapers.single(kind)
+        for kind in ("scene", "performer", "gallery", "group", "movie", "image")
     },
-    "scrapeURL": server.no_match,
     **{
-        f"scrape{name}URL": server.no_match
-        for name in ("Performer", "Scene", "Gallery", "Image", "Movie", "Group")
+        f"scrape{kind.capitalize()}URL": scrapers.by_url(kind)
+        for kind in ("scene", "performer", "gallery", "group", "movie", "image")
     },
+    "scrapeURL": scrapers.any_url,
+    "scrapeMultiScenes": scrapers.many,
+    "scrapeMultiPerformers": scrapers.many,
+    "scrapeSingleStudio": scrapers.of_stash_box,
+    "scrapeSingleTag": scrapers.of_stash_box,
     "plugins": server.plugins,
     "pluginTasks": server.plugin_tasks,
     "installedPackages": packages.installed_packages,
@@ -93,6 +88,16 @@ QUERY: dict[str, Callable[..., Any]] = {
     "jobQueue": server.job_queue,
     "findJob": server.find_job,
     "version": server.version,
+    "latestversion": other.latest_version,
+    "findMovie": named.finder("group"),
+    "findMovies": other.find_movies,
+    "allMovies": everything("group"),
+    "findSavedFilter": other.find_saved_filter,
+    "findSavedFilters": other.find_saved_filters,
+    "findDefaultFilter": other.find_default_filter,
+    "directory": other.directory,
+    "dlnaStatus": other.dlna_status,
+    "validateStashBoxCredentials": other.no_network,
 }
 
 MUTATION: dict[str, Callable[..., Any]] = {
@@ -155,6 +160,11 @@ MUTATION: dict[str, Callable[..., Any]] = {
         f"bulk{kind.capitalize()}Update": named.bulk_updater(kind)
         for kind in ("performer", "studio", "group", "tag")
     },
+    "movieCreate": named.creator("group"),
+    "movieUpdate": named.updater("group"),
+    "movieDestroy": named.destroyer("group"),
+    "moviesDestroy": named.list_destroyer("group"),
+    "bulkMovieUpdate": named.bulk_updater("group"),
     "performerMerge": named.merge_performers,
     "tagsMerge": named.merge_tags,
     "addGroupSubGroups": named.add_sub_groups,
@@ -168,6 +178,14 @@ MUTATION: dict[str, Callable[..., Any]] = {
     "configureScraping": config.configure_scraping,
     "configureDefaults": config.configure_defaults,
     "configurePlugin": config.configure_plugin,
+    "configureDLNA": other.configure_dlna,
+    "enableDLNA": other.set_dlna(True),
+    "disableDLNA": other.set_dlna(False),
+    "addTempDLNAIP": other.allow_dlna,
+    "removeTempDLNAIP": other.forget_dlna,
+    "saveFilter": other.save_filter,
+    "destroySavedFilter": other.destroy_saved_filter,
+    "setDefaultFilter": other.set_default_filter,
     "configureUI": config.configure_ui,
     "configureUISetting": config.configure_ui_setting,
     "generateAPIKey": config.generate_api_key,
@@ -179,9 +197,15 @@ MUTATION: dict[str, Callable[..., Any]] = {
     "metadataIdentify": library_jobs.identify,
     "optimiseDatabase": server.optimise_database,
     "backupDatabase": server.backup_database,
+    "anonymiseDatabase": other.anonymise_database,
+    "migrateHashNaming": other.migration("Migrating scene hashes..."),
+    "migrateSceneScreenshots": other.migration("Migrating scene screenshots to blobs..."),
+    "migrateBlobs": other.migration("Migrating blobs..."),
+    "stashBoxBatchPerformerTag": other.batch_tag,
+    "stashBoxBatchStudioTag": other.batch_tag,
     "querySQL": server.query_sql,
     "execSQL": server.exec_sql,
-    "reloadScrapers": server.reload_scrapers,
+    "reloadScrapers": scrapers.reload_scrapers,
     "submitStashBoxFingerprints": server.submit_to_stash_box,
     "submitStashBoxSceneDraft": server.submit_to_stash_box,
     "submitStashBoxPerformerDraft": server.submit_to_stash_box,

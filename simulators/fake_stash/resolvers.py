@@ -12,6 +12,7 @@ from .catalog import Catalog, File, Row, Tag, referred
 from .finding import Finder, Page
 from .logs import LogEntry
 from .pluginfile import Plugin
+from .streams import endpoints
 
 Field = Callable[..., Any]
 
@@ -19,8 +20,8 @@ FILE_TYPES = {"video": "VideoFile", "image": "ImageFile", "gallery": "GalleryFil
 
 
 def type_of(obj: Any) -> str:
-    """The object type where the schema leaves it open: files and nothing else."""
-    return FILE_TYPES[obj.media]
+    """The object type where the schema leaves it open: files, and what a scraper found at a URL."""
+    return str(obj["__typename"]) if isinstance(obj, dict) else FILE_TYPES[obj.media]
 
 
 def _catalog(call: Any) -> Catalog:
@@ -107,16 +108,25 @@ def scene_paths(call: Any, scene: Any) -> dict[str, str]:
 
 
 def scene_streams(call: Any, scene: Any) -> list[dict[str, str]]:
-    if not scene.file_ids:
-        return []
-    key = f"?apikey={quote(call.api_key)}" if call.api_key else ""
-    return [
-        {
-            "url": f"{call.base_url}/scene/{scene.id}/stream{key}",
-            "mime_type": "video/mp4",
-            "label": "Direct stream",
-        }
-    ]
+    limit = call.instance.settings.get("general", {}).get("maxStreamingTranscodeSize") or "ORIGINAL"
+    url = f"{call.base_url}/scene/{scene.id}/stream"
+    return endpoints(url, call.api_key, _catalog(call).primary_file(scene), limit)
+
+
+def scene_captions(call: Any, scene: Any) -> list[dict[str, str]] | None:
+    file = _catalog(call).primary_file(scene)
+    found = [{"language_code": code, "caption_type": kind} for code, kind, _ in file.captions] if file else []
+    return found or None
+
+
+def primary(name: str, without: Any) -> Field:
+    """An attribute of the scene's primary file."""
+
+    def resolve(call: Any, scene: Any) -> Any:
+        file = _catalog(call).primary_file(scene)
+        return getattr(file, name) if file else without
+
+    return resolve
 
 
 def scene_markers(call: Any, scene: Any) -> list[Any]:
@@ -139,9 +149,9 @@ SCENE: dict[str, Field] = {
     "last_played_at": lambda call, scene: scene.plays[0] if scene.plays else None,
     "play_history": attribute("plays"),
     "o_history": attribute("os"),
-    "interactive": nothing(False),
-    "interactive_speed": nothing(),
-    "captions": nothing(),
+    "interactive": lambda call, scene: bool(primary("funscript", "")(call, scene)),
+    "interactive_speed": primary("interactive_speed", None),
+    "captions": scene_captions,
     "files": many("file", "file_ids"),
     "paths": scene_paths,
     "scene_markers": scene_markers,
@@ -494,6 +504,7 @@ FIELDS: Mapping[str, dict[str, Field]] = {
     "FindStudiosResultType": page_fields("studios"),
     "FindTagsResultType": page_fields("tags"),
     "FindGroupsResultType": page_fields("groups"),
+    "FindMoviesResultType": page_fields("movies"),
     "FindGalleriesResultType": page_fields("galleries"),
     "FindImagesResultType": page_fields("images", megapixels=megapixels, filesize=file_sum("size")),
     "FindSceneMarkersResultType": page_fields("scene_markers"),

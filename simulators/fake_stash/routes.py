@@ -25,6 +25,7 @@ from simulators.faults import ControlError
 from simulators.page import SHELVES
 from simulators.serving import NOT_MINE, Address, Reply, Request, Service
 
+from . import streams
 from .catalog import CatalogError, Scene
 from .execute import Engine, Prepared, Refusal, reply_body
 from .firing import Address as PluginAddress
@@ -246,6 +247,10 @@ class FakeStash(Service):
             caller = seen
             if seen.user or not instance.needs_login:
                 cookie = {"Set-Cookie": self._set_cookie(seen)}
+        peer = request.client.rpartition(":")[0].strip("[]")
+        barred = instance.refuse_outsiders(peer, request.headers.get("X-Forwarded-For", ""))
+        if barred:
+            return Caller(), {}, Reply(barred, content_type=None)
         if instance.needs_login and (caller is None or not caller.user) and not self._open_path(request.path):
             return Caller(), {}, self._unauthorized(request)
         return caller or Caller(), cookie, None
@@ -369,21 +374,18 @@ class FakeStash(Service):
         if row is None:
             return self.error(404, request)
         if isinstance(row, Scene):
-            return self._scene_part(request, row, what)
+            return self._scene_part(request, row, parts[2:])
         names = {"image": "image", "frontimage": "front_image", "backimage": "back_image"}
         if what not in names or not hasattr(row, names[what]):
             return self.error(404, request)
         default = request.get("default") == "true"
         return _image(request, None if default else getattr(row, names[what]))
 
-    def _scene_part(self, request: Request, scene: Scene, what: str) -> Reply:
-        if what == "screenshot":
+    def _scene_part(self, request: Request, scene: Scene, parts: list[str]) -> Reply:
+        if parts == ["screenshot"]:
             return _image(request, scene.cover)
-        if what == "stream":
-            file = self.instance.catalog.primary_file(scene)
-            if file is not None and os.path.isfile(file.path):
-                return Reply(body=Path(file.path).read_bytes(), content_type="video/mp4")
-        return self.error(404, request)
+        prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
+        return streams.answer(request, self.instance.catalog, scene, parts, prefix)
 
     def _plugin_file(self, parts: list[str]) -> Reply:
         plugin = self.instance.host.find(parts[1])

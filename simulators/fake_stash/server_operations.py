@@ -252,6 +252,7 @@ _SCENE_COLUMNS = {
     "play_duration": "play_duration",
 }
 _TABLES: dict[str, tuple[str, ...]] = {
+    "schema_migrations": ("version", "dirty"),
     "scenes": tuple(_SCENE_COLUMNS),
     "scenes_files": ("scene_id", "file_id", '"primary"'),
     "scenes_tags": ("scene_id", "tag_id"),
@@ -279,6 +280,7 @@ def _database(call: Call) -> sqlite3.Connection:
         marks = ",".join("?" * len(_TABLES[table]))
         base.executemany(f'insert into "{table}" values ({marks})', rows)
 
+    fill("schema_migrations", [(SCHEMA_VERSION, False)])
     fill("scenes", ([getattr(s, name) for name in _SCENE_COLUMNS.values()] for s in scenes))
     fill("scenes_files", ((s.id, f, int(i == 0)) for s in scenes for i, f in enumerate(s.file_ids)))
     fill("scenes_tags", ((s.id, item) for s in scenes for item in s.tag_ids))
@@ -325,20 +327,53 @@ def query_sql(call: Call, sql: str, args: Sequence[Any] | None = None) -> dict[s
 
 
 def exec_sql(call: Call, sql: str, args: Sequence[Any] | None = None) -> dict[str, Any]:
-    """Changes to `scenes` reach the catalog: no hook, no touch."""
+    """What a statement changes in scenes, their tags and performers, files and names reaches the catalog: no hook, no
+    touch. New and deleted rows of other tables do not.
+    """
     base = _database(call)
     try:
         cursor = base.execute(sql, _bound(args))
-        rows = base.execute(f"select {', '.join(_SCENE_COLUMNS)} from scenes").fetchall()
+        _take_back(call, base)
     except sqlite3.Error as error:
         raise CatalogError(str(error)) from error
-    for row in rows:
-        scene = call.catalog.scenes.get(row[0])
+    call.catalog.changed()
+    return {"rows_affected": max(cursor.rowcount, 0), "last_insert_id": cursor.lastrowid or 0}
+
+
+def _take_back(call: Call, base: sqlite3.Connection) -> None:
+    catalog = call.catalog
+    for row in base.execute(f"select {', '.join(_SCENE_COLUMNS)} from scenes").fetchall():
+        scene = catalog.scenes.get(row[0])
         for name, value in zip(_SCENE_COLUMNS.values(), row, strict=True):
             if scene is not None and getattr(scene, name) != value:
                 setattr(scene, name, bool(value) if name == "organized" else value)
-    call.catalog.changed()
-    return {"rows_affected": max(cursor.rowcount, 0), "last_insert_id": cursor.lastrowid or 0}
+    for table, column, name in (
+        ("scenes_tags", "tag_id", "tag_ids"),
+        ("performers_scenes", "performer_id", "performer_ids"),
+    ):
+        linked: dict[int, list[int]] = {number: [] for number in catalog.scenes}
+        for scene_id, other_id in base.execute(f"select scene_id, {column} from {table}").fetchall():
+            linked.setdefault(scene_id, []).append(other_id)
+        for number, scene in catalog.scenes.items():
+            if getattr(scene, name) != linked[number]:
+                setattr(scene, name, linked[number])
+    for number, basename in base.execute("select id, basename from files").fetchall():
+        file = catalog.files.get(number)
+        if file is not None and file.basename != basename:
+            _renamed(call, file, os.path.join(os.path.dirname(file.path), basename))
+    for kind in ("tag", "performer", "studio", "group"):
+        for number, name in base.execute(f"select id, name from {kind}s").fetchall():
+            row = catalog.rows[kind].get(number)
+            if row is not None and row.name != name:
+                row.name = name
+
+
+def _renamed(call: Call, file: Any, target: str) -> None:
+    """A plugin that tells the database of a new name has renamed the file before, if it is a real one."""
+    if os.path.exists(target) and not os.path.exists(file.path):
+        held = call.instance.disk.pop(file.path, DiskFile(target))
+        call.instance.disk[target] = replace(held, path=target)
+    call.catalog.move_file(file, target)
 
 
 def backup_database(call: Call, input: Given) -> str | None:
@@ -354,28 +389,7 @@ def optimise_database(call: Call) -> int:
     return call.instance.jobs.add("Optimising database...", work)
 
 
-# --- scrapers: none is installed ----------------------------------------------------------------------------
-
-
-def no_scrapers(call: Call, **arguments: Any) -> list[Any]:
-    return []
-
-
-def no_match(call: Call, **arguments: Any) -> None:
-    """No scraper knows the URL."""
-    return
-
-
-def scrape_with(call: Call, source: Given, input: Given) -> list[Any]:
-    if source.get("scraper_id"):
-        raise CatalogError(f"scraper {source['scraper_id']} not found")
-    if source.get("stash_box_endpoint"):
-        raise CatalogError(f"stash box with endpoint {source['stash_box_endpoint']} not found")
-    raise CatalogError("scraper_id or stash_box_index must be set")
-
-
-def reload_scrapers(call: Call) -> bool:
-    return True
+# --- stash-boxes: none answers -----------------------------------------------------------------------------
 
 
 def submit_to_stash_box(call: Call, input: Given) -> None:

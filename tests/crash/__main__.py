@@ -16,6 +16,8 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from pathlib import Path
 
+from tests.crash.mutants import MUTANTS
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("test_kills.py", "test_syscalls.py", "test_powerloss.py", "test_mutants.py")
 LEAST = {
@@ -30,6 +32,8 @@ LEAST = {
 def main() -> int:
     number: dict[str, int] = defaultdict(int)
     seconds: dict[str, float] = defaultdict(float)
+    took: dict[str, float] = {}
+    reports: list[str] = []
     status = 0
     for part in PARTS:
         with tempfile.TemporaryDirectory() as folder:
@@ -46,18 +50,27 @@ def main() -> int:
             began = time.monotonic()
             done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PLEXSYNC_FULL": "1"})
             status = status or done.returncode
-            print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
+            took[part] = time.monotonic() - began
             for case in ElementTree.parse(report).iter("testcase"):
                 for said in case.iter("property"):
-                    number[said.get("name", "")] += int(said.get("value", 0))
-                    seconds[said.get("name", "")] += float(case.get("time", 0))
-    print()
+                    name, value = said.get("name", ""), said.get("value", "")
+                    if name == "report":
+                        reports.append(value)
+                        continue
+                    number[name] += int(value)
+                    seconds[name] += float(case.get("time", 0))
+    print("\nSeeded bugs, and the named check that caught each:\n")
+    print("\n".join(sorted(reports)))
+    print(f"\n{number['seeded bugs caught']} of {len(MUTANTS)} caught\n")
+    if number["seeded bugs caught"] != len(MUTANTS):
+        status = 1
     for name, least in LEAST.items():
         enough = number[name] >= least
         status = status or int(not enough)
         print(
             f"{number[name]:8} {name:20} ({seconds[name]:.0f} s of one core){'' if enough else '  TOO FEW'}"
         )
+    print("\n" + ", ".join(f"{part} {spent:.0f} s" for part, spent in took.items()))
     print("no violation" if not status else "FAILED")
     return status
 

@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plexsync.core import breaker, verdict
-from plexsync.core.edits import FIELDS, fingerprint, plan
+from plexsync.core.edits import FIELDS, Edits, fingerprint, plan
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
@@ -48,8 +48,11 @@ class Server:
     dedupes: bool  # tags that differ only in case are one
     spelling: Callable[[str], str]  # how it spells a tag it did not know yet
 
-    def take(self, item: Item, params: Mapping[str, str]) -> Item:
+    def take(self, item: Item, edits: Edits) -> Item:
+        params = edits.params
         values: dict[str, Any] = {}
+        if edits.watched is not None:
+            values["view_count"] = item.view_count + 1 if edits.watched else 0
         locked = set(item.locked)
         for kind in (*TEXTS, *TAGS):
             if params.get(f"{kind}.locked") == "1":
@@ -149,13 +152,13 @@ def test_a_write_whose_end_nobody_saw_is_never_taken_for_somebodys_edit(
     scene: Scene, newer: Scene, newest: Scene, item: Item, settings: Settings, server: Server, landed: bool
 ) -> None:
     first = plan(scene, item, settings)
-    synced = server.take(item, first.params)
+    synced = server.take(item, first)
     unseen = plan(newer, synced, settings, first.written)
-    now = server.take(synced, unseen.params) if landed else synced
+    now = server.take(synced, unseen) if landed else synced
     edits = plan(newest, now, settings, first.written, [json.loads(json.dumps(dict(unseen.intended)))])
     kept = {kept.field for kept in edits.kept if kept.why is Step.KEEP_EDIT}
     assert not kept & set(unseen.fields)
-    assert not plan(newest, server.take(now, edits.params), settings, edits.written)
+    assert not plan(newest, server.take(now, edits), settings, edits.written)
 
 
 @given(some.scenes, some.items(), policed, servers)
@@ -163,7 +166,7 @@ def test_apply_a_plan_plan_again_nothing_is_left(
     scene: Scene, item: Item, settings: Settings, server: Server
 ) -> None:
     first = plan(scene, item, settings)
-    after = server.take(item, first.params)
+    after = server.take(item, first)
     for memory in (first.written, None, json.loads(json.dumps(dict(first.written)))):
         again = plan(scene, after, settings, memory)
         assert not again, again.changes
@@ -175,7 +178,7 @@ def test_a_refresh_after_a_sync_changes_nothing_we_wrote(
 ) -> None:
     settings = replace(settings, keep_unlocked=False)
     first = plan(scene, item, settings)
-    after = server.refresh(server.take(item, first.params))
+    after = server.refresh(server.take(item, first))
     assert not plan(scene, after, settings, first.written)
 
 
@@ -183,7 +186,7 @@ def test_a_refresh_after_a_sync_changes_nothing_we_wrote(
 def test_what_is_in_stash_is_in_plex_afterwards_and_nothing_else_of_a_list_that_is_ours(
     scene: Scene, item: Item, settings: Settings, server: Server
 ) -> None:
-    after = server.take(item, plan(scene, item, settings).params)
+    after = server.take(item, plan(scene, item, settings))
     for row in FIELDS:
         wanted, has = row.wants(scene, settings), row.has(after)
         if not wanted:
@@ -203,7 +206,7 @@ def test_after_any_row_of_edits_plex_has_the_last_of_ours_and_all_of_theirs(
     now, memory = item, None
     for scene in scenes:
         edits = plan(scene, now, settings, memory)
-        now, memory = server.take(now, edits.params), edits.written
+        now, memory = server.take(now, edits), edits.written
     for row in FIELDS:
         wanted, had, has = row.wants(scenes[-1], settings), row.has(item), row.has(now)
         if row.shared and wanted is not None:
@@ -220,7 +223,7 @@ def test_with_the_policy_plex_nothing_that_was_edited_there_is_overwritten(
 ) -> None:
     settings = replace(settings, conflict_policy=(("", "plex"),))
     first = plan(scene, item, settings)
-    synced = server.take(item, first.params)
+    synced = server.take(item, first)
     edited = replace(by_hand, rating_key=synced.rating_key)
     edits = plan(newer, edited, settings, first.written)
     for row in FIELDS:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import subprocess
 import sys
 import time
 import urllib.error
@@ -155,6 +156,15 @@ def wait_for(look: Callable[[], Any], timeout_s: float = 10) -> Any:
             return found
         time.sleep(0.01)
     raise AssertionError(f"waited {timeout_s} s in vain")
+
+
+def self_signed(folder: Path) -> tuple[str, str]:
+    """A certificate for another name and its key, made by openssl: two PEM files."""
+    certificate, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-subj", "/CN=elsewhere", "-days", "2", "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
 
 
 @contextlib.contextmanager

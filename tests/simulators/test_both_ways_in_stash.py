@@ -130,6 +130,24 @@ def test_a_play_whose_answer_is_lost_is_not_counted_twice(world: World) -> None:
     assert in_stash(world, 5, "play_count")["play_count"] == plays + 1
 
 
+def test_a_scene_played_in_stash_is_watched_in_plex_after_the_next_reconcile(world: World) -> None:
+    """Stash tells no plugin of a play. What we mark ourselves does not come back as a play."""
+    world.stash.graphql("mutation { sceneResetPlayCount(id: 9) }")
+    item = synced(world, 9, write_watched=True, watched_to_stash=True)
+    assert item["view_count"] == 0
+    world.stash.graphql("mutation { sceneAddPlay(id: 9) { count } }")
+    world.operation("reconcile_all")
+    wait_until(lambda: world.item(item["file"])["view_count"] == 1)
+    at_rest(world)
+    world.operation("reconcile_all")
+    at_rest(world)
+    assert world.item(item["file"])["view_count"] == 1
+    assert in_stash(world, 9, "play_count")["play_count"] == 1
+    world.stash.graphql("mutation { sceneResetPlayCount(id: 9) }")
+    world.operation("reconcile_all")
+    wait_until(lambda: world.item(item["file"])["view_count"] == 0)
+
+
 def test_a_new_file_is_scanned_for_and_its_scene_synced_when_it_comes(world: World) -> None:
     """Plex's disk has it, and Plex would not look by itself."""
     world.configure(scan_plex=True)

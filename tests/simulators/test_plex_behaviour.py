@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import shutil
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -16,11 +19,12 @@ import pytest
 import requests
 from plexapi.exceptions import BadRequest, NotFound, Unauthorized
 from plexapi.server import PlexServer
+from stash_world import self_signed
 
 from simulators.fake_plex import edits
 from simulators.fake_plex.library import Broken, Library, Switches
 from simulators.fake_plex.service import FakePlex, LibraryFileError
-from simulators.serving import ControlError, running
+from simulators.serving import ControlError, running, spawned
 from tests.simulators.conftest import World
 
 
@@ -784,6 +788,25 @@ def test_library_file_that_is_wrong(document: Any, sentence: str) -> None:
     with pytest.raises(LibraryFileError) as refused:
         FakePlex.from_document(document)
     assert sentence in str(refused.value)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+def test_https_with_a_certificate_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # either makes requests forget `verify = False`
+        monkeypatch.delenv(name, raising=False)
+    certificate, key = self_signed(tmp_path)
+    files = ("--tls-cert", certificate, "--tls-key", key)
+    with spawned("simulators.fake_plex", "--generate=2", "--token=t", *files) as handle:
+        assert handle.url.startswith("https://")
+        with pytest.raises(requests.exceptions.SSLError):
+            PlexServer(handle.url, "t")
+        session = requests.Session()
+        session.verify = False
+        assert PlexServer(handle.url, "t", session=session).library.section("Stash").totalSize == 2
+    wrong = [sys.executable, "-m", "simulators.fake_plex", "--tls-cert", key, "--tls-key", certificate]
+    ended = subprocess.run(wrong, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
 
 
 def test_library_file_from_disk(tmp_path: Path) -> None:

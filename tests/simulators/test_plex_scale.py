@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from simulators.fake_plex import edits, search, wire
 from simulators.fake_plex.library import Library
 from simulators.fake_plex.service import generated_library
 from simulators.generate import generate
-from simulators.measure import measure
+from simulators.measure import BOUNDS, WORDS, measure, measure_stash, missed, report
 
 FEW, MANY = 1_000, 10_000
 
@@ -85,6 +87,19 @@ def test_generated_scenes() -> None:
     assert {len(scene["date"]) if scene["date"] else 0 for scene in scenes} == {0, 4, 7, 10}
 
 
-def test_measuring() -> None:
-    found = measure(2000)
-    assert found["items"] == 2000 and all(value is None or value > 0 for value in found.values())
+@pytest.mark.parametrize(("service", "measured"), [("plex", measure), ("stash", measure_stash)])
+def test_measuring(service: str, measured: Callable[[int], dict[str, float | None]]) -> None:
+    found = measured(2000)
+    assert found["items"] == 2000 and all(value is None or value >= 0 for value in found.values())
+    assert BOUNDS[service].keys() <= found.keys()
+    assert all(f"{value:,}" in report(service, found) for value in found.values() if value is not None)
+
+
+def test_a_promise_that_is_missed_is_said() -> None:
+    found: dict[str, float | None] = dict.fromkeys(WORDS, 1.0)
+    found |= {"items": 5, "start_s": 3.0, "page_first_ms": 499.9, "page_again_ms": 500.0, "edit_ms": None}
+    assert missed("stash", found) == ["page_again_ms"]
+    assert [line.split()[0] for line in report("stash", found).splitlines() if line.endswith("MISSED")] == [
+        "the"
+    ]
+    assert "not known" in report("stash", found)

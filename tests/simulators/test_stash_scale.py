@@ -11,21 +11,9 @@ import pytest
 from simulators.fake_stash.instance import Call, Instance
 from simulators.fake_stash.routes import make_engine
 from simulators.generate import generate
+from simulators.measure import SCENES_PAGE as PAGE
 
 FEW, MANY = 1_600, 12_000
-PAGE = """
-query($f: FindFilterType, $s: SceneFilterType) {
-  findScenes(filter: $f, scene_filter: $s) {
-    count
-    scenes {
-      id title code details director urls date rating100 organized o_counter play_count created_at updated_at
-      studio { id name parent_studio { id name } } performers { id name alias_list } tags { id name aliases }
-      groups { group { id name } scene_index } stash_ids { endpoint stash_id } paths { screenshot stream }
-      files { id path basename size duration mod_time fingerprints { type value } parent_folder { id path } }
-    }
-  }
-}
-"""
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import requests
-from stash_world import World, wait_for, world
+from stash_world import World, self_signed, wait_for, world
 from stashapi.stashapp import StashInterface
 
 from simulators.fake_stash.gojson import Number, dumps, graphql_float, sorted_map, struct_float
@@ -542,10 +542,7 @@ def test_queries_and_refusals_over_a_websocket(stash):
 def test_https_with_a_certificate_of_its_own(tmp_path, monkeypatch):
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # either makes requests forget `verify_ssl=False`
         monkeypatch.delenv(name, raising=False)
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command += ["-subj", "/CN=elsewhere", "-days", "2", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
+    certificate, key = self_signed(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate, key)
     with world(tmp_path, tls=tls) as stash:

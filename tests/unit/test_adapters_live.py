@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from plexsync.core.edits import plan
+from plexsync.core.edits import Edits, plan
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.match import Found, choose, plex_paths
@@ -247,6 +247,19 @@ def test_a_picture_is_shown_locked_and_kept_once(server: Handle, plex: Plex) -> 
     assert "vanished" in str(failure(lambda: plex.upload(gone, JPEG)))
     server.fault("status", code=500, count=1, match={"method": "POST"})
     assert isinstance(failure(lambda: plex.upload(there, JPEG)), Transient)
+
+
+def test_a_mark_counts_one_view_even_where_the_connection_was_dropped(server: Handle, plex: Plex) -> None:
+    there = item(plex)
+    server.fault("reset_after", count=1, match={"path": "/:/scrobble"})
+    assert isinstance(failure(lambda: plex.write(there, Edits(watched=True))), Unavailable)
+    assert item(plex).view_count == 1, "it was not sent again"
+    plex.write(there, Edits(watched=True))
+    assert item(plex).view_count == 2
+    plex.write(there, Edits(watched=False))
+    assert item(plex).view_count == 0
+    gone = replace(there, rating_key=99_999)
+    assert "vanished" in str(failure(lambda: plex.write(gone, Edits(watched=True))))
 
 
 # --- Plex: trouble

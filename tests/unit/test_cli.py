@@ -29,7 +29,8 @@ def plexsync(*args: object, data: Path | None = None, **env: str) -> subprocess.
     return subprocess.run(
         [sys.executable, str(ROOT / "PlexSync.py"), *given],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         stdin=subprocess.DEVNULL,
         env={**clean, **env},
         timeout=60,
@@ -89,12 +90,19 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
         ["choose", "x"],
         ["outages", "--bogus"],
         ["queue", "--limit", "0"],
+        ["dead", "--", "-1"],
+        ["diff", "99999999999999999999"],
+        ["choose", "0"],
     ],
 )
 def test_a_wrong_command_line_is_status_2(args: list[str], store: Store, tmp_path: Path) -> None:
     done = plexsync(*args, data=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage:" in done.stderr and "Traceback" not in done.stderr
+    done = plexsync("--json", *args, data=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")
+    error = json.loads(done.stdout)["error"]
+    assert error and "\n" not in error
 
 
 def test_no_data_folder_is_status_3(tmp_path: Path) -> None:
@@ -181,6 +189,52 @@ def test_export_is_a_line_a_row_on_standard_output_or_in_a_file(letters: Store, 
     assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == rows
 
 
+@pytest.mark.parametrize("command", [["export", "--output"], ["diff", "1", "--html"]], ids=["export", "diff"])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("missing/x", "No such file or directory"), (".", "it is a folder")],
+    ids=["none", "folder"],
+)
+def test_a_file_that_cannot_be_written_is_named(
+    command: list[str], name: str, why: str, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    path = tmp_path / "there" / name
+    (tmp_path / "there").mkdir()
+    done = plexsync(*command, path, data=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"{os.path.normpath(path)} cannot be written: {why}.\n"
+    assert os.listdir(tmp_path / "there") == []
+
+
+def test_a_file_somebody_named_has_their_umask(letters: Store, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        assert plexsync("export", "--output", tmp_path / "all.jsonl", data=tmp_path).returncode == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "all.jsonl").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("folder", ["/dev/null", "/proc/none"])
+def test_a_worker_without_a_folder_says_so(folder: str) -> None:
+    done = plexsync("worker", "--data", folder)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"The queue in {folder} cannot be used: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_json_is_whole_whatever_the_console_can_show(encoding: str, store: Store, tmp_path: Path) -> None:
+    store.add_dead_letter({"scene_id": 5}, "Transient", "“映画” → −", "", 1)
+    for command in (["dead"], ["dead", "--json"], ["export"]):
+        done = plexsync(*command, data=tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
+        assert (done.returncode, done.stderr) == (0, "")
+        if command != ["dead"]:
+            found = json.loads(done.stdout)
+            message = (found[0] if command[0] == "dead" else found)["message"]
+            assert message.startswith("“映画” → −")
+
+
 def test_outages(store: Store, tmp_path: Path) -> None:
     assert plexsync("outages", data=tmp_path).stdout == "No outage of Stash or Plex so far.\n"
     store.open_outage("Plex", "Plex is not reachable.")
@@ -225,7 +279,7 @@ def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
     stop_worker(tmp_path)
     assert done.returncode == 1
     assert "0 done, 0 given up, 2 waiting." in done.stdout
-    assert "Stash at http://127.0.0.1:1 is not reachable: connection refused." in done.stderr
+    assert "Stash at http://127.0.0.1:1 is not reachable: connection refused; does Stash run?" in done.stderr
     assert letters.counts().pending == 2
     for output in (done, text):
         assert "secret-cookie" not in output.stdout + output.stderr

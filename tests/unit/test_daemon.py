@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from plexsync import __version__, hook, intake
+from plexsync import __version__, daemon, hook, intake
+from plexsync.core import breaker
 from plexsync.locks import FileLock
 from plexsync.store import Store
 
@@ -124,6 +129,42 @@ def test_told_to_stop_it_is_gone_in_time_and_the_job_waits_untried(data):
         assert job.attempts == 0
 
 
+def test_told_to_stop_while_it_asks_a_server_that_hangs_it_is_gone_in_time(data):
+    queue_one(data)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hook.remember(str(data), {**NOBODY_THERE, "Port": silent.getsockname()[1]})
+        with Store(data) as store:  # the probe is due: it hangs, and no job is in hand
+            due = breaker.Breaker(breaker.State.OPEN, 3, time.time() - 9, time.time() - 1, 4.0)
+            store.save_breaker("Stash", breaker.to_dict(due))
+        hook.wake_worker(str(data))
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        with connection:
+            (pid,) = begins(data)
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not is_alive(pid), seconds=8)
+    with Store(data) as store:
+        (job,) = store.waiting()
+        assert job.attempts == 0
+
+
+def test_told_to_stop_while_the_file_is_locked_it_is_gone_in_time(data):
+    queue_one(data)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hook.remember(str(data), {**NOBODY_THERE, "Port": silent.getsockname()[1]})
+        hook.wake_worker(str(data))
+        silent.settimeout(20)
+        connection, _ = silent.accept()  # a job is in hand, and Stash does not answer
+        with connection, closing(sqlite3.connect(intake.queue_file(str(data)), isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            (pid,) = begins(data)
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not is_alive(pid), seconds=8)
+    with Store(data) as store:
+        store.recover()
+        assert store.counts().pending == 1
+
+
 def test_beside_a_frozen_worker_another_one_starts(data, monkeypatch):
     queue_one(data)
     hook.wake_worker(str(data))
@@ -167,25 +208,93 @@ def test_connection_data_is_written_for_this_user_alone(data):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_upgrade_under_it_makes_it_go_on_as_the_new_version(data, tmp_path):
-    plugin = tmp_path / "plugin"
-    shutil.copytree(ROOT / "plexsync", plugin / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "PlexSync.py", plugin)
-    queue_one(data)
+@pytest.fixture
+def plugin(tmp_path):
+    """A copy of the plugin that may be changed, and what upgrades it as Stash does."""
+    folder = tmp_path / "plugin"
+    shutil.copytree(ROOT / "plexsync", folder / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "PlexSync.py", folder)
+    return folder
+
+
+def upgrade(plugin):
+    version = plugin / "plexsync" / "__init__.py"
+    text = version.read_text()
+    version.unlink()
+    version.write_text(text.replace(f'__version__ = "{__version__}"', '__version__ = "99.0"'))
+
+
+def start(data, *command):
     packages = os.pathsep.join(sys.path)
-    process = subprocess.Popen(
-        [sys.executable, str(plugin / "PlexSync.py"), "worker", "--data", str(data)],
-        env={**os.environ, "PYTHONPATH": packages},
-    )
+    return subprocess.Popen([sys.executable, *command], env={**os.environ, "PYTHONPATH": packages}, cwd=data)
+
+
+def test_an_upgrade_under_it_makes_it_go_on_as_the_new_version(data, plugin):
+    queue_one(data)
+    process = start(data, plugin / "PlexSync.py", "worker", "--data", data)
     try:
         wait_for(lambda: begins(data))
-        version = plugin / "plexsync" / "__init__.py"
-        text = version.read_text()
-        version.unlink()
-        version.write_text(text.replace(f'__version__ = "{__version__}"', '__version__ = "99.0"'))
+        upgrade(plugin)
         assert wait_for(lambda: "of PlexSync 99.0 begins" in (data / "plexsync.log").read_text())
         assert begins(data) == [process.pid, process.pid], "the same process, which never let go of the lock"
         assert not FileLock(str(data / "worker.lock")).take()
     finally:
         process.kill()
         process.wait()
+
+
+def test_where_a_program_cannot_become_another_an_upgrade_starts_one(data, plugin):
+    """As on Windows, where exec is a new process without our descriptors."""
+    queue_one(data)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from plexsync import daemon; "
+    code += "daemon._Code.begin_anew = lambda *_: None; daemon.serve(sys.argv[2])"
+    process = start(data, "-c", code, plugin, data)
+    wait_for(lambda: begins(data))
+    upgrade(plugin)
+    assert process.wait(30) == 0
+    assert wait_for(lambda: "of PlexSync 99.0 begins" in (data / "plexsync.log").read_text())
+    first, second = begins(data)
+    assert first == process.pid and is_alive(second)
+
+
+def test_once_the_plugin_is_uninstalled_its_worker_ends(data, plugin):
+    queue_one(data)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from plexsync import daemon; "
+    code += "daemon.UPGRADE_S = 2; daemon.serve(sys.argv[2])"
+    process = start(data, "-c", code, plugin, data)
+    wait_for(lambda: begins(data))
+    shutil.rmtree(plugin)
+    assert process.wait(30) == 0
+    assert "upgraded" not in (data / "plexsync.log").read_text() and len(begins(data)) == 1
+    with Store(data) as store:
+        assert store.counts().pending == 1, "a new installation finds it"
+
+
+def test_a_lock_that_was_not_handed_over_is_taken(data):
+    """A descriptor of something else, as when a person tries the option, is no lock."""
+    lock = FileLock(str(data / "worker.lock"))
+    assert lock.take()
+    done = start(data, ROOT / "PlexSync.py", "worker", "--data", data, "--lock-fd", "1")
+    assert done.wait(20) == 0
+    assert begins(data) == []
+
+
+def test_the_log_is_for_this_user_alone_and_goes_on_where_it_cannot_be_renamed(data, monkeypatch):
+    monkeypatch.setattr(daemon, "LOG_BYTES", 100)
+    handler = daemon.log_file(str(data))
+    path, before = data / "plexsync.log", os.umask(0)
+    try:
+        for number in range(5):
+            if number == 3:  # Windows, where somebody has it open
+                monkeypatch.setattr(os, "rename", refuse)
+            handler.emit(logging.makeLogRecord({"msg": f"line {number} {'x' * 100}", "levelname": "INFO"}))
+    finally:
+        os.umask(before)
+        handler.close()
+    assert "line 3" in path.read_text() and "line 4" in path.read_text()
+    assert "line 2" in (data / "plexsync.log.1").read_text() + path.read_text()
+    assert {each.stat().st_mode & 0o777 for each in data.glob("plexsync.log*")} == {0o600}
+
+
+def refuse(*_):
+    raise PermissionError

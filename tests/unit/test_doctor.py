@@ -150,6 +150,15 @@ def test_a_map_that_fits_most_scenes_is_kept_in_the_one_proposed(office: Office,
     assert not ok and "Plex has 1 under another path" in message and "/data => /media" in message
 
 
+def test_a_map_where_none_is_needed(office: Office, paper: Paper) -> None:
+    for number in range(1, 501):
+        paper.items[1000 + number] = Item(1000 + number, 1, files=(f"/data/{number}.mp4",), sizes=(9,))
+        paper.has[number] = replace(paper.has[number], files=(SceneFile(f"/data/{number}.mp4", size=9),))
+    paper.stored["path_map"] = "/data => /media"
+    ok, message = checks(office)["Paths"]
+    assert not ok and "Empty path_map (with it 40 of 40 files are found by their path)." in message
+
+
 def test_scenes_that_are_nowhere_in_plex_are_counted(office: Office, paper: Paper) -> None:
     del paper.items[1001]
     ok, message = checks(office)["Paths"]
@@ -186,6 +195,11 @@ def test_versions(office: Office, paper: Paper, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(paper, "version", lambda: "v0.26.2")
     monkeypatch.setattr(paper, "identity", lambda: Identity("abc", "1.40.9.1"))
     assert "made for Stash 0.30 and Plex 1.41, so update" in checks(office)["Versions"][1]
+    paper.trouble["Plex"] = NeedsAttention("Plex", "Plex does not accept plex_token (401).")
+    ok, message = checks(office)["Versions"]
+    assert ok and message.endswith(
+        "Stash v0.26.2, Plex not known; PlexSync was made for Stash 0.30, so update if something fails."
+    )
 
 
 def test_a_package_that_is_missing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +213,18 @@ def test_health_of_a_folder_that_cannot_be_written(office: Office, tmp_path: Pat
     """Root may write anywhere, so the folder refuses in another way: the file the check makes is there already."""
     (tmp_path / f"probe-{os.getpid()}").mkdir()
     ok, message = checks(office)["Data folder"]
-    assert not ok and message.startswith(f"{tmp_path} cannot be written: File exists.")
+    assert not ok and message.startswith(f"{tmp_path} cannot be written: Is a directory. Give the user")
+
+
+def test_health_of_a_full_disk(office: Office, tmp_path: Path) -> None:
+    probe = tmp_path / f"probe-{os.getpid()}"
+    probe.symlink_to("/dev/full")
+    ok, message = checks(office)["Data folder"]
+    assert (ok, message) == (
+        False,
+        f"{tmp_path} cannot be written: No space left on device. Make room on that disk.",
+    )
+    assert not probe.is_symlink(), "nothing is left lying about"
 
 
 class Dated(http.server.BaseHTTPRequestHandler):

@@ -11,6 +11,7 @@ from plexsync.core.edits import (
     FIELDS,
     SUMMARY_LIMIT,
     TEXT_LIMIT,
+    WATCHED,
     Change,
     Edits,
     Kept,
@@ -329,7 +330,7 @@ def test_every_usual_field_can_be_left_alone() -> None:
 
 
 def test_other_fields_are_left_alone_until_something_is_set_for_them() -> None:
-    assert {row.name for row in FIELDS} == {*USUAL_FIELDS, *OTHER_FIELDS}
+    assert {*(row.name for row in FIELDS), WATCHED} == {*USUAL_FIELDS, *OTHER_FIELDS}
     for name in OTHER_FIELDS:
         assert field(name) == "left alone"
 
@@ -342,6 +343,23 @@ RICH = replace(
     groups=("Series 1",),
     organized=True,
 )
+
+
+def test_what_was_played_is_marked_as_watched_once_and_only_our_mark_is_taken_back() -> None:
+    played, on = replace(SCENE, play_count=3), Settings(write_watched=True)
+    assert plan(played, LEVEL, SETTINGS).watched is None
+    first = plan(played, LEVEL, on)
+    assert (first.watched, first.fields, first.params) == (True, ("watched",), {}) and first
+    assert first.written["watched"] == first.intended["watched"] == "yes"
+    seen = replace(LEVEL, view_count=1)
+    assert not plan(played, seen, on, first.written)
+    assert plan(SCENE, seen, on, first.written).watched is False
+    assert not plan(SCENE, seen, on, {}), "somebody watched it in Plex"
+    kept = plan(played, LEVEL, replace(on, conflict_policy=(("watched", "plex"),)), first.written)
+    assert not kept and kept.kept == (Kept("watched", "", "yes", Step.KEEP_EDIT),)
+    assert fingerprint(played, on) != fingerprint(SCENE, on)
+    assert fingerprint(played, on) == fingerprint(replace(played, play_count=9), on)
+    assert fingerprint(played, SETTINGS) == fingerprint(SCENE, SETTINGS)
 
 
 def test_templates() -> None:

@@ -8,6 +8,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -408,3 +410,19 @@ def test_what_could_not_be_spooled_leaves_nothing(tmp_path):
     )
     assert done.stdout.startswith("refused")
     assert os.listdir(tmp_path / "spool") == []
+
+
+def test_the_writer_to_be_waits_for_a_short_one_and_not_for_a_long_one(path, db):
+    other = intake.connect(path)
+    intake.begin(db)
+    began = time.monotonic()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        intake.begin(other)
+    assert time.monotonic() - began >= intake.BUSY_MS / 1000
+    ending = threading.Timer(0.02, lambda: db.execute("COMMIT"))
+    ending.start()
+    intake.begin(other, busy_ms=20_000)
+    ending.join()
+    with pytest.raises(sqlite3.OperationalError, match="within a transaction"):  # what waiting does not help
+        intake.begin(other, busy_ms=20_000)
+    other.close()

@@ -124,10 +124,31 @@ def test_what_was_intended_is_kept_until_its_end_was_seen(ledger):
     ledger.intend(1, 11, {"title": "of another item"})
     assert ledger.intentions(1, 10) == [{"title": "B"}, {"title": "A"}]
     ledger.remember(1, 10, "print", {"title": "A"}, {}, {"title": "A"})
-    assert ledger.intentions(1, 10) == [{"title": "B"}], "that one may still land"
+    assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], (
+        "that one may land, and the first A too"
+    )
     assert ledger.intentions(1, 11) == []
+    ledger.intend(1, 10, {"title": "C"})
+    ledger.retract(1, 10, {"title": "C"})
+    ledger.retract(1, 10, {"title": "B"})
+    assert ledger.intentions(1, 10) == [{"title": "A"}]
     ledger.forget(1)
     assert ledger.intentions(1, 10) == []
+
+
+def test_a_write_without_an_end_is_settled_by_a_look_long_after(store):
+    for ledger in (Ledger(store, "http://plex:32400"), MemoryLedger(store.clock.now)):
+        assert ledger.settle(1, store.clock.now()) is None
+        began = store.clock.now()
+        ledger.intend(1, 10, {"title": "A"})
+        store.clock.advance(50)
+        ledger.intend(1, 10, {"title": "B"})
+        ledger.intend(2, 10, {"title": "A"})
+        assert ledger.unsettled([1, 2, 3]) == {1, 2}
+        assert ledger.settle(1, began - 1) == began + 50
+        assert ledger.settle(1, began) == began + 50, "A has landed by now, B may still"
+        assert ledger.settle(1, began + 50) is None and ledger.unsettled([1, 2, 3]) == {2}
+        assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], "still no edit by hand"
 
 
 def test_who_else_has_an_item_and_which_scenes_are_known(ledger):

@@ -110,6 +110,19 @@ def test_a_child_goes_on_holding_it(path):
     assert FileLock(path).take()
 
 
+def test_another_files_descriptor_is_not_adopted(path, tmp_path):
+    lock = FileLock(path)
+    with open(tmp_path / "other", "w") as other:
+        assert not lock.adopt(other.fileno()), "there is no lock yet"
+        assert lock.take()
+        lock.release()
+        assert not lock.adopt(other.fileno()) and not lock.adopt(-1) and not lock.adopt(999)
+    assert lock.fd == -1
+    with open(path, "r+") as same:
+        assert lock.adopt(same.fileno())
+        assert not FileLock(path).take()
+
+
 def test_no_folder_is_an_error_not_a_held_lock(tmp_path):
     with pytest.raises(FileNotFoundError):
         FileLock(str(tmp_path / "none" / "a.lock")).take()

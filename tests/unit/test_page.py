@@ -11,6 +11,7 @@ from plexsync.core.edits import Change, Kept
 from plexsync.core.item import Item
 from plexsync.core.merge import Step
 from plexsync.diff import Preview, Tally
+from plexsync.office import replacing
 from plexsync.page import Page, scene
 
 NASTY = "</td><script>alert(1)</script>\"'&"
@@ -60,7 +61,7 @@ class Reader(html.parser.HTMLParser):
 
 def written(folder: Path) -> str:
     path, tally = folder / "diff.html", Tally()
-    with Page(str(path)) as page:
+    with replacing(str(path)) as whole, Page(whole) as page:
         for preview in PREVIEWS:
             tally.add(preview)
             page.add(preview)
@@ -92,13 +93,8 @@ def test_what_differs_is_marked() -> None:
 def test_a_look_that_fails_leaves_the_old_page(tmp_path: Path) -> None:
     path = tmp_path / "diff.html"
     path.write_text("the last one")
-    with pytest.raises(RuntimeError), Page(str(path)) as page:
+    with pytest.raises(RuntimeError), replacing(str(path)) as whole, Page(whole) as page:
         page.add(PREVIEWS[0])
         raise RuntimeError
     assert path.read_text() == "the last one"
     assert [each.name for each in tmp_path.iterdir()] == ["diff.html"]
-
-
-def test_a_folder_that_is_not_there_is_told_before_the_scenes_are_read(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        Page(str(tmp_path / "missing" / "diff.html"))

@@ -112,9 +112,12 @@ def test_an_older_python_is_told_so(installed: Path, tmp_path: Path, version: tu
     done = subprocess.run(
         [sys.executable, "-c", code], input=NOTE, capture_output=True, cwd=tmp_path, check=False
     )
-    answer = json.loads(done.stdout)
-    assert answer["error"].startswith("PlexSync needs Python 3.11 or newer, and Stash runs it with 3.")
+    wrong = f"PlexSync needs Python 3.11 or newer, and {sys.executable} is {version[0]}.{version[1]}."
+    assert json.loads(done.stdout)["error"].startswith(wrong)
     assert (done.returncode, done.stderr) == (0, b"")
+    code = code.replace("sys.version_info", "sys.argv = ['it', 'status']; sys.version_info")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (3, b"", f"{wrong}\n")
 
 
 def test_a_linked_plugin_finds_its_package(installed: Path, tmp_path: Path) -> None:

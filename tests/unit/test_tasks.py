@@ -112,7 +112,7 @@ def test_purge_deletes_what_is_older(
 @pytest.mark.parametrize("days", ["a week", "-1", -1, "nan", "inf", True, [7], {"days": 7}, "1e99"])
 def test_days_that_are_none_delete_nothing(office: Office, days: object) -> None:
     bury(office.store, 1)
-    with pytest.raises(tasks.WrongArgument, match="days must be a number of days, 0 or more"):
+    with pytest.raises(tasks.WrongArgument, match="days must be a number of days from 0 to"):
         press(office, "purge_dlq", days=days)
     assert office.store.counts().dead == 1
 
@@ -409,6 +409,22 @@ def test_queue_status_sees_a_worker_by_its_lock(office: Office, tmp_path: Path) 
     assert press(office, "queue_status")["worker_running"] is False
 
 
+def test_a_frozen_worker_does_not_run_and_the_one_beside_it_does(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, second = (FileLock(str(tmp_path / name)) for name in hook.WORKER_LOCKS)
+    assert frozen.take()
+    monkeypatch.setattr(hook, "FROZEN_S", 0.1)
+    time.sleep(0.2)
+    assert press(office, "queue_status")["worker_running"] is False
+    assert second.take()
+    assert press(office, "queue_status")["worker_running"] is True
+    frozen.release()
+    second.beat()
+    assert press(office, "queue_status")["worker_running"] is True
+    second.release()
+
+
 def test_looking_changes_nothing(office: Office) -> None:
     office.store.put_many([1, 2])
     before = "\n".join(office.store.db.iterdump())
@@ -424,9 +440,15 @@ def test_diff_tells_what_would_change(office: Office, paper: Paper, tmp_path: Pa
     previews = answer["previews"]
     assert isinstance(previews, list) and [each["scene_id"] for each in previews] == [1, 2, 3, 4]
     assert ("info", "Scene 1, title: old → Scene 1") in office.lines
-    assert answer["page"] == str(tmp_path / "diff.html") and (tmp_path / "diff.html").exists()
+    assert (
+        answer["page"] == str(tmp_path / "diff.html") and (tmp_path / "diff.html").stat().st_mode & 0o077 == 0
+    )
     assert office.store.counts().pending == 0 and office.bar[-1] == 1.0
     json.dumps(answer)
+
+
+def test_a_page_is_off_as_a_text_too(office: Office) -> None:
+    assert press(office, "diff", hours=4, page="false")["page"] is None
 
 
 def test_diff_of_many_keeps_its_answer_short(office: Office) -> None:
@@ -515,12 +537,38 @@ def test_read_only_tasks_put_their_result_in_output(folder: Path, capfd: pytest.
 
 def test_a_wrong_argument_is_an_error(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     answer, _ = run(capfd, folder, "purge_dlq", days="soon")
-    assert answer == {"error": "days must be a number of days, 0 or more, not 'soon'."}
+    assert answer == {"error": "days must be a number of days from 0 to 1,000,000, not 'soon'."}
+
+
+@pytest.mark.parametrize(
+    ("mode", "args", "sentence"),
+    [
+        ("purge_dlq", {"day": 365}, "There is no argument 'day'; purge_dlq knows days."),
+        ("retry_dlq", {"id": 1}, "There is no argument 'id'; retry_dlq knows error_type, ids."),
+        ("clear_dlq", {"days": 30}, "There is no argument 'days'; clear_dlq takes no arguments."),
+    ],
+)
+def test_a_misspelled_argument_is_no_default(
+    mode: str, args: dict[str, object], sentence: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Store(data(folder)) as store:
+        store.add_dead_letter({"scene_id": 5}, "Transient", "Old.")
+    assert run(capfd, folder, mode, **args)[0] == {"error": sentence}
+    with Store(data(folder)) as store:
+        assert store.counts().dead == 1
 
 
 def test_a_stash_nobody_listens_at(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     answer, _ = run(capfd, folder, "all", {"Dir": str(folder), "Host": "127.0.0.1", "Port": 1})
     assert "127.0.0.1:1" in str(answer["error"]) and "not reachable" in str(answer["error"])
+
+
+def test_a_folder_that_does_not_take_the_connection_is_no_stash_nobody_knows(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (data(folder) / "connection.json").mkdir(parents=True)
+    answer, _ = run(capfd, folder, "all", {"Dir": str(folder), "Host": "127.0.0.1", "Port": 1})
+    assert str(answer["error"]).startswith("Stash at http://127.0.0.1:1 is not reachable")
 
 
 def test_a_newer_queue_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -532,6 +580,15 @@ def test_a_newer_queue_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[
     assert set(answer) == {"error"}
     with sqlite3.connect(file) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_an_sqlite_that_is_too_old_is_named(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+    answer, _ = run(capfd, folder, "queue_status")
+    assert str(answer["error"]).startswith(f"PlexSync needs SQLite 3.35 or newer, and {sys.executable} has ")
+    assert not (data(folder) / "queue").exists()
 
 
 def test_a_folder_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

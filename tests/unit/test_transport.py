@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.server
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -234,6 +235,53 @@ def test_what_is_asked_past_requests_carries_the_headers_of_the_door_and_its_own
     said = door.ask("GET", f"{url}/headers?a=%2C", {"X-Plex-Token": "t"}).json()
     assert said["X-It"] == "1" and said["X-Plex-Token"] == "t"
     assert said["path"] == "/headers?a=%2C"
+
+
+@pytest.mark.parametrize(
+    ("address", "setting", "end"),
+    [
+        ("http://127.0.0.1:1", "", "refused; does It run?"),
+        (
+            "http://127.0.0.1:1",
+            "it_url",
+            "refused; does It run there (to a container, that is the container itself), and is it_url right?",
+        ),
+        ("http://no.such.invalid", "it_url", "not known; does It run there, and is it_url right?"),
+    ],
+)
+def test_an_address_nobody_answers_at_says_what_to_look_at(address: str, setting: str, end: str) -> None:
+    session = requests.Session()
+    door = Transport("It", address, 5, lambda request, response: None, address_setting=setting)
+    mount(session, door, verify=True)
+    with pytest.raises(Unavailable) as caught:
+        session.get(address)
+    assert str(caught.value).startswith(f"It at {address} is not reachable: ") and str(caught.value).endswith(
+        end
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_wrong_scheme_is_named(scheme: str) -> None:
+    """What OpenSSL says to plain HTTP is an alert; what a web server says to a TLS greeting is in plain text."""
+    said = {"http": b"\x15\x03\x01\x00\x02\x02F", "https": b"HTTP/1.1 400 Bad Request\r\n\r\n"}[scheme]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):  # what was dropped is tried once more
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(said)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
+        session = requests.Session()
+        door = Transport("It", address, 5, lambda request, response: None, address_setting="it_url")
+        mount(session, door, verify=True)
+        with pytest.raises(Unavailable) as caught:
+            session.get(address)
+    other = {"http": "https", "https": "http"}[scheme]
+    assert str(caught.value) == f"It at {address} does not speak {scheme}; write {other}:// in it_url."
 
 
 def test_an_excerpt_is_short_and_on_one_line() -> None:

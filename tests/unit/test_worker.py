@@ -178,14 +178,20 @@ class Model:
             labels=labels if "label.locked" in params else item.labels,
             locked=item.locked | locked,
         )
+        if edits.watched is not None:
+            views = item.view_count + 1 if edits.watched else 0
+            self.items[item.rating_key] = replace(
+                self.items[item.rating_key], view_count=views, last_viewed_at=99
+            )
+            self._meet("answer")
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None
             act()
 
 
 @pytest.fixture
-def model():
-    world = Model()
+def model(clock):
+    world = Model(remembered=MemoryLedger(clock.now))
     for number in (1, 2, 3):
         path = f"/data/{number}.mp4"
         world.has[number] = Scene(number, title=f"Scene {number}", files=(SceneFile(path),))
@@ -467,6 +473,39 @@ def test_the_history_is_bounded(worker, store, model, clock):
     assert store.counts().finished == 15
 
 
+@pytest.mark.parametrize("why", ["a job waits for later", "a reconcile is to come"])
+def test_the_history_is_bounded_also_while_the_worker_has_to_stay(worker, store, model, clock, why):
+    model.given = replace(SETTINGS, history_keep=2)
+    if why == "a reconcile is to come":
+        model.given = replace(model.given, reconcile_interval=24)
+    else:
+        store.put(99)
+        store.postpone(store.claim(), clock.now() + 1e6, "no file yet", uses_attempt=True)
+    for number in (1, 2, 3):
+        store.put(number)
+    stop_at = clock.now() + 60
+    worker.run(lambda: clock.now() >= stop_at)
+    assert store.counts().finished >= 3
+    assert store.counts().completed == 2
+
+
+def test_the_history_is_bounded_without_a_quiet_moment(worker, store, model, clock):
+    model.given = replace(SETTINGS, history_keep=2)
+    numbers = itertools.cycle((1, 2, 3))
+    stop_at = clock.now() + 1300
+    most = 0
+
+    def somebody_edits_on():
+        nonlocal most
+        store.put(next(numbers))
+        clock.advance(4)
+        most = max(most, store.counts().completed)
+
+    worker.run(lambda: clock.now() >= stop_at, on_step=somebody_edits_on)
+    assert store.counts().finished > 300
+    assert most < 200
+
+
 def test_the_backlog_of_an_outage_is_released_slowly_at_first_then_faster(worker, store, model, clock):
     """A server that just came back is asked for one, then for two: not for thousands, and not for ever one by one."""
     scenes = range(1, 401)
@@ -723,6 +762,77 @@ def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, st
     assert model.items[101].title == "By hand"
 
 
+@pytest.mark.parametrize("answer", ["did not answer within 30 s.", "broke off the connection."])
+@pytest.mark.parametrize("newer", [True, False], ids=["after a newer one", "before the scene is looked at"])
+def test_a_write_nobody_saw_the_end_of_is_looked_for_once_it_has_landed(
+    worker, store, model, clock, answer, newer
+):
+    before = model.items[101]
+    late = []
+
+    def not_yet():
+        late.append(model.items[101])
+        model.items[101] = before
+        raise Unavailable("Plex", f"Plex at http://plex:32400 {answer}")
+
+    model.meanwhile = not_yet
+    store.put(1, "update")
+    drain(worker)
+    if newer:
+        model.has[1] = replace(model.has[1], title="Newer")
+        store.put(1, "update")
+    clock.advance(40)
+    drain(worker)
+    assert model.items[101].title == model.has[1].title
+    assert store.counts().waiting_later == 1, "one more look, when it has landed for certain"
+    model.items[101] = late[0]
+    clock.advance(40)
+    assert not worker.step(), "not before three timeouts"
+    clock.advance(20)
+    drain(worker)
+    assert model.items[101].title == model.has[1].title
+    writes = len(model.writes)
+    clock.advance(1000)
+    drain(worker)
+    assert store.counts().pending == 0 and len(model.writes) == writes, "and that was the end of it"
+
+
+def test_a_look_for_later_keeps_no_newer_edit_waiting_and_survives_a_kill(worker, store, model, clock):
+    before = model.items[101]
+
+    def not_yet():
+        model.items[101] = before
+        raise Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
+
+    model.meanwhile = not_yet
+    store.put(1, "update")
+    drain(worker)
+    clock.advance(10)
+    drain(worker)
+    assert store.counts().waiting_later == 1
+    model.has[1] = replace(model.has[1], title="Newest")
+    store.put(1, "update", ["title"])
+    assert store.counts().waiting_later == 0
+    with Store(store.data_dir, clock) as other:  # a worker that knows of nothing but the file
+        assert Worker(other, model, clock, random.Random(1)).step()
+        assert model.items[101].title == "Newest"
+        assert other.counts().waiting_later == 1, "the old one may still land"
+
+
+def test_a_write_that_was_refused_is_not_looked_for(worker, store, model, clock):
+    def refuse():
+        failure = Unavailable("Plex", "Plex at http://plex:32400 is not reachable: connection refused.")
+        failure.unwritten = True
+        raise failure
+
+    model.meanwhile = refuse
+    store.put(1, "update")
+    drain(worker)
+    clock.advance(10)
+    drain(worker)
+    assert model.items[101].title == "Scene 1" and store.counts().pending == 0
+
+
 @pytest.mark.parametrize("makes_of", [lambda r: r, lambda r: r - r % 10], ids=["kept", "rounded by Stash"])
 def test_a_rating_given_in_plex_reaches_stash_once_and_the_hook_it_fires_finds_both_level(
     worker, store, model, makes_of
@@ -788,6 +898,28 @@ def test_plays_in_plex_are_told_to_stash_each_once_from_the_first_look_on(worker
     store.put(1)
     drain(worker)
     assert len(model.played) == 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_our_own_mark_is_never_told_to_stash_as_a_play(worker, store, model, clock, lost):
+    model.given = replace(SETTINGS, watched_to_stash=True, write_watched=True)
+    store.put(1)
+    drain(worker)
+    model.has[1] = replace(model.has[1], play_count=1)
+    if lost:
+        model.trouble["answer"] = Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
+    store.put(1, "update")
+    drain(worker)
+    model.trouble.clear()
+    clock.advance(120)
+    drain(worker)
+    store.put(1, "update")
+    drain(worker)
+    assert model.items[101].view_count == 1 and model.played == []
+    model.items[101] = replace(model.items[101], view_count=2, last_viewed_at=200)  # watched in Plex
+    store.put(1, "update")
+    drain(worker)
+    assert model.played == [(1, 1, 200)]
 
 
 def test_the_scheduled_look_finds_what_was_rated_and_played_in_plex(worker, store, model, clock):
