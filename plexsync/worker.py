@@ -115,6 +115,7 @@ class Worker:
         self._settings = UNREAD  # the last we knew, for judging while Stash is away
         self._held_until = 0.0  # monotonic; while a person's help is needed
         self._held_by = ""
+        self._unusable = False  # the settings were, when looked at last while the queue was held
         self._backlog = 0  # of what an outage left, jobs to take in the next step; 0: as many as ever
         self._writers = Writers(clock)
         self._size = SIZE
@@ -450,10 +451,14 @@ class Worker:
         """A person has been at the settings, read anew every few seconds: that may be the help we wait for."""
         try:
             settings = self.world.settings()
+            if self._unusable:  # what was missing is there, even if it is what was known before
+                self._unusable = False
+                return True
             if self._settings is UNREAD:  # a worker that has just begun has seen nothing change
                 self._settings = settings
             return settings != self._settings
         except SyncFailure as failure:
+            self._unusable = isinstance(failure, SettingProblem)
             return (
                 bool(self._held_by) and str(failure) != self._held_by and not isinstance(failure, Unavailable)
             )

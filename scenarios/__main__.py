@@ -40,6 +40,12 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--seed", type=int, default=0)
     demo.add_argument("--serve", action="store_true", help="keep it up, with a live page to play with")
     demo.add_argument("--port", type=int, default=0, help="of the live page (default: a free one)")
+    demo.add_argument("--stash", metavar="URL", help="with --plex and --tag: compare servers of your own")
+    demo.add_argument(
+        "--plex", metavar="URL", help="PLEX_TOKEN and STASH_API_KEY are read from the environment"
+    )
+    demo.add_argument("--tag", metavar="NAME", help="only scenes that have this tag in Stash")
+    demo.add_argument("--write", action="store_true", help="write what differs to Plex; else nothing is")
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)  # a world is taken down on the way out, as for Ctrl-C
     try:
@@ -129,6 +135,13 @@ def _html(results: list[Result]) -> str:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    if args.stash or args.plex or args.tag or args.write:
+        if not (args.stash and args.plex and args.tag) or args.serve:
+            print("--stash, --plex and --tag belong together, without --serve", file=sys.stderr)
+            return 2
+        from scenarios import elsewhere
+
+        return elsewhere.run(args.stash, args.plex, args.tag, args.write)
     if args.serve:
         from scenarios import live
 

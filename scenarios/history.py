@@ -200,14 +200,16 @@ def quantile(values: Iterable[float], part: float) -> float:
 NOT_DONE = frozenset({"reset_before", "refuse", "status", "hang"})
 
 
-def duplicates(history: History) -> tuple[Write, ...]:
-    """Writes Plex carried out that ask what the one before them asked of the same item, and so changed nothing."""
-    last: dict[int, str] = {}
+def duplicates(history: History) -> tuple[tuple[Write, Write], ...]:
+    """Writes Plex carried out that ask what the one before them asked of the same item, and so changed nothing; each
+    behind the one it repeats."""
+    last: dict[int, Write] = {}
     found = []
     for write in sorted(history.writes, key=lambda w: w.at):
         if NOT_DONE & set(write.faults) or (write.status or 200) >= 400:
             continue
-        if last.get(write.rating_key) == write.asks:
-            found.append(write)
-        last[write.rating_key] = write.asks
+        before = last.get(write.rating_key)
+        if before is not None and before.asks == write.asks:
+            found.append((before, write))
+        last[write.rating_key] = write
     return tuple(found)

@@ -35,9 +35,9 @@ class Person:
     # ---- the wire ----
 
     def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(
-            str(self.address.hostname), self.address.port, timeout=self.timeout_s
-        )
+        secure = self.address.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        return kind(str(self.address.hostname), self.address.port, timeout=self.timeout_s)
 
     def _headers(self) -> dict[str, str]:
         return {"Content-Type": "application/json", **({"ApiKey": self.api_key} if self.api_key else {})}

@@ -31,6 +31,7 @@ def html(results: Sequence[Result]) -> str:
 def drawn(result: Result) -> dict[str, Any]:
     """What the page is told of one scenario; times are seconds since its beginning."""
     history = result.history
+    again = {write for _, write in duplicates(history)}
     return {
         **result.as_json(),
         "about": result.scenario.about.strip(),
@@ -70,7 +71,7 @@ def drawn(result: Result) -> dict[str, Any]:
                 "scene": write.scene_id,
                 "status": write.status,
                 "faults": ", ".join(write.faults),
-                "again": write in set(duplicates(history)),
+                "again": write in again,
             }
             for write in history.writes
         ],

@@ -91,7 +91,7 @@ class Scenario:
     expect: Expect = Expect()
     needs: tuple[str, ...] = ()  # "root": skipped, and said so, where it is not given
     gap: str = ""  # what the plugin cannot do yet: played when named, else skipped, and said so
-    at_length: Scenario | None = None  # the same story at its full length, for simulated worlds
+    when_simulated: Scenario | None = None  # the same story at another size, for simulated worlds
     in_run: bool = True  # False: only when named (the demo, long campaigns)
 
     def lanes(self, rng: random.Random) -> tuple[Lane, Lane]:

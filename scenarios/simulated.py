@@ -189,6 +189,9 @@ class SimulatedWorld:
     def plex_path(self, path: str) -> str:
         return path.replace(ROOT, self.spec.plex_root, 1) if self.spec.plex_root else path
 
+    def stash_path(self, file: str) -> str:
+        return file.replace(self.spec.plex_root, ROOT, 1) if self.spec.plex_root else file
+
     def _new_item(self, file: str) -> None:
         key = max(self.items, default=0) + 1
         title = os.path.splitext(os.path.basename(file))[0]
@@ -319,6 +322,7 @@ class SimulatedWorld:
             self.wanted = True
         end = self.now_s() + s
         while self.now_s() < end - BLINK_S:
+            self._look()
             self._turn(until=end)
         self.event("the worker goes on")
         self.recorder.mark("thaw", "the worker goes on", "worker")
@@ -482,9 +486,11 @@ class SimulatedWorld:
         wanted = {path for group in groups for path in group}
         if wanted & self.poisoned:
             raise Transient("Plex answered 500 for one item.")
-        found = [
-            tuple(_item(item) for item in self.items.values() if item["file"] in group) for group in groups
-        ]
+        by_file: dict[str, list[dict[str, Any]]] = {}
+        for item in self.items.values():
+            if item["file"] in wanted:
+                by_file.setdefault(item["file"], []).append(item)
+        found = [tuple(_item(item) for file in group for item in by_file.get(file, ())) for group in groups]
         assert self.worker is not None
         ledger = Ledger(self.worker.store, str(self.given["plex_url"]))
         ledger.put(1, [Entry(item.rating_key, item.files) for items in found for item in items])
@@ -520,6 +526,7 @@ class SimulatedWorld:
             return
         self._reach(MOMENTS.get(what, "reading Stash"))
         self.pass_time(self.spec.latency_s)
+        self._reach(MOMENTS.get(what, "reading Stash"))  # what it meets is what there is when it arrives
         if self.down_until[service] > self.clock.monotonic():
             raise Unavailable(name, f"{name} cannot be reached: connection refused.")
         if writing and writing in self.items and self.items[writing]["file"] in self.poisoned:
@@ -581,14 +588,8 @@ class SimulatedWorld:
         """An edit as Plex takes it: values, locks, tags added by index and removed by name."""
         item = self.items.get(key)
         _, status, faults = self._note
-        scene = next(
-            (
-                n
-                for n, row in self.scenes.items()
-                if item is not None and self.plex_path(row["path"]) == item["file"]
-            ),
-            None,
-        )
+        path = self.stash_path(item["file"]) if item is not None else None
+        scene = next((number for number, row in self.scenes.items() if row["path"] == path), None)
         asks = json.dumps(dict(sorted(params.items())), ensure_ascii=False)
         self.writes.append(Write(self.stamp(), scene, key, asks, params.get("title.value"), status, faults))
         self.event(f"plex: item {key} (scene {scene}) takes {asks}")

@@ -1,4 +1,4 @@
-"""The worker stands still while its write is at Plex, not carried out yet; it wakes, and only then reads the answer."""
+"""The worker stands still while its write is at Plex and not carried out yet; it wakes and reads the answer then."""
 
 from scenarios.scenario import At, Scenario
 from scenarios.trouble import FreezeAt

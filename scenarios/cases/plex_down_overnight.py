@@ -20,7 +20,7 @@ def _night(scale: float, about: str = __doc__) -> Scenario:
         ),
         trouble=(At(hour * 0.3, Outage("plex", 9 * hour)), At(hour * 5, KillWorker())),
         expect=Expect(drain_s=60),
-        at_length=None if scale == 1 else _night(1),
+        when_simulated=None if scale == 1 else _night(1),
     )
 
 

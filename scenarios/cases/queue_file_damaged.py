@@ -9,11 +9,11 @@ SCENARIO = Scenario(
     __doc__,
     workload=(
         At(0.0, Edit(1, {"title": "Before"})),
-        At(0.5, Until("idle")),
+        At(0.1, Until("done")),
+        At(2.0, DamageQueue("file")),
         At(2.5, Edit(2, {"title": "After"})),
         At(3.0, Edit(3, {"title": "After that"})),
         At(3.5, Press("recent")),
     ),
-    trouble=(At(2.0, DamageQueue("file")),),
     expect=Expect(drain_s=30),
 )

@@ -9,9 +9,9 @@ SCENARIO = Scenario(
     __doc__,
     workload=(
         At(0.0, Edit(1, {"title": "Before"})),
-        At(0.5, Until("idle")),
+        At(0.1, Until("done")),
+        At(1.5, DamageQueue("gone")),
         At(2.0, Edit(2, {"title": "After"})),
         At(2.4, Edit(3, {"title": "After that"})),
     ),
-    trouble=(At(1.5, DamageQueue("gone")),),
 )

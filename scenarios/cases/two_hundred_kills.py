@@ -4,7 +4,7 @@ import random
 
 from scenarios.scenario import At, Expect, Lane, Scenario, World
 from scenarios.trouble import CloseTab, KillWorker
-from scenarios.workloads import Edit, Press, some_fields
+from scenarios.workloads import Edit, Press, Until, some_fields
 
 KILLS, CLOSED_TABS, SCENES = 200, 60, 30
 
@@ -16,11 +16,19 @@ def _people(rng: random.Random) -> Lane:
         scene = rng.randint(1, SCENES)
         act = Edit(scene, fields) if i % 2 else CloseTab(scene, fields, ms=rng.uniform(2, 25))
         lane.append(At(1.2 * i, act))
-    return (*lane, At(1.2 * len(lane), Press("recent")), At(1.2 * len(lane), Press("retry_dlq")))
+    return tuple(lane)
 
 
 def _kills(rng: random.Random) -> Lane:
-    return tuple(At(0.5 + 0.7 * i + rng.uniform(0, 0.4), KillWorker(wake=True)) for i in range(KILLS))
+    lane = [At(0.5 + 0.7 * i + rng.uniform(0, 0.4), KillWorker(wake=True)) for i in range(KILLS)]
+    # The buttons are pressed when the last kill is over, however long all of them took, and nobody edits any more.
+    after = 1.2 * 2 * CLOSED_TABS + 5
+    return (
+        *lane,
+        At(after, Press("recent")),
+        At(after, Until("idle", within_s=60.0)),
+        At(after, Press("retry_dlq")),
+    )
 
 
 SCENARIO = Scenario(

@@ -25,6 +25,7 @@ PLAYABLE = sorted(name for name, case in all_cases().items() if case.simulated()
 @pytest.mark.parametrize("name", PLAYABLE)
 def test_a_case_ends_as_in_a_real_world(name):
     case = all_cases()[name]
+    case = case.when_simulated or case
     history, _ = simulate(case, 0)
     assert [(v.check, v.evidence) for v in checks.judge(history, case.expect) if not v.holds] == []
 

@@ -10,6 +10,7 @@ from scenarios import checks
 from scenarios.history import (
     FAILED,
     OK,
+    RATED_IN_PLEX,
     UNKNOWN,
     Answer,
     Edit,
@@ -100,6 +101,7 @@ def test_counts_of_a_history_that_is_well():
     }
 
 
+RATED = Edit(5, RATED_IN_PLEX, (1,), {"rating100": 40}, 105.0, 105.1, OK)
 NOT_SHOWN = (Pair(1, "/a.mp4", SAID, {**SHOWN, "title": "Old"}, BARE),)
 SICK = {
     "nothing_lost": [
@@ -126,12 +128,40 @@ SICK = {
             marks=(Mark(101.2, "kill", "SIGKILL", "worker"),),
             writes=(write(101.0, 1, "New"), write(101.5, 1, "New"), write(101.7, 1, "New")),
         ),
+        # As many kills as repeats, but none of them explains this one.
+        replace(
+            WELL,
+            marks=(Mark(106.0, "kill", "SIGKILL", "worker"),),
+            writes=(write(101.0, 1, "New"), write(101.5, 1, "New")),
+        ),
     ],
-    "newest_wins": [
+    "order_kept": [
         replace(
             WELL,
             edits=(edit(0, 1, "Older"), edit(1, 1, "New")),
             writes=(write(101.0, 1, "New"), write(102.0, 1, "Older")),
+        ),
+    ],
+    "newest_wins": [
+        replace(
+            WELL,
+            edits=(edit(0, 1, "Older"), edit(1, 1, "Newer")),
+            pairs=(Pair(1, "/a.mp4", SAID, {**SHOWN, "title": "Older"}, BARE),),
+        ),
+        # One that was asked for before it, and whose outcome nobody knows, may be the last; an older one may not.
+        replace(
+            WELL,
+            edits=(edit(0, 1, "Oldest"), edit(1, 1, "Lost", UNKNOWN), edit(2, 1, "Newest")),
+            pairs=(Pair(1, "/a.mp4", SAID, {**SHOWN, "title": "Oldest"}, BARE),),
+        ),
+    ],
+    "ratings_reach_stash": [
+        # Overwritten in Plex as if nobody had given it; kept in Plex and never told to Stash.
+        replace(WELL, edits=(*WELL.edits, RATED)),
+        replace(
+            WELL,
+            edits=(*WELL.edits, RATED),
+            pairs=(Pair(1, "/a.mp4", SAID, {**SHOWN, "rating": 4.0}, BARE),),
         ),
     ],
     "dead_letters_deserved": [
@@ -180,6 +210,7 @@ SICK = {
     ],
     "drained_in_time": [
         replace(WELL, drained_at=None),
+        replace(WELL, drained_at=140.0),
         replace(WELL, final=Sample(111.0, pending=1, later=1)),
     ],
     "nothing_left_running": [replace(WELL, leftovers=("4711: python PlexSync.py worker",))],
@@ -258,6 +289,20 @@ HEALTHY = [
         "newest_wins",
         replace(
             WELL,
+            edits=(edit(0, 1, "Older"), edit(1, 1, "Lost", UNKNOWN)),
+            pairs=(Pair(1, "/a.mp4", SAID, {**SHOWN, "title": "Lost"}, BARE),),
+        ),
+        Expect(),
+    ),
+    (
+        "ratings_reach_stash",
+        replace(WELL, edits=(RATED, replace(edit(6, 1, "New"), fields={"rating100": 85}))),
+        Expect(),
+    ),
+    (
+        "order_kept",
+        replace(
+            WELL,
             edits=(edit(0, 1, "Older"), edit(1, 1, "New")),
             writes=(write(101.0, 1, "New"), write(102.0, 1, "Older"), write(103.0, 1, "New")),
         ),
@@ -284,7 +329,7 @@ def test_duplicates_are_counted_item_by_item_in_the_order_of_time():
         write(4.0, 1, "B"),
         write(5.0, 1, "A"),
     )
-    assert [w.at for w in duplicates(replace(WELL, writes=writes))] == [3.0]
+    assert [(a.at, b.at) for a, b in duplicates(replace(WELL, writes=writes))] == [(1.0, 3.0)]
 
 
 @pytest.mark.parametrize(

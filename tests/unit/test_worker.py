@@ -351,6 +351,29 @@ def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, mode
     assert store.counts().pending == 0
 
 
+@pytest.mark.parametrize("known_before", [True, False])
+def test_settings_that_can_be_used_again_end_the_hold_at_once(worker, store, model, clock, known_before):
+    """Also when they are what they were before somebody emptied one, or what a new worker sees first."""
+    if known_before:
+        store.put(2)
+        worker.step()
+    usable = model.settings
+
+    def missing():
+        raise SettingProblem("plex_token", "plex_token is not set.")
+
+    model.settings = missing
+    store.put(1)
+    began = clock.now()
+
+    def somebody_enters_it():
+        if clock.now() >= began + 5:
+            model.settings = usable
+
+    worker.run(lambda: clock.now() > began + 20, on_step=somebody_enters_it)
+    assert store.counts().pending == 0
+
+
 def test_an_edit_during_the_write_is_not_swallowed(worker, store, model):
     def edit():
         model.has[1] = replace(model.has[1], title="Newer")
