@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import pytest
 from installed import World, end_worker, installed, wait_until
 
+from plexsync.store import Store
+
 WRONG_TOKEN = "wrongTokenOfSomebody"
 
 
@@ -145,6 +147,26 @@ def test_stash_away_costs_nothing(world: World) -> None:
         world.stash.send("POST", "/outage", {"up": True})
     wait_until(arrived)
     no_secret_is_told(world)
+
+
+def test_a_worker_takes_over_from_a_task_that_is_stopped(world: World) -> None:
+    """The hook of an edit made meanwhile sees somebody at work and starts nobody; the task is killed then."""
+    world.configure()
+    end_worker(world.data)
+    with Store(world.data) as store:
+        store.put(18)
+    arrived = in_plex(world, 19, "While a task worked")
+    hanging = world.plex.send("POST", "/faults", {"kind": "hang", "s": 600})["id"]
+    press = 'mutation { runPluginTask(plugin_id: "PlexSync", task_name: "Process queue") }'
+    job = world.stash.graphql(press)["runPluginTask"]
+    try:
+        wait_until(lambda: any(row["fired"] for row in world.plex.get("/faults")))
+        world.edit(id="19", title="While a task worked")
+        world.stash.graphql("mutation($job: ID!) { stopJob(job_id: $job) }", job=job)
+    finally:
+        world.plex.send("DELETE", f"/faults/{hanging}")
+    wait_until(arrived)
+    wait_until(lambda: not world.operation("queue_status")["pending"])
 
 
 def test_a_scene_plex_does_not_have_waits_for_it(world: World) -> None:
