@@ -159,11 +159,22 @@ def decoder() -> Callable[[str], object]:
                 return value
         except (StopIteration, SystemError):  # the latter is how it fails to find json's own error
             pass
+        except RecursionError:
+            return _decode_deep(text)
         from json import loads
 
         return loads(text)  # raises, and says what is wrong and where
 
     return decode
+
+
+def _decode_deep(text: str) -> object:
+    """By json's Python half, which goes as deep as the recursion limit: C stops at 1,500 levels in Python 3.12."""
+    from json import JSONDecoder, scanner
+
+    deep = JSONDecoder()
+    deep.scan_once = scanner.py_make_scanner(deep)  # type: ignore[attr-defined]
+    return deep.decode(text)
 
 
 def encoder() -> Callable[[object], str]:

@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 __all__ = ["LEASE_S", "Counts", "DeadLetter", "LeasedAckQueue", "StaleLease", "Store"]
 
+SQLITE_LEAST = (3, 35)  # for RETURNING; a Python may be newer than the system's SQLite it was built with
 DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
 LOG_BYTES = 4_000_000  # the write-ahead log is cut to this once it has been copied back
 LOG_PAGES_ODD = 5_000  # five times what a log has when nobody stands in the way of copying it back
@@ -186,9 +188,9 @@ class LeasedAckQueue(SQLiteAckQueue):
 class Store(Door):
     """The queue of one data folder.
 
-    Raises rescue.Refused when the file was made by a newer PlexSync, sqlite3.Error and OSError when it cannot be
-    opened or made. A damaged or foreign file is set aside first, see ``rescue``; ``troubles`` then says so.
-    Safe to use from several threads of a process and from several processes.
+    Raises rescue.Refused when the file was made by a newer PlexSync or SQLite is too old, sqlite3.Error and OSError
+    when it cannot be opened or made. A damaged or foreign file is set aside first, see ``rescue``; ``troubles`` then
+    says so. Safe to use from several threads of a process and from several processes.
     """
 
     def __init__(
@@ -212,6 +214,11 @@ class Store(Door):
     # ---- opening and closing ----
 
     def _open(self) -> None:
+        if sqlite3.sqlite_version_info < SQLITE_LEAST:
+            raise rescue.Refused(
+                f"PlexSync needs SQLite {'.'.join(map(str, SQLITE_LEAST))} or newer, and {sys.executable} has "
+                f"{sqlite3.sqlite_version}. Name another Python in Stash: Settings, System, Python executable path."
+            )
         db = self._connect()
         if db is None:
             troubles = rescue.make_usable(self.path, self.clock.now())

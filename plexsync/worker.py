@@ -415,7 +415,7 @@ class Worker:
             if before.state is breakers.State.CLOSED:
                 return
             self.store.close_outage(server)
-            released = self.store.release_due(server)
+            released = self.store.release_due(f"{server} at ")  # as the sentences about it begin
         self._backlog = 1
         log.info("outage of %s is over; %s jobs are due again", server, released)
 

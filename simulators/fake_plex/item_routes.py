@@ -257,16 +257,18 @@ def composite(call: Call) -> Raw:
 
 
 @route("GET", "/photo/:/transcode")
-def photo_transcode(call: Call) -> Raw:
-    """A picture of ours, not scaled."""
-    path = re.sub("^https?://[^/]*", "", call.get("url")).partition("?")[0]
+async def photo_transcode(call: Call) -> Raw:
+    """A picture of ours, or one from elsewhere that the server fetches; not scaled."""
+    url = call.get("url")
+    own = re.sub("^https?://", "", url).partition("/")[0] in ("", call.headers.get("Host"))
+    if url.startswith(("http://", "https://")) and not own:
+        return image(await call.fetch(url), 0)
+    path = re.sub("^https?://[^/]*", "", url).partition("?")[0]
     found = find("GET", path)
     if isinstance(found, int):
         raise NoSuch
     function, parts = found
-    made = function(
-        replace(call, path=path, parts=parts, params=(("url", call.get("url").partition("url=")[2]),))
-    )
+    made = function(replace(call, path=path, parts=parts, params=(("url", url.partition("url=")[2]),)))
     if not isinstance(made, Raw):
         raise NoSuch
     return made

@@ -314,7 +314,7 @@ def myplex_account(call: Call) -> El:
     return El("MyPlex", about)
 
 
-@route("GET", "/services/browse(?:/([^/]*))?")
+@route("GET", r"/services/browse(?:/([\w=+-]{0,}))?")
 def browse(call: Call) -> El:
     """The folders right below a folder of the made-up disk; of the root when none is named."""
     library = call.library

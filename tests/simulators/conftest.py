@@ -194,3 +194,9 @@ def plex_records() -> Path:
             f"no recorded answers at {folder} (set PLEXSYNC_SHARED to the folder that holds plex/samples)"
         )
     return folder / "plex"
+
+
+def recorded_calls(records: Path) -> list[str]:
+    """The names of the calls of PLEXAPI_WIRE.txt."""
+    lines = (records / "PLEXAPI_WIRE.txt").read_text(encoding="utf-8").splitlines()
+    return [line[3:].split(" ->")[0] for line in lines if line.startswith("## ")]

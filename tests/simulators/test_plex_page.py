@@ -170,8 +170,20 @@ def test_in_chromium(tmp_path: Path) -> None:
             assert "PUT /library/sections/1/all" in await browser.value(
                 "document.getElementById('rows').innerText"
             )
+            # What was asked is there to read, and on a phone it comes before the cards.
+            said = await browser.value("document.querySelector('#rows .query').textContent")
+            assert "title.value=<b>New</b>" in said and "genre[0].tag.tag=Brand" in said
+            phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+            await browser.call("Emulation.setDeviceMetricsOverride", **phone)
+            top = "document.querySelector('{}').getBoundingClientRect().top"
+            await browser.until(f"{top.format('aside')} < {top.format('#cards')}")
+            assert await browser.value("document.documentElement.scrollWidth") <= 390
+            await browser.call("Emulation.clearDeviceMetricsOverride")
             await browser.value("document.getElementById('filter').value = 'brand'")
             await browser.until("document.querySelectorAll('.card:not([hidden])').length === 1")
+            assert await browser.value("document.querySelector('.card[hidden]').offsetHeight") == 0
+            await browser.value("document.getElementById('filter').value = 'no such words'")
+            await browser.until("document.querySelector('.nothing')?.textContent === 'Nothing fits.'")
             await asyncio.to_thread(handle.outage)
             await browser.until("document.getElementById('state').className === 'down'")
 

@@ -70,7 +70,7 @@ def test_another_projects_tests(tmp_path: Path) -> None:
 def test_the_example_of_the_readme(tmp_path: Path) -> None:
     readme = (ROOT / "simulators" / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(# (?:conftest|test_\w+)\.py\n.*?)```", readme, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         (tmp_path / block.split("\n", 1)[0].removeprefix("# ")).write_text(block)
     done = ran(tmp_path)

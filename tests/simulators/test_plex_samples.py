@@ -23,6 +23,7 @@ from plexapi.server import PlexServer
 from simulators.fake_plex.service import FakePlex
 from simulators.serving import running
 from tests.simulators.conftest import World, rich_document
+from tests.simulators.covered import samples_not_compared
 
 XML, JSON = "*/*", "application/json"
 INCLUDED = "includePreferences=1&includeReviews=1&includeExtras=1&includeChapters=1&includeMarkers=1"
@@ -204,6 +205,10 @@ def test_every_kept_difference_is_one(world: World, plex_records: Path) -> None:
     lacking = {lack for sample in XML_SAMPLES for lack in lacking_xml(sample, plex_records, world)}
     lacking |= {lack for sample in JSON_SAMPLES for lack in lacking_json(sample, plex_records, world)}
     assert [pattern for pattern in KEPT if not any(re.search(pattern, lack) for lack in lacking)] == []
+
+
+def test_every_recorded_answer_is_compared(plex_records: Path) -> None:
+    assert samples_not_compared(plex_records) == []
 
 
 def test_lists_show_collections_when_told_to(world: World) -> None:

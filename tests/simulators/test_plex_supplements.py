@@ -11,7 +11,8 @@ from plexapi.exceptions import BadRequest, NotFound
 from stash_world import wait_for
 
 from simulators.fake_plex.library import Library
-from simulators.fake_plex.service import LibraryFileError, load
+from simulators.fake_plex.service import FakePlex, LibraryFileError, load
+from simulators.serving import running
 from tests.simulators.conftest import World
 
 
@@ -211,6 +212,7 @@ def test_the_account_of_the_server_and_the_root_of_its_disk(world: World) -> Non
         "mapped",
     )
     assert [path.path for path in world.plex.browse()] == ["/data"]
+    assert world.plex.query("/services/browse/?includeFiles=0").find("Path").get("path") == "/data"
     assert world.plex.isBrowsable("/data/movies") is True
 
 
@@ -233,3 +235,15 @@ def test_a_library_file_that_is_wrong(more: dict[str, Any], sentence: str) -> No
     section = {"title": "M", "locations": ["/m"], "items": [{"file": "/m/a.mp4", **more}]}
     with pytest.raises(LibraryFileError, match=sentence):
         load(library, {"sections": [section]})
+
+
+def test_a_picture_from_elsewhere_is_fetched(world: World, tmp_path: Path) -> None:
+    with running(FakePlex.generated(1, token="other", seed=3)) as other:
+        picture = f"{other.url}/library/metadata/1/thumb/1?X-Plex-Token=other"
+        url = world.plex.transcodeImage(picture, height=10, width=10)
+        answer = requests.get(url, timeout=10)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
+        assert answer.content == requests.get(picture, timeout=10).content
+        own = world.plex.transcodeImage(world.movie.thumb, height=10, width=10)
+        assert requests.get(own, timeout=10).headers["Content-Type"] == "image/png"
+    assert requests.get(url, timeout=10).status_code == 500

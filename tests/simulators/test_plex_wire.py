@@ -17,7 +17,7 @@ from threading import Thread
 import pytest
 from plexapi.exceptions import NotFound
 
-from tests.simulators.conftest import World
+from tests.simulators.conftest import World, recorded_calls
 
 CALLS: dict[str, Callable[[World], None]] = {}
 
@@ -778,7 +778,6 @@ def test_call(name: str, world: World) -> None:
 
 
 def test_every_recorded_call_is_here(plex_records: Path) -> None:
-    lines = (plex_records / "PLEXAPI_WIRE.txt").read_text(encoding="utf-8").splitlines()
-    recorded = [line[3:].split(" ->")[0] for line in lines if line.startswith("## ")]
+    recorded = recorded_calls(plex_records)
     assert len(recorded) > 80
     assert [name for name in recorded if name not in CALLS] == []

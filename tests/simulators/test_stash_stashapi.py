@@ -9,6 +9,7 @@ from stashapi.stash_types import PhashDistance, StashItem
 from stashapi.stashapp import StashInterface
 
 from simulators.fake_stash.catalog import picture
+from tests.simulators.covered import stashapi_not_called
 
 FIELDS = (
     "id title date rating100 studio { id name } performers { id name } tags { id name } files { id path }"
@@ -256,6 +257,9 @@ def test_groups(stash, api):
     assert api.update_groups({"ids": [2, 3], "rating100": 40}) == [{"id": "2"}, {"id": "3"}]
     assert stash.instance.catalog.rows["group"][3].rating100 == 40
     assert api.find_movie(2)["name"] == "Second Summer"
+    assert api.create_movie({"name": "Third Summer"}) == {"id": "4"}
+    assert api.update_movie({"id": 4, "synopsis": "s"})["synopsis"] == "s"
+    assert api.find_movies(q="third", fragment="name") == [{"name": "Third Summer"}]
     with pytest.raises(AttributeError):
         api.destroy_group(3)  # asks a Boolean for fields: 422
     assert 3 in stash.instance.catalog.rows["group"]
@@ -408,6 +412,25 @@ def test_stash_boxes(stash, api):
         api.stashbox_scene_scraper([1])
 
 
+# --- by hand ------------------------------------------------------------------------------------------------
+
+
+def test_graphql_by_hand(api):
+    assert api.call_GQL("query($i: ID!) { findTag(id: $i) { name } }", {"i": 2}) == {
+        "findTag": {"name": "Beach"}
+    }
+    assert api.callGQL("{ stats { scene_count } }") == {"stats": {"scene_count": 4}}
+    query = "query($filter: FindFilterType) { findTags(filter: $filter) { count tags { name } } }"
+    seen: list[str] = []
+    api.paginate_GQL(
+        query, {"filter": {"per_page": 1}}, callback=lambda rows: seen.extend(r["name"] for r in rows)
+    )
+    assert sorted(seen) == ["Beach", "Outdoor"]
+    assert api.graphql_configuration()["general"]["apiKey"] == ""
+    with pytest.raises(AttributeError):  # asks by `value`, which StashIDCriterionInput does not have: 422
+        api.destroy_scene_stash_id("s")
+
+
 # --- errors as stashapi sees them ---------------------------------------------------------------------------
 
 
@@ -435,3 +458,7 @@ def test_raise_gql_errors(api):
 
 def test_library_is_not_changed_by_any_of_this():
     assert len(LIBRARY["scenes"]) == 4
+
+
+def test_every_method_is_here():
+    assert stashapi_not_called() == []

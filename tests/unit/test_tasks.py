@@ -582,6 +582,15 @@ def test_a_newer_queue_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[
         assert db.execute("PRAGMA user_version").fetchone() == (99,)
 
 
+def test_an_sqlite_that_is_too_old_is_named(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+    answer, _ = run(capfd, folder, "queue_status")
+    assert str(answer["error"]).startswith(f"PlexSync needs SQLite 3.35 or newer, and {sys.executable} has ")
+    assert not (data(folder) / "queue").exists()
+
+
 def test_a_folder_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "plugins").write_text("not a folder")
     answer, _ = run(capfd, folder, "queue_status")
