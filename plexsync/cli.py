@@ -195,11 +195,14 @@ def cli(data: str | None, as_json: bool) -> None:
 @cli.command()
 @DATA
 @click.option("--lock-fd", type=int, default=-1, hidden=True, help="The worker's lock, already held.")
-def worker(data: str | None, lock_fd: int) -> int:
+@click.option("--successor", is_flag=True, hidden=True, help="Begin when standard input ends.")
+def worker(data: str | None, lock_fd: int, successor: bool) -> int:
     """Be the worker: sync until nothing has waited for a while. Logs to plexsync.log in the data folder."""
     from plexsync import daemon
 
     folder = os.path.abspath(data or _before("data") or data_folder())
+    if successor:
+        sys.stdin.buffer.read()
     try:
         return daemon.serve(folder, lock_fd)
     except office.TROUBLES as trouble:

@@ -47,6 +47,7 @@ class Look:
     cover: bool = False  # the cover may have changed and is to be written
     files: tuple[str, ...] = ()  # those of the item that are the scene's
     plays: int = 0  # in Plex, that Stash is to be told of
+    landed: bool = False  # Plex has answered that it took the edits
 
 
 def look(
@@ -307,12 +308,21 @@ def intend(looks: Iterable[Look], ledger: Ledger | MemoryLedger) -> None:
 def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
     """Write what a look found to be written, to Plex first; the outcome, and the look as it is to be remembered.
 
-    Raises the failures of the servers; whatever was written before one is met again as level.
+    Never raises. Whatever was written before a failure is met again as level.
     """
+    try:
+        if seen.edits:
+            world.plex().write(seen.item, seen.edits)
+            seen = replace(seen, landed=True)
+        return _apply_beside(seen, world, settings)
+    except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
+        return failed(error, settings), seen
+
+
+def _apply_beside(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
+    """What goes beside the fields: the cover, and what Stash is to be told."""
     item = seen.item
     assert item is not None
-    if seen.edits:
-        world.plex().write(item, seen.edits)
     fields = seen.edits.fields
     if seen.scene is None:
         return Gone(fields), seen
@@ -382,6 +392,14 @@ def retract(seen: Look, ledger: Ledger | MemoryLedger) -> None:
     """What ``intend`` remembered of this look was not written, for certain."""
     if seen.edits.intended and seen.item is not None:
         ledger.retract(seen.scene_id, seen.item.rating_key, seen.edits.intended)
+
+
+def note_failure(seen: Look, outcome: Failed, ledger: Ledger | MemoryLedger) -> None:
+    """Whether its edits may still land: not if Plex took them before something else failed, nor if it refused them."""
+    if isinstance(outcome.error, SyncFailure) and outcome.error.unwritten:
+        retract(seen, ledger)
+    elif seen.landed and seen.edits.intended and seen.item is not None:
+        ledger.landed(seen.scene_id, seen.item.rating_key, seen.edits.intended)
 
 
 def forget(scene_id: int, gone: Gone, ledger: Ledger | MemoryLedger) -> None:

@@ -223,22 +223,19 @@ def wake_worker(data_dir: str) -> bool:
     return False
 
 
+def worker_command(data_dir: str, *more: str) -> list[str]:
+    """The command line of a worker of this folder."""
+    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "PlexSync.py")
+    return [sys.executable, script, "worker", "--data", os.path.abspath(data_dir), *more]
+
+
 def _start(data_dir: str, lock_fd: int) -> None:
     """The worker, in a session of its own, with none of Stash's pipes.
 
     Stash reads a plugin's stdout until the last holder closes it (``pkg/plugin/raw.go``), so a child that kept it
     would hold the user's save for as long as it lives.
     """
-    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "PlexSync.py")
-    command = [
-        sys.executable,
-        script,
-        "worker",
-        "--data",
-        os.path.abspath(data_dir),
-        "--lock-fd",
-        str(lock_fd),
-    ]
+    command = worker_command(data_dir, "--lock-fd", str(lock_fd))
     log = os.path.join(data_dir, "plexsync.log")
     if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
         import subprocess

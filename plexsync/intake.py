@@ -336,6 +336,18 @@ def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Co
     return db
 
 
+def connect_to_read(path: str) -> sqlite3.Connection:
+    """A queue file for somebody who may only look at it. Raises sqlite3.Error when even that cannot be done.
+
+    Where its folder may not be written, SQLite reads the log through the index another process left; without a log
+    nobody has the file open, and it is all there is.
+    """
+    log = path + "-wal"
+    alone = not os.path.exists(log) or os.path.getsize(log) == 0
+    name = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sqlite3.connect(f"file:{name}?{'immutable=1' if alone else 'mode=ro'}", uri=True)
+
+
 def begin(db: sqlite3.Connection, busy_ms: int = BUSY_MS) -> None:
     """Become the one writer. Raises sqlite3.OperationalError when another one is it for longer than ``busy_ms``.
 

@@ -69,6 +69,10 @@ CREATE TABLE IF NOT EXISTS choices (
 ) WITHOUT ROWID;
 """
 
+# Of the writes of these values to an item the last one.
+_LAST = """rowid = (SELECT max(rowid) FROM intended
+    WHERE server = ? AND scene_id = ? AND rating_key = ? AND fields = ?)"""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -296,14 +300,20 @@ class Ledger:
         with self._transaction() as db:
             self._end_intention(db, scene_id, rating_key, fields)
 
+    def landed(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
+        """The last write of these values was done, and the scene is not level for another reason."""
+        with self._transaction() as db:
+            db.execute(
+                f"UPDATE intended SET checked = 1 WHERE {_LAST}", self._last(scene_id, rating_key, fields)
+            )
+
     def _end_intention(
         self, db: sqlite3.Connection, scene_id: int, rating_key: int, fields: Mapping[str, Any]
     ) -> None:
-        db.execute(
-            "DELETE FROM intended WHERE rowid = (SELECT max(rowid) FROM intended"
-            " WHERE server = ? AND scene_id = ? AND rating_key = ? AND fields = ?)",
-            (self._server, scene_id, rating_key, intake.encode(dict(fields))),
-        )
+        db.execute(f"DELETE FROM intended WHERE {_LAST}", self._last(scene_id, rating_key, fields))
+
+    def _last(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> tuple[object, ...]:
+        return self._server, scene_id, rating_key, intake.encode(dict(fields))
 
     def unsettled(self, scene_ids: Collection[int]) -> set[int]:
         """Those of these scenes of which a write may still land that nobody saw the end of."""
@@ -480,10 +490,17 @@ class MemoryLedger(MemoryPathIndex):
         self._intended.setdefault((scene_id, rating_key), []).append(_Intention(dict(fields), self._now()))
 
     def retract(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
-        tried = self._intended.get((scene_id, rating_key), [])
-        last = next((number for number, one in reversed([*enumerate(tried)]) if one.fields == fields), None)
-        if last is not None:
-            del tried[last]
+        for last in self._last(scene_id, rating_key, fields):
+            tried = self._intended[scene_id, rating_key]
+            tried[:] = [one for one in tried if one is not last]
+
+    def landed(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
+        for last in self._last(scene_id, rating_key, fields):
+            last.checked = True
+
+    def _last(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> list[_Intention]:
+        """The last write of these values, if there is one."""
+        return [one for one in self._intended.get((scene_id, rating_key), []) if one.fields == fields][-1:]
 
     def intentions(self, scene_id: int, rating_key: int) -> list[Mapping[str, Any]]:
         return self.intentions_many([scene_id]).get((scene_id, rating_key), [])

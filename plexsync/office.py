@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -142,6 +143,34 @@ class Office:
         """See that a worker looks after what waits."""
         if self.store.counts().pending:
             hook.wake_worker(self.data_dir)
+
+    @contextlib.contextmanager
+    def successor(self) -> Iterator[None]:
+        """While we are the worker ourselves, have another wait behind us: hooks see our lock and start nobody, and
+        Stash's stop button or a closed terminal may end us at any moment.
+
+        It learns from the end of its standard input that we are gone, however that came about, and then takes the lock
+        unless somebody else has it. Where it cannot be started, the next hook starts a worker.
+        """
+        import subprocess
+
+        flags = 0
+        if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+            flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+        try:
+            child = subprocess.Popen(
+                hook.worker_command(self.data_dir, "--successor"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                creationflags=flags,
+            )
+        except OSError:
+            yield
+            return
+        with child.stdin or contextlib.nullcontext():
+            yield
 
     def worker_runs(self) -> bool:
         """Whether somebody holds one of the workers' locks, and has said lately that they run.

@@ -31,6 +31,9 @@ from plexsync import intake
 from plexsync.intake import TABLE
 from plexsync.locks import FileLock
 
+SUSPECT = ".suspect"  # beside the file: something in it could not be read
+CLEARED = ".cleared"  # beside the file: that was looked into, and nothing was found
+CLEARED_S = 86_400.0  # so long after which it is looked into once more
 WAIT_S = 10.0  # for another process that is mending the same file
 LITTER_S = 600.0  # a half-made file that is older than this has lost its maker
 CARVED_BYTES = 65_536  # of text that are tried as one job
@@ -76,7 +79,9 @@ def _mend(path: str, now: float) -> list[str]:
     if not os.path.exists(path):
         intake.create(path)
     said = [_take_over(path, name, reason, now) for name, reason in sorted(reasons.items())]
-    _unlink(path + ".suspect")
+    _unlink(path + SUSPECT)
+    if said:
+        _unlink(path + CLEARED)  # that was about another file
     _sweep(path)
     return said
 
@@ -118,12 +123,24 @@ def _examine(path: str, db: sqlite3.Connection) -> str | None:
     if version == 0:
         return "is a plain persist-queue of the original plan"
     look_through(db)
-    if os.path.exists(path + ".suspect"):
+    if os.path.exists(path + SUSPECT):
         found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != b"ok":
             return f"is damaged ({intake.as_text(found)})"
-        _unlink(path + ".suspect")
+        if _age(path + CLEARED) < CLEARED_S:
+            # The check does not see everything that stops a statement, and would say "ok" for ever.
+            return "is damaged (it failed again after a check that had found nothing)"
+        os.replace(path + SUSPECT, path + CLEARED)
+        os.utime(path + CLEARED)
     return None
+
+
+def _age(path: str) -> float:
+    """Seconds since the file was made; infinite when there is none."""
+    try:
+        return abs(time.time() - os.path.getmtime(path))
+    except FileNotFoundError:
+        return float("inf")
 
 
 class Damaged(sqlite3.DatabaseError):
@@ -159,12 +176,12 @@ def is_damage(error: BaseException) -> bool:
 
 def suspect(path: str) -> None:
     """Have the file examined from end to end when it is opened next."""
-    os.close(os.open(path + ".suspect", os.O_CREAT | os.O_WRONLY, 0o600))
+    os.close(os.open(path + SUSPECT, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def is_in_order(path: str) -> bool:
     """Whether nothing is known against opening the file as it is."""
-    return os.path.exists(path) and not os.path.exists(path + ".suspect") and not _unfinished(path)
+    return os.path.exists(path) and not os.path.exists(path + SUSPECT) and not _unfinished(path)
 
 
 def _code(error: BaseException) -> int:

@@ -394,12 +394,25 @@ class Store(Door):
         first = self.claim(lease_s)
         if first is None or first.alone:
             return [] if first is None else [first]
-        return [first, *self._claim_beside(limit - 1, lease_s)]
+        jobs, odd = [first], True
+        while odd and len(jobs) < limit:
+            some, odd = self._claim_beside(limit - len(jobs), lease_s)
+            jobs += some
+            job = self.claim(lease_s) if odd else None  # buries what is no job and has the next one
+            if job is None:
+                break
+            if job.alone:
+                self.give_back(job)
+                break
+            jobs.append(job)
+        return jobs
 
-    def _claim_beside(self, limit: int, lease_s: float) -> list[Job]:
-        """Claim the next jobs in turn at one stroke, up to one that is handed out alone or cannot be read."""
+    def _claim_beside(self, limit: int, lease_s: float) -> tuple[list[Job], bool]:
+        """Claim the next jobs in turn at one stroke, up to one that is handed out alone, or that is no job or cannot be
+        read; whether the latter was the end."""
         until = self.clock.monotonic() + lease_s
         claimed: list[Job] = []
+        odd = False
         with self.transaction() as db:
             rows = db.execute(
                 f"SELECT {_ROW} FROM {TABLE} AS waiting WHERE status < 2 AND due_at <= ? AND NOT EXISTS"
@@ -409,7 +422,8 @@ class Store(Door):
             ).fetchall()
             for row in rows:
                 job, _, damage = _read_row(row, self._new_token())
-                if damage is not None or job.alone or not job.scene_id:
+                odd = damage is not None or not (job.scene_id or job.entity_id)
+                if odd or job.alone:
                     break
                 claimed.append(replace(job, attempts=job.attempts + 1))
             changed = db.executemany(
@@ -422,7 +436,7 @@ class Store(Door):
                 rescue.suspect(self.path)
                 raise sqlite3.DatabaseError("an index of the queue names a row that does not wait")
         self.held |= {job.id: job for job in claimed}
-        return claimed
+        return claimed, odd
 
     def claim_row(
         self, lease_s: float = LEASE_S, row_id: int | None = None

@@ -18,6 +18,7 @@ wins), and a job someone else has claimed meanwhile cannot be acknowledged by a 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -149,13 +150,16 @@ def get_stats(queue_path: str | os.PathLike[str]) -> dict[str, int]:
             break
     else:
         return {"pending": 0, "in_progress": 0, "completed": 0, "failed": 0}
+    completed = "value FROM tally WHERE name = 'kept'"
     try:
         db = intake.connect(file, busy_ms=10_000)
     except intake.NotOurs:  # plain persist-queue's: there is nothing to count by but the rows
         db = sqlite3.connect(file)
         completed = "count(*) FROM {table} WHERE status = 5"
-    else:
-        completed = "value FROM tally WHERE name = 'kept'"
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        db = intake.connect_to_read(file)  # not ours to write, and yet to be looked at
     try:
         parts = [f"count(*) FROM {{table}} WHERE status {which}" for which in ("< 2", "= 2", "= 9")]
         parts.insert(2, completed)

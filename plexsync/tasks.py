@@ -355,7 +355,7 @@ def process_queue(office: Office, args: Args) -> dict[str, object]:
             ours.setLevel(logging.INFO)
             try:
                 worker = Worker(store, office.servers, office.clock, random.Random())
-                with worker.heartbeats(lock.beat):
+                with worker.heartbeats(lock.beat), office.successor():
                     worker.run(should_stop=watch.is_over)
             finally:
                 ours.removeHandler(file)

@@ -249,7 +249,9 @@ class Worker:
         """
         try:
             if not self.store.holds(job):
-                return Failed(Transient("Another worker has taken it over.")), seen
+                taken = Transient("Another worker has taken it over.")
+                taken.unwritten = True
+                return Failed(taken), seen
             return engine.apply(seen, self.world, self._settings)
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
             return engine.failed(error, self._settings), seen
@@ -319,8 +321,8 @@ class Worker:
                 if seen is not None and isinstance(outcome, (Synced, Level)):
                     engine.remember(seen, self.world.ledger(self._settings))
                     again_at = self._may_land(seen)
-                elif seen is not None and isinstance(outcome, Failed) and _is_unwritten(outcome):
-                    engine.retract(seen, self.world.ledger(self._settings))
+                elif seen is not None and isinstance(outcome, Failed):
+                    engine.note_failure(seen, outcome, self.world.ledger(self._settings))
                 elif isinstance(outcome, NotFound):
                     self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
                     if job.attempts <= 1:
@@ -415,7 +417,7 @@ class Worker:
             if before.state is breakers.State.CLOSED:
                 return
             self.store.close_outage(server)
-            released = self.store.release_due(server)
+            released = self.store.release_due(f"{server} at ")  # as the sentences about it begin
         self._backlog = 1
         log.info("outage of %s is over; %s jobs are due again", server, released)
 
@@ -641,11 +643,7 @@ class Worker:
 
 def _lesson(outcome: Outcome) -> object:
     """What is equal for outcomes that say the same of the servers."""
-    return outcome.error if isinstance(outcome, Failed) else type(outcome)
-
-
-def _is_unwritten(outcome: Failed) -> bool:
-    return isinstance(outcome.error, SyncFailure) and outcome.error.unwritten
+    return id(outcome) if isinstance(outcome, Failed) else type(outcome)
 
 
 def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -71,7 +71,9 @@ class Expect:
     dead: Mapping[int, str] = field(default_factory=dict)  # scene: error type of its dead letter
     unlevel: tuple[int, ...] = ()  # scenes that cannot be level: not in Plex, or twice
     later: bool = False  # something may still wait for a later time at the end
-    stale_writes: bool = False  # a frozen worker may have written late; the last word is what counts
+    stale_writes: bool = (
+        False  # a frozen worker, or Plex, may have written late; the last word is what counts
+    )
     outages: bool = True  # the plugin's outage records are to match ours
     hook_ms: float = 100.0  # the 95th percentile, on a machine that starts Python in 20 ms
     drain_s: float = 20.0

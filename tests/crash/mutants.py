@@ -108,6 +108,7 @@ MUTANTS = (
         "SET status = 2, attempts = attempts + 1, owner = ?",
         "SET status = 2, owner = ?",
         f"{TEST_STORE}::test_what_the_dead_held_is_free_at_once[durable]",
+        times=2,
     ),
     Mutant(
         "a job given another try goes to the head of the queue",
@@ -138,6 +139,20 @@ MUTANTS = (
         "    if breaker.state is State.HALF_OPEN:\n        return True, breaker\n"
         "    if now < breaker.probe_at <= now + longest_s:\n        return False, breaker\n",
         "tests/unit/test_breaker.py::test_when_due_exactly_one_caller_may_ask",
+    ),
+    Mutant(
+        "a probe is sent without being noted, so that every process sends one",
+        "plexsync/worker.py",
+        "            if allowed:\n                self.store.save_breaker(",
+        "            if not allowed:\n                self.store.save_breaker(",
+        "tests/unit/test_worker_one_probe.py::test_one_process_asks[0]",
+    ),
+    Mutant(
+        "a barrier does not wait for what was put before it and is to be tried again",
+        "plexsync/core/job.py",
+        "if place == 0 and not busy",
+        "if not chosen and not busy",
+        f"{TEST_STORE}::test_a_barrier_waits_for_what_was_put_before_it_and_is_to_be_tried_again[durable-batch]",
     ),
     Mutant(
         "no jitter",

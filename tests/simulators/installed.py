@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,41 @@ class World:
     def operation(self, mode: str) -> Any:
         mutation = 'mutation($args: Map) { runPluginOperation(plugin_id: "PlexSync", args: $args) }'
         return self.stash.graphql(mutation, args={"mode": mode})["runPluginOperation"]
+
+
+def at_rest(world: World) -> None:
+    """Wait until nothing waits, and nothing has failed."""
+
+    def rests() -> bool:
+        status = world.operation("queue_status")
+        assert status["dead"] == 0, status
+        return bool(status["pending"] + status["in_progress"] == 0)
+
+    wait_until(rests)
+
+
+@contextmanager
+def installed(config: Path, *args: object, scenes: int = 20) -> Iterator[World]:
+    """The plugin copied into Stash's folder, as a person does, beside a Plex with the files of so many scenes.
+
+    ``args`` are for Stash.
+    """
+    folder = config / "plugins" / "PlexSync"
+    folder.mkdir(parents=True)
+    for name in ("PlexSync.yml", "PlexSync.py"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "plexsync", folder / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
+    running: list[Any] = []
+    try:
+        python = ("--config-dir", config, "--python-path", sys.executable)
+        stash = start(running, "fake_stash", "--generate", scenes, *python, *args)
+        plex = start(running, "fake_plex", "--generate", scenes)
+        yield World(stash, plex, folder / "data")
+    finally:
+        end_worker(folder / "data")
+        for process in running:
+            process.terminate()
+            process.wait(20)
 
 
 def end_worker(data: Path) -> None:

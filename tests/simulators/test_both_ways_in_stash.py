@@ -6,39 +6,16 @@ fires itself.
 
 from __future__ import annotations
 
-import shutil
-import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from installed import ROOT, World, end_worker, start, wait_until
+from installed import World, at_rest, end_worker, installed, wait_until
 
 CREDENTIALS = ("--username", "somebody", "--password", "passwordOfSomebody")
-
-
-@contextmanager
-def installed(config: Path, *args: str) -> Iterator[World]:
-    folder = config / "plugins" / "PlexSync"
-    folder.mkdir(parents=True)
-    for name in ("PlexSync.yml", "PlexSync.py"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "plexsync", folder / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
-    running: list[Any] = []
-    try:
-        python = ("--config-dir", config, "--python-path", sys.executable)
-        stash = start(running, "fake_stash", "--generate", 20, *python, *args)
-        plex = start(running, "fake_plex", "--generate", 20)
-        yield World(stash, plex, folder / "data")
-    finally:
-        end_worker(folder / "data")
-        for process in running:
-            process.terminate()
-            process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +34,6 @@ def synced(world: World, number: int, **settings: object) -> dict[str, Any]:
     wait_until(lambda: world.item(file)["title"] == title)
     at_rest(world)
     return world.item(file)
-
-
-def at_rest(world: World) -> None:
-    def rests() -> bool:
-        status = world.operation("queue_status")
-        assert status["dead"] == 0, status
-        return status["pending"] + status["in_progress"] == 0
-
-    wait_until(rests)
 
 
 def in_plex(world: World, path: str, **query: object) -> None:

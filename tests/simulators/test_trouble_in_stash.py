@@ -7,39 +7,23 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from installed import ROOT, World, end_worker, start, wait_until
+from installed import World, end_worker, installed, wait_until
+
+from plexsync.store import Store
 
 WRONG_TOKEN = "wrongTokenOfSomebody"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    config = tmp_path_factory.mktemp("stash")
-    folder = config / "plugins" / "PlexSync"
-    folder.mkdir(parents=True)
-    for name in ("PlexSync.yml", "PlexSync.py"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "plexsync", folder / "plexsync", ignore=shutil.ignore_patterns("__pycache__"))
-    running: list[Any] = []
-    try:
-        credentials = ("--username", "somebody", "--password", "passwordOfSomebody")
-        python = ("--config-dir", config, "--python-path", sys.executable)
-        stash = start(running, "fake_stash", "--generate", 20, *python, *credentials)
-        plex = start(running, "fake_plex", "--generate", 20)
-        yield World(stash, plex, folder / "data")
-    finally:
-        end_worker(folder / "data")
-        for process in running:
-            process.terminate()
-            process.wait(20)
+    credentials = ("--username", "somebody", "--password", "passwordOfSomebody")
+    with installed(tmp_path_factory.mktemp("stash"), *credentials) as found:
+        yield found
 
 
 @dataclass(frozen=True)
@@ -163,6 +147,26 @@ def test_stash_away_costs_nothing(world: World) -> None:
         world.stash.send("POST", "/outage", {"up": True})
     wait_until(arrived)
     no_secret_is_told(world)
+
+
+def test_a_worker_takes_over_from_a_task_that_is_stopped(world: World) -> None:
+    """The hook of an edit made meanwhile sees somebody at work and starts nobody; the task is killed then."""
+    world.configure()
+    end_worker(world.data)
+    with Store(world.data) as store:
+        store.put(18)
+    arrived = in_plex(world, 19, "While a task worked")
+    hanging = world.plex.send("POST", "/faults", {"kind": "hang", "s": 600})["id"]
+    press = 'mutation { runPluginTask(plugin_id: "PlexSync", task_name: "Process queue") }'
+    job = world.stash.graphql(press)["runPluginTask"]
+    try:
+        wait_until(lambda: any(row["fired"] for row in world.plex.get("/faults")))
+        world.edit(id="19", title="While a task worked")
+        world.stash.graphql("mutation($job: ID!) { stopJob(job_id: $job) }", job=job)
+    finally:
+        world.plex.send("DELETE", f"/faults/{hanging}")
+    wait_until(arrived)
+    wait_until(lambda: not world.operation("queue_status")["pending"])
 
 
 def test_a_scene_plex_does_not_have_waits_for_it(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +148,9 @@ class Office(RealOffice):
 
     def wake(self) -> None:
         """No process is started for a test."""
+
+    def successor(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def shelf() -> Paper:

@@ -152,6 +152,8 @@ def test_a_write_without_an_end_is_settled_by_a_look_long_after(store):
         )
         assert ledger.settle(1, began + 50) is None and ledger.unsettled([1, 2, 3]) == {2}
         assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], "still no edit by hand"
+        ledger.landed(2, 10, {"title": "A"})
+        assert ledger.unsettled([2]) == set() and ledger.intentions(2, 10) == [{"title": "A"}]
 
 
 def test_who_else_has_an_item_and_which_scenes_are_known(ledger):

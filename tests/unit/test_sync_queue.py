@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 
 import persistqueue
 import pytest
@@ -179,6 +184,64 @@ def test_counting_does_not_read_the_history(tmp_path):
         assert stats(tmp_path) == (0, 0, 200_000, 0)
         took.append(time.perf_counter() - began)
     assert min(took) < 0.02  # a scan takes ten times as long
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, to be another user")
+@pytest.mark.parametrize("log", ["with its log", "without"])
+def test_who_may_only_read_can_count(for_everyone, log):
+    with Store(for_everyone) as store:
+        store.put(1)
+        store.finish(store.claim())
+        store.put_many([2, 3])
+        if log == "without":
+            store.close()
+        folder = for_everyone / "queue"
+        for file in folder.iterdir():
+            file.chmod(0o444)
+        folder.chmod(0o555)
+        for_everyone.chmod(0o555)
+        try:
+            assert as_nobody(lambda: get_stats(for_everyone)) == {
+                "pending": 2,
+                "in_progress": 0,
+                "completed": 1,
+                "failed": 0,
+            }
+        finally:
+            for_everyone.chmod(0o755)
+            folder.chmod(0o755)
+
+
+@pytest.fixture
+def for_everyone():
+    """A data folder every user can reach, under a name that an address must not take apart."""
+    base = Path(tempfile.mkdtemp())
+    base.chmod(0o755)
+    folder = base / "100% sure? #1"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(base)
+
+
+def as_nobody(act):
+    """What ``act`` gives a user without rights, if we may become one."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.getuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            os.write(write, json.dumps(act()).encode())
+        except BaseException as error:  # noqa: BLE001 - a child may not return into the test
+            os.write(write, json.dumps(f"{type(error).__name__}: {error}").encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(said)
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):

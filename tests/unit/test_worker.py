@@ -532,6 +532,23 @@ def test_the_backlog_of_an_outage_is_released_slowly_at_first_then_faster(worker
     assert written[-1][0] - first < 400 * RELEASE_S / 4
 
 
+def test_the_end_of_an_outage_wakes_what_waits_for_the_server_and_nothing_else(worker, store, model, clock):
+    later = clock.now() + 5000
+    store.put(2)
+    store.postpone(store.claim(), later, "No Plex item has the file /data/2.mp4.", uses_attempt=True)
+    model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    store.put(1)
+    for _ in range(3):
+        drain(worker)
+        clock.advance(5.5)
+    assert store.outages()
+    del model.trouble["Plex"]
+    while model.items[101].title != "Scene 1":
+        drain(worker)
+        clock.advance(0.5)
+    assert [job.due_at for job in store.waiting()] == [later]
+
+
 def test_a_renamed_performer_reaches_all_scenes(worker, store, model):
     store.put(7, "update", ["name"], entity="performer")
     drain(worker)
