@@ -10,6 +10,7 @@ Written in small transactions: a hook that meets a lock for longer than a moment
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -326,10 +327,16 @@ class Ledger:
             found |= {int(row[0]) for row in rows.fetchall()}
         return found
 
-    def settle(self, scene_id: int, before: float) -> float | None:
+    def settle(self, scene_id: int, before: float, now: float = math.inf) -> float | None:
         """The item was looked at just now: writes begun before this wall time have landed, or never will. When the
-        last one was begun that may still land; None when there is none."""
+        last one was begun that may still land; None when there is none.
+
+        What was begun after ``now`` was begun by a clock that has been set back since: it counts as begun now."""
         with self._transaction() as db:
+            db.execute(
+                "UPDATE intended SET intended_at = ?3 WHERE server = ?1 AND scene_id = ?2 AND intended_at > ?3",
+                (self._server, scene_id, now),
+            )
             db.execute(
                 "UPDATE intended SET checked = 1 WHERE server = ? AND scene_id = ? AND intended_at <= ?",
                 (self._server, scene_id, before),
@@ -513,9 +520,10 @@ class MemoryLedger(MemoryPathIndex):
             if key[0] in scene_ids and not all(one.checked for one in tried)
         }
 
-    def settle(self, scene_id: int, before: float) -> float | None:
+    def settle(self, scene_id: int, before: float, now: float = math.inf) -> float | None:
         tried = [one for key, some in self._intended.items() if key[0] == scene_id for one in some]
         for one in tried:
+            one.at = min(one.at, now)
             one.checked = one.checked or one.at <= before
         return max((one.at for one in tried if not one.checked), default=None)
 

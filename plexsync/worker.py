@@ -343,7 +343,8 @@ class Worker:
             return None
         patience_s = LANDS * self._settings.plex_timeout_s
         ledger = self.world.ledger(self._settings)
-        began = ledger.settle(seen.scene_id, self.clock.now() - patience_s)
+        now = self.clock.now()
+        began = ledger.settle(seen.scene_id, now - patience_s, now)
         return None if began is None else began + patience_s
 
     def _fan_out(self, job: Job) -> FannedOut:

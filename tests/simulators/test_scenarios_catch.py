@@ -1,24 +1,27 @@
 """The harness is worth its name: defects put into the plugin by hand, each caught by a named check of a named scenario.
 
 Every row is a change somebody could make by mistake. The cases are played in simulated worlds, unchanged.
+`python -m tests.simulators.test_scenarios_catch` prints who catches what; with the name of a defect behind it, the unit
+tests are run with that defect in the plugin.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from plexsync import engine, hook, intake, worker
+from plexsync import engine, hook, intake, reconcile, worker
 from plexsync.core import breaker, edits, verdict
 from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.match import Found
 from plexsync.store import Store
 from scenarios import checks
 from scenarios.cases import all_cases
-from scenarios.scenario import At, Scenario, World
+from scenarios.scenario import At, Expect, Scenario, World
 from scenarios.simulated import simulate
 from scenarios.trouble import Fault, Outage
 from scenarios.workloads import Edit, Until
@@ -83,6 +86,7 @@ def _without_field(name: str) -> Patch:
     def patched(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(edits, "FIELDS", tuple(row for row in edits.FIELDS if row.name != name))
 
+    patched.__name__ = f"_without_{name}"
     return patched
 
 
@@ -135,6 +139,23 @@ def _takes_an_error_of_plex_for_final(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine, "failed", failed)
 
 
+def _writes_on_after_losing_its_leases(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "holds", lambda self, job: True)
+
+
+def _asks_ever_more_seldom_whether_plex_is_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(breaker, "BACKOFF_CAP_S", 30 * 86400.0)
+
+
+def _waits_a_week_for_a_person(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(worker, "ATTENTION_HOLD_S", 7 * 86400.0)
+    patch.setattr(verdict, "ATTENTION_HOLD_S", 7 * 86400.0)
+
+
+def _never_tells_stash_of_a_rating(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "_returning", lambda *args: 0)
+
+
 DURING = Scenario(
     "edited_during_its_write",
     "A scene is edited again while its write is on the way.",
@@ -146,6 +167,14 @@ DURING = Scenario(
     ),
     trouble=(At(0.0, Fault("plex", "delay", {"method": "PUT"}, {"ms": 2000})),),
 )
+REFUSED = Scenario(
+    "token_refused_for_an_hour",
+    "Plex refuses the token for an hour, and takes it again without anybody having done anything.",
+    World(scenes=4),
+    workload=tuple(At(300.0 * i, Edit(1 + i % 4, {"title": f"Edit {i}"})) for i in range(10)),
+    trouble=(At(1.0, Fault("plex", "status", {}, {"code": 401, "for_s": 3600.0})),),
+    expect=Expect(drain_s=120.0, outages=False),
+)
 AWAY = Scenario(
     "away_for_an_hour",
     "Plex is away for an hour while somebody edits.",
@@ -153,7 +182,9 @@ AWAY = Scenario(
     workload=tuple(At(300.0 * i, Edit(1 + i % 4, {"title": f"Edit {i}"})) for i in range(10)),
     trouble=(At(1.0, Outage("plex", 3600.0)),),
 )
-CASES = {**all_cases(), DURING.name: DURING, AWAY.name: AWAY}
+NIGHT = all_cases()["plex_down_overnight"].when_simulated
+assert NIGHT is not None
+CASES = {**all_cases(), **{case.name: case for case in (DURING, AWAY, REFUSED, NIGHT)}}
 
 # What is broken, the scenario that meets it, and the check that says so.
 DEFECTS: list[tuple[Patch, str, str]] = [
@@ -162,7 +193,7 @@ DEFECTS: list[tuple[Patch, str, str]] = [
     (_swallows_an_edit_while_its_scene_is_worked_on, "edited_during_its_write", "nothing_lost"),
     (_counts_an_outage_against_the_job, "away_for_an_hour", "attempts_fair"),
     (_gives_up_at_the_first_error, "plex_errors_on_some", "dead_letters_deserved"),
-    (_never_closes_an_outage, "plex_flaps", "outages_true"),
+    (_never_closes_an_outage, "plex_down_overnight", "outages_true"),
     (_opens_the_breaker_at_any_failure_of_a_job, "poison_scene", "outages_true"),
     (_without_field("rating"), "bulk_edit_of_twenty", "plex_is_level"),
     (_without_field("summary"), "first_sync", "plex_is_level"),
@@ -173,17 +204,54 @@ DEFECTS: list[tuple[Patch, str, str]] = [
     (_writes_to_whatever_item_comes_first, "in_two_libraries", "dead_letters_deserved"),
     (_says_nothing_in_the_log, "other_paths", "log_tells"),
     (_takes_an_error_of_plex_for_final, "plex_errors_on_some", "dead_letters_deserved"),
+    (_writes_on_after_losing_its_leases, "frozen_after_apply", "duplicates_bounded"),
+    (_asks_ever_more_seldom_whether_plex_is_back, "plex_down_overnight", "drained_in_time"),
+    (_waits_a_week_for_a_person, "token_refused_for_an_hour", "drained_in_time"),
+    (_never_tells_stash_of_a_rating, "ratings_from_both_sides", "ratings_reach_stash"),
 ]
+
+
+def caught(defect: Patch, name: str) -> tuple[set[str], set[str]]:
+    """The checks that do not hold without the defect, and with it."""
+    case = CASES[name]
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        for _ in range(2):
+            history, _ = simulate(case, 0)
+            verdicts = checks.judge(history, case.expect)
+            found.append({verdict.check for verdict in verdicts if not verdict.holds})
+            defect(patch)
+    return found[0], found[1]
 
 
 @pytest.mark.parametrize(
     ("defect", "name", "check"), DEFECTS, ids=lambda value: getattr(value, "__name__", value)
 )
-def test_a_defect_is_caught_and_without_it_all_is_well(monkeypatch, defect, name, check):
-    case = CASES[name]
-    history, _ = simulate(case, 0)
-    assert all(found.holds for found in checks.judge(history, case.expect))
-    defect(monkeypatch)
-    history, _ = simulate(case, 0)
-    broken = {found.check for found in checks.judge(history, case.expect) if not found.holds}
+def test_a_defect_is_caught_and_without_it_all_is_well(defect, name, check):
+    without, broken = caught(defect, name)
+    assert without == set()
     assert check in broken
+
+
+def main(names: list[str]) -> int:
+    """Plant each defect, one after the other; 0 when every one is caught by the check named for it."""
+    if names:
+        with pytest.MonkeyPatch.context() as patch:
+            for defect, _, _ in DEFECTS:
+                if defect.__name__.strip("_") in names:
+                    defect(patch)
+            return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "tests/unit"]))
+    met = 0
+    for defect, name, check in DEFECTS:
+        without, broken = caught(defect, name)
+        good = not without and check in broken
+        met += good
+        print(
+            f"{'caught' if good else 'MISSED'}  {defect.__name__.strip('_'):52} {name:28} {check}", flush=True
+        )
+    print(f"{met} of {len(DEFECTS)} defects caught")
+    return 0 if met == len(DEFECTS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

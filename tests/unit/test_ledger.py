@@ -147,6 +147,9 @@ def test_a_write_without_an_end_is_settled_by_a_look_long_after(store):
         assert ledger.unsettled([1, 2, 3]) == {1, 2}
         assert ledger.settle(1, began - 1) == began + 50
         assert ledger.settle(1, began) == began + 50, "A has landed by now, B may still"
+        assert ledger.settle(1, began - 90, began + 20) == began + 20, (
+            "the clock was set back: begun now at the latest"
+        )
         assert ledger.settle(1, began + 50) is None and ledger.unsettled([1, 2, 3]) == {2}
         assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], "still no edit by hand"
         ledger.landed(2, 10, {"title": "A"})
