@@ -35,7 +35,7 @@ CONTRAST = """(selector, ground) => {
 
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
     file, tally = tmp_path / "diff.html", Tally()
-    with Page(str(file)) as page:
+    with file.open("w", encoding="utf-8") as whole, Page(whole) as page:
         for preview in SCENES:
             tally.add(preview)
             page.add(preview)
