@@ -107,7 +107,9 @@ class Servers:
         """The settings and all that is wrong with them."""
         now = self._clock.monotonic()
         if self._settings is None or now >= self._settings_until:
-            self._settings, self._problems = self._with_safe_photos(*parse(self.stash().settings()))
+            stash = self.stash()
+            self._settings, self._problems = self._with_safe_photos(*parse(stash.settings()))
+            stash.set_timeout(self._timeout_s())
             self._settings_until = now + SETTINGS_S
         return self._settings, self._problems
 

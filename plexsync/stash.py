@@ -44,6 +44,9 @@ class _Client(StashInterface):
         self._door = door
         super().__init__({**connection, "Logger": _SILENT}, verify_ssl=False, force_api_key=True)
 
+    def set_timeout(self, timeout_s: float) -> None:
+        self._door.set_timeout(timeout_s)
+
     @property
     def s(self) -> requests.Session:
         """stashapi's session; it asks its first question as soon as it has one."""
@@ -102,6 +105,12 @@ class Stash:
         elif self._client is not None and cookie and "ApiKey" not in self._client.s.headers:
             self._client.s.cookies.clear()
             self._client.s.cookies.set("session", cookie)
+
+    def set_timeout(self, timeout_s: float) -> None:
+        """For every request from now on: the setting is Stash's to tell, so it is known only once Stash was asked."""
+        self._timeout_s = timeout_s
+        if self._client is not None:
+            self._client.set_timeout(timeout_s)
 
     @property
     def address(self) -> str:

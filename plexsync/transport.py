@@ -74,6 +74,10 @@ class Transport(HTTPAdapter):
         self._pool: Any = None  # urllib3's, to ``address``; once ``ask`` was used
         super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
 
+    def set_timeout(self, timeout_s: float) -> None:
+        """For every request from now on."""
+        self._timeout_s = timeout_s
+
     def check_certificates(self, verify: bool) -> None:
         """Whether ``ask`` does; requests says it anew with everything it sends."""
         self._verify = verify
