@@ -70,6 +70,8 @@ ALIKE_SIZE = 20  # items of one file name that are read in full
 RELIST_S = 60.0  # a library whose size does not add up is listed again, but no more often than this
 RELIST_LATEST_S = 600.0  # and any library, when a path is missed and the listing is older than this
 
+_DIGITS = 18  # of the longest number that is believed
+_CALENDAR_ENDS = 253_402_300_800  # epoch seconds of the year 10000
 _MOVIE = 1  # Plex's type number of films and other videos
 # What python-plexapi's reload() asks for; its answers are the full items the recordings show.
 _FULL = (
@@ -533,7 +535,7 @@ class Plex:
             Entry(
                 key,
                 _files(video),
-                _int(video.get("updatedAt")),
+                _moment(video.get("updatedAt")),
                 _float(video.get("userRating")),
                 _int(video.get("viewCount")),
             )
@@ -541,7 +543,7 @@ class Plex:
             if (key := _int(video.get("ratingKey")))
         ]
         total = root.get("totalSize")
-        return entries, int(total) if total is not None and total.isdecimal() else None
+        return entries, int(total) if total is not None and _is_number(total) else None
 
     # The border: one place where a request leaves and an answer, or a failure, comes back
 
@@ -697,10 +699,10 @@ def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:
         files=tuple(part.get("file", "") for part in parts),
         sizes=tuple(_int(part.get("size")) for part in parts),
         duration=_int(video.get("duration")) / 1000,
-        last_rated_at=_int(video.get("lastRatedAt")),
+        last_rated_at=_moment(video.get("lastRatedAt")),
         view_count=_int(video.get("viewCount")),
-        last_viewed_at=_int(video.get("lastViewedAt")),
-        updated_at=_int(video.get("updatedAt")),
+        last_viewed_at=_moment(video.get("lastViewedAt")),
+        updated_at=_moment(video.get("updatedAt")),
     )
 
 
@@ -712,8 +714,19 @@ def _tags(video: ElementTree.Element, kind: str) -> tuple[str, ...]:
     return tuple(tag for element in video.findall(kind) if (tag := element.get("tag")))
 
 
+def _is_number(text: str) -> bool:
+    """Whether it is a whole number that SQLite can hold as well."""
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+
+
 def _int(text: str | None) -> int:
-    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else 0
+    return int(text) if text is not None and _is_number(text) else 0
+
+
+def _moment(text: str | None) -> int:
+    """Epoch seconds; 0 also for those after which the calendar ends."""
+    moment = _int(text)
+    return moment if moment < _CALENDAR_ENDS else 0
 
 
 def _float(text: str | None) -> float | None:

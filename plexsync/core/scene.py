@@ -17,6 +17,8 @@ from plexsync.core.failures import Permanent
 # What XML 1.0 cannot carry: Plex would store it and then answer a page nobody can parse (seen with plexapi,
 # #1450). Lone surrogates are among it; they cannot be put into a URL either.
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ID_DIGITS = 18  # as many as any number has that SQLite, and so Stash, can hold
 _VERSION = re.compile(r"[?&]t=([0-9]+)")
 _PARTIAL_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
@@ -78,7 +80,8 @@ def scene_from(answer: Mapping[str, object]) -> Scene:
     unusable.
     """
     identity = answer.get("id")
-    if isinstance(identity, bool) or not isinstance(identity, (str, int)) or not str(identity).isdecimal():
+    text = identity if isinstance(identity, str) else f"{identity:d}" if type(identity) is int else ""
+    if not text.isdecimal() or len(text) > _ID_DIGITS:
         raise Permanent("Stash answered with a scene that has no usable id.")
     date = _text(answer.get("date"))
     rating = _number(answer.get("rating100"))
@@ -87,7 +90,7 @@ def scene_from(answer: Mapping[str, object]) -> Scene:
     groups = (entry.get("group") for entry in _objects(answer.get("groups")))
     paths = answer.get("paths")
     return Scene(
-        id=int(identity),
+        id=int(text),
         title=_text(answer.get("title")),
         details=_text(answer.get("details")),
         date=date if _PARTIAL_DATE.fullmatch(date) else None,
@@ -125,9 +128,12 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0
-    return value
+    try:
+        return value if math.isfinite(value) else 0
+    except OverflowError:  # an integer beyond all floats
+        return 0
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:
@@ -162,6 +168,8 @@ def _photos(performers: Iterable[Mapping[str, object]]) -> Iterable[tuple[str, s
 def _files(value: object) -> Iterable[SceneFile]:
     for entry in _objects(value):
         path = entry.get("path")
-        # A path is an identity, not a text for reading: it stays exactly as it is.
+        # A path is an identity, not a text for reading: it stays exactly as it is. Only what is no Unicode cannot be
+        # kept or sent; Stash's JSON has U+FFFD for it.
         if isinstance(path, str) and path:
+            path = _SURROGATE.sub("\ufffd", path)
             yield SceneFile(path, int(_number(entry.get("size"))), float(_number(entry.get("duration"))))

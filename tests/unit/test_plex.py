@@ -5,6 +5,7 @@ The same adapter meets a whole server in ``test_adapters_live.py``.
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import subprocess
@@ -20,7 +21,8 @@ import requests
 import responses
 import urllib3
 
-from plexsync.core.edits import Edits
+from plexsync.clock import ManualClock
+from plexsync.core.edits import Edits, plan
 from plexsync.core.failures import (
     NeedsAttention,
     Permanent,
@@ -30,7 +32,9 @@ from plexsync.core.failures import (
     Unavailable,
 )
 from plexsync.core.item import Actor, Item
+from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
+from plexsync.ledger import Ledger
 from plexsync.plex import (
     ALIKE_SIZE,
     NEWEST_SIZE,
@@ -41,6 +45,7 @@ from plexsync.plex import (
     Plex,
     client_identifier,
 )
+from plexsync.store import Store
 from plexsync.transport import Transport
 
 URL = "http://plex:32400"
@@ -320,6 +325,39 @@ def test_surprising_values_count_as_unset(plex: Plex, wire: Wire) -> None:
     (item,) = plex.find(["/data/a.mp4"])
     assert (item.year, item.user_rating, item.updated_at, item.duration) == (None, None, 0, 0)
     assert (item.genres, item.actors) == ((), ())
+
+
+@pytest.mark.parametrize("huge", ["9" * 18, "9" * 19, "9" * 20, "9" * 5000])
+def test_numbers_no_plex_has_harm_nothing(wire: Wire, tmp_path: Path, huge: str) -> None:
+    """Neither the other items of the listing, nor what is kept of it, nor a date made of a time."""
+    odd = f'<Video ratingKey="{huge}" updatedAt="{huge}"><Media><Part file="/data/b.mp4" /></Media></Video>'
+    moments = "".join(
+        f' {name}="{huge}"' for name in ("updatedAt", "lastRatedAt", "lastViewedAt", "viewCount")
+    )
+    wire.says("/library/sections/1/all", container(odd + video(7, "/data/a.mp4"), f'totalSize="{huge}"'))
+    wire.has(7, "/data/a.mp4", f'year="{huge}" duration="{huge}" userRating="{huge}" {moments}')
+    with Store(tmp_path, clock=ManualClock()) as store:
+        (item,) = Plex(SETTINGS, index=Ledger(store, URL)).find(["/data/a.mp4"])
+    for moment in (item.updated_at, item.last_rated_at, item.last_viewed_at):
+        datetime.datetime.fromtimestamp(moment, datetime.UTC)
+    assert plan(Scene(1, title="T", rating100=85), item, SETTINGS).params["userRating.value"] == "8.5"
+
+
+def test_items_without_files_or_without_a_year(plex: Plex, wire: Wire) -> None:
+    inside = {5: "", 6: "<Media />", 8: "<Media><Part /></Media>"}
+    bare = "".join(f'<Video ratingKey="{key}">{what}</Video>' for key, what in inside.items())
+    wire.says(
+        "/library/sections/1/all", container(f"{bare}<Video />{video(7, '/data/a.mp4')}", 'totalSize="5"')
+    )
+    wire.has(7, "/data/a.mp4")
+    (item,) = plex.find(["/data/a.mp4"])
+    assert (item.rating_key, item.year, item.originally_available_at) == (7, None, None)
+    for key in inside:
+        wire.says(f"/library/metadata/{key}", container(bare, 'librarySectionID="1"'))
+    assert plex.find([""]) == ()
+    assert [there.files for there in plex.read([5])] == [(), (), ()]
+    wire.says("/library/metadata/7", container(bare, 'librarySectionID="1"'))
+    assert plex.find(["/data/a.mp4"]) == (), "it has lost its file"
 
 
 def test_a_known_scene_costs_one_get_and_one_put(plex: Plex, wire: Wire) -> None:

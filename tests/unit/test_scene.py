@@ -74,7 +74,7 @@ def test_an_odd_picture_is_none(number: object, address: object) -> None:
     assert scene_from({"id": 7, "performers": [performer]}).photos == ()
 
 
-@pytest.mark.parametrize("identity", [None, "", "x", True, 1.5, "-3", []])
+@pytest.mark.parametrize("identity", [None, "", "x", True, 1.5, "-3", [], "9" * 19, "9" * 5000, 10**30])
 def test_a_scene_without_a_usable_id_is_damaged(identity: object) -> None:
     with pytest.raises(Permanent):
         scene_from({"id": identity})
@@ -98,7 +98,8 @@ def test_values_of_the_wrong_type_count_as_unset(wrong: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"), [(0, None), (-1, 1), (101, 100), (1, 1), (None, None), (float("nan"), None)]
+    ("given", "wanted"),
+    [(0, None), (-1, 1), (101, 100), (1, 1), (None, None), (float("nan"), None), (10**400, None)],
 )
 def test_ratings_stay_within_one_and_a_hundred(given: object, wanted: int | None) -> None:
     assert scene_from({"id": 1, "rating100": given}).rating100 == wanted

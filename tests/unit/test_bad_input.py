@@ -1,0 +1,249 @@
+"""What Stash and Plex may say that nobody expects: each is written correctly or has a name, and costs no other scene
+anything.
+
+The scenes go the whole way: read as GraphQL answers them, worked on from a real queue, written to a Plex over a socket.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plexsync import engine
+from plexsync.clock import ManualClock
+from plexsync.core.item import Item
+from plexsync.core.scene import Scene, SceneFile, scene_from
+from plexsync.core.settings import Settings
+from plexsync.ledger import Ledger
+from plexsync.plex import Plex
+from plexsync.stash import Cover
+from plexsync.store import Store
+from plexsync.worker import Worker
+from simulators.fake_plex.service import FakePlex
+from simulators.serving import running
+from tests.unit.test_worker import Model
+
+TOKEN = "t0ken-0f-the-0wner"
+FOLDER = "/data/films"
+MILLION = "väldigt lång " * 80_000  # beyond 1 MB as UTF-8
+MISSING = object()
+
+TEXTS: dict[str, object] = {
+    "missing": MISSING,
+    "null": None,
+    "empty": "",
+    "blank": " \n\t ",
+    "huge": MILLION,
+    "emoji": "😀👩‍👩‍👧‍👦🏳️‍🌈",
+    "control characters": "a\x00\x07\x1b[31m\x0b\x85\u2028b",
+    "right to left": "\u202eעברית\u202c العربية",
+    "lone surrogate": "half \ud83d and \udc00",
+    "markup": "<b>&amp;\"']]>%2C, ${x} {title}",
+    "a number": 7,
+    "a list": ["x", None],
+    "an object": {"name": 7},
+}
+NUMBERS: dict[str, object] = {
+    "missing": MISSING,
+    "null": None,
+    "zero": 0,
+    "below": -5,
+    "above": 101,
+    "a fraction": 49.5,
+    "beyond all floats": 10**400,
+    "a text": "85",
+    "true": True,
+}
+DATES = ("2024", "2024-05", "2024-02-30", "0000", "9999-12-31", "17.5.2024", "٢٠٢٤")
+
+
+def named(entries: object) -> object:
+    return [{"id": "5", "name": name, "image_path": None} for name in entries] if entries else entries
+
+
+def answers() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Scenes that are odd in one place each, and which."""
+    for what, value in TEXTS.items():
+        for key in ("title", "details", "code", "director", "updated_at", "date"):
+            yield f"{key} {what}", {key: value}
+        for key in ("performers", "tags", "groups", "stash_ids", "files", "paths", "studio"):
+            if not isinstance(value, str) and key != "files":
+                yield f"{key} {what}", {key: value}
+        if isinstance(value, str):
+            yield f"studio {what}", {"studio": {"name": value, "parent_studio": {"name": value}}}
+            yield f"performer {what}", {"performers": named([value, "Ann"])}
+            yield f"tag {what}", {"tags": named([value, "Drama", f"{value} more"])}
+            yield f"group {what}", {"groups": [{"group": {"name": value}}]}
+            yield f"screenshot {what}", {"paths": {"screenshot": value}}
+    for what, value in NUMBERS.items():
+        for key in ("rating100", "play_count", "organized"):
+            yield f"{key} {what}", {key: value}
+        yield f"size {what}", {"size": value}
+        yield f"duration {what}", {"duration": value}
+    for date in DATES:
+        yield f"date {date}", {"date": date}
+    yield "500 performers", {"performers": named([f"Performer {n}, ü" for n in range(500)])}
+    yield "2,000 tags", {"tags": named([f"tag {n} & ä" for n in range(2_000)])}
+
+
+ODD = list(answers())
+SETTINGS = Settings(
+    plex_token=TOKEN,
+    plex_timeout_s=30,
+    sort_title_template="{studio} {date} {title}",
+    original_title_template="{code} {id} {rating}",
+    tagline_template="{groups} with {performers} in {tags}",
+    write_directors=True,
+    write_watched=True,
+    collections_from=("studio", "parent_studio", "groups", "organized"),
+)
+
+
+@dataclass
+class World:
+    """Stash as a list of answers; Plex over a socket."""
+
+    scenes_of: dict[int, dict[str, Any]]
+    given: Settings
+    door: Plex
+    kept: Ledger
+
+    def settings(self) -> Settings:
+        return self.given
+
+    def stash(self) -> World:
+        return self
+
+    def plex(self) -> Plex:
+        return self.door
+
+    def ledger(self, settings: Settings) -> Ledger:
+        return self.kept
+
+    def probe(self, server: str) -> None:
+        """Both are there."""
+
+    def scenes(self, scene_ids: Any) -> dict[int, Scene]:
+        return {number: scene_from(self.scenes_of[number]) for number in scene_ids}
+
+
+def answer(number: int, odd: dict[str, Any]) -> dict[str, Any]:
+    """A scene as GraphQL answers it, with what is odd about it."""
+    file = {"path": f"{FOLDER}/{number}.mp4", "size": 5, "duration": 1.5}
+    file |= {key: odd[key] for key in ("size", "duration") if key in odd}
+    whole: dict[str, Any] = {
+        "title": f"Title {number}",
+        "details": "What happens.",
+        "date": "2024-05-17",
+        "rating100": 85,
+        "code": "AB-1",
+        "director": "Dee",
+        "studio": {"name": "Studio", "parent_studio": None},
+        "performers": named(["Ann"]),
+        "tags": named(["Drama"]),
+        "groups": [{"group": {"name": "Series"}}],
+        "files": [file],
+        **{key: value for key, value in odd.items() if key not in ("size", "duration")},
+    }
+    return {"id": str(number), **{key: value for key, value in whole.items() if value is not MISSING}}
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path, clock=ManualClock()) as store:
+        yield store
+
+
+def drain(worker: Worker) -> None:
+    while worker.may_claim() and worker.step():
+        pass
+
+
+def test_whatever_a_field_of_a_scene_is_all_of_the_scene_reaches_plex(queue: Store) -> None:
+    items = [{"title": "old", "file": f"{FOLDER}/{number}.mp4"} for number in range(len(ODD))]
+    library = {"sections": [{"title": "Films", "type": "movie", "locations": [FOLDER], "items": items}]}
+    with running(FakePlex.from_document(library, token=TOKEN)) as server:
+        settings = replace(SETTINGS, plex_url=server.url)
+        ledger = Ledger(queue, server.url)
+        scenes = {number: answer(number, odd) for number, (_, odd) in enumerate(ODD) if number}
+        world = World(scenes, settings, Plex(settings, index=ledger), ledger)
+        worker = Worker(queue, world, queue.clock, random.Random(7))
+        queue.put_many(list(scenes))
+        drain(worker)
+        worker._writers.close()
+        assert [(ODD[letter.scene_id or 0][0], letter.message) for letter in queue.dead_letters()] == []
+        assert [(ODD[job.scene_id][0], job.last_error) for job in queue.waiting()] == []
+        again = engine.look(list(scenes), world, settings, fresh=list(scenes))
+        left = {
+            ODD[number][0]: seen.edits.changes or seen.outcome for number, seen in again.items() if seen.edits
+        }
+        assert left == {}
+        notes = {seen.outcome.name for seen in again.values() if seen.outcome is not None}
+        assert notes == {"level"}
+        written = {number: seen.item for number, seen in again.items() if seen.item is not None}
+        assert set(written) == set(scenes)
+        of = {what: written[number] for number, (what, _) in enumerate(ODD) if number}
+        assert len(of["500 performers"].actors) == 500 and len(of["2,000 tags"].genres) == 2_000
+        assert of["title emoji"].title == TEXTS["emoji"]
+        assert of["details right to left"].summary == TEXTS["right to left"]
+        assert of["title lone surrogate"].title == "half  and"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/data/half \ud83d.mp4", "/data/a\x00b.mp4", "/data/\u202eעברית.mp4", "x" * 1_000_000, "/", "\\\\", "."],
+    ids=["surrogate", "NUL", "right to left", "1 MB", "root", "UNC", "dot"],
+)
+def test_a_path_plex_cannot_have_is_waited_for_under_its_name(queue: Store, path: str) -> None:
+    library = {"sections": [{"title": "Films", "type": "movie", "locations": [FOLDER], "items": []}]}
+    with running(FakePlex.from_document(library, token=TOKEN)) as server:
+        settings = replace(SETTINGS, plex_url=server.url)
+        ledger = Ledger(queue, server.url)
+        scene = {**answer(1, {}), "files": [{"path": path, "size": 5, "duration": 1.5}]}
+        worker = Worker(
+            queue,
+            World({1: scene}, settings, Plex(settings, index=ledger), ledger),
+            queue.clock,
+            random.Random(7),
+        )
+        queue.put(1)
+        drain(worker)
+        (job,) = queue.waiting()
+        assert job.last_error.startswith("No Plex item has the file ")
+
+
+JPEG = b"\xff\xd8\xff\xe0"
+
+
+@pytest.mark.parametrize(
+    "cover",
+    [
+        Cover(b"", "image/jpeg", "e"),
+        Cover(JPEG.ljust(50_000_000, b"x"), "image/jpeg", "e"),
+        Cover(b"GIF89a", "image/gif", "e"),
+        Cover(b"\x00\x00\x00\x20ftypmp42", "video/mp4", ""),
+        Cover(b"<!DOCTYPE html><html>", "image/jpeg", "e"),
+        Cover(JPEG[:2], "image/jpeg", "e"),
+    ],
+    ids=["0 bytes", "50 MB", "GIF", "video", "web page", "cut short"],
+)
+def test_a_cover_that_is_no_picture_costs_the_scene_nothing_and_is_asked_for_once(
+    queue: Store, cover: Cover
+) -> None:
+    scene = Scene(
+        1, title="T", files=(SceneFile("/data/1.mp4"),), screenshot="http://stash/scene/1/screenshot?t=1"
+    )
+    model = Model(has={1: scene}, items={101: Item(101, 1, files=("/data/1.mp4",))}, picture=cover)
+    model.given = replace(model.given, write_poster=True, write_background=True)
+    worker = Worker(queue, model, queue.clock, random.Random(7))
+    for _ in range(2):
+        queue.put(1)
+        drain(worker)
+    assert model.items[101].title == "T"
+    assert (model.uploads, len(model.covers_asked)) == ([], 1)
+    assert queue.counts().finished == 2 and queue.counts().dead == 0
