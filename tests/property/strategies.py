@@ -109,7 +109,7 @@ def items(draw: st.DrawFn, files: st.SearchStrategy[str] | None = None) -> Item:
         directors=draw(tags),
         actors=tuple(Actor(name, draw(plex_text)) for name in draw(tags)),
         locked=draw(lock_names),
-        files=tuple(draw(st.lists(files or paths(), max_size=3))),
+        files=tuple(draw(st.lists(paths() if files is None else files, max_size=3))),
     )
 
 

@@ -8,13 +8,15 @@ import random
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import hypothesis
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from plexsync import engine
 from plexsync.core import breaker, verdict
 from plexsync.core.edits import FIELDS, Edits, fingerprint, plan
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
@@ -31,10 +33,11 @@ from plexsync.core.match import (
     path_key,
     plex_paths,
 )
-from plexsync.core.merge import Step, same
-from plexsync.core.scene import Scene, scene_from
+from plexsync.core.merge import Policy, Rules, Step, same, settle
+from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from tests.property import strategies as some
+from tests.unit.paper import Paper
 
 # --- edits: a server takes them, and nothing is left to do
 
@@ -418,6 +421,135 @@ def test_the_closest_item_has_a_file_of_the_scenes_name_and_size(
     names = {_folded(re.split(r"[\\/]", path)[-1]) for path in plex_paths(scene, path_map)}
     for item in chosen:
         assert names & {_folded(re.split(r"[\\/]", file)[-1]) for file in item.files}
+
+
+@dataclass
+class Liar(Paper):
+    """A Plex that offers every item it has for every file, or for every name, and has given rating keys to other
+    items since."""
+
+    of_files: bool = True
+
+    def find_many(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
+        return self.find_alike(groups) if self.of_files else super().find_many(groups)
+
+    def find_alike(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
+        return [tuple(self.items.values()) for _ in groups]
+
+    def read(self, rating_keys: Sequence[int]) -> tuple[Item, ...]:
+        return tuple(self.items[key] for key in rating_keys if key in self.items)
+
+
+near = st.sampled_from(
+    [
+        "/data/a",
+        "/data/A",
+        "/data/x/a",
+        "/media/a",
+        "/media/x/a",
+        "/media/x/b",
+        "/data/b",
+        r"C:\data\a",
+        r"c:\Data\A",
+    ]
+)
+sizes = st.sampled_from([0, 5, 6])
+filed = st.builds(
+    Scene,
+    st.integers(1, 9),
+    title=st.just("A title"),
+    files=st.lists(st.builds(SceneFile, near, sizes, st.just(1.5)), min_size=1, max_size=2).map(tuple),
+)
+
+
+@hypothesis.settings(max_examples=200)
+@given(
+    st.lists(filed, min_size=1, max_size=4, unique_by=lambda scene: scene.id),
+    st.lists(
+        st.tuples(some.items(near), sizes), min_size=1, max_size=6, unique_by=lambda one: one[0].rating_key
+    ),
+    st.sampled_from([(), (PathPair("/data", "/media"),), (PathPair("/data/x", "/media"),)]),
+    st.booleans(),
+    near,
+    st.booleans(),
+)
+def test_nothing_is_written_to_an_item_whose_file_is_not_the_scenes(
+    scenes: list[Scene],
+    sized: list[tuple[Item, int]],
+    path_map: tuple[PathPair, ...],
+    exact_paths: bool,
+    once: str,
+    of_files: bool,
+) -> None:
+    settings = Settings(path_map=path_map, exact_paths=exact_paths, tags_as_labels=True)
+    gone = 10
+    items = [
+        replace(item, sizes=tuple(size for _ in item.files), labels=("Ours", *item.labels), duration=1.5)
+        for item, size in sized
+    ]
+    world = Liar({scene.id: scene for scene in scenes}, {item.rating_key: item for item in items})
+    world.of_files = of_files
+    world.remembered.remember(gone, items[0].rating_key, "", {"labels": ["Ours"]}, files=(once,))
+    for seen in engine.look([*world.has, gone], world, settings).values():
+        assert not isinstance(seen.outcome, verdict.Failed), seen.outcome
+        if seen.item is None:
+            continue
+        theirs = {path_key(file) for file in seen.item.files}
+        if seen.scene is None:
+            assert path_key(once) in theirs
+            continue
+        paths = plex_paths(seen.scene, path_map)
+        if theirs.isdisjoint(map(path_key, paths)):
+            assert not exact_paths
+            assert {_name(path) for path in paths} & {_name(file) for file in seen.item.files}
+            known = {file.size for file in seen.scene.files} - {0}
+            size = seen.item.sizes[0]
+            assert size in known or not size or len(known) < len(seen.scene.files)
+
+
+def _name(path: str) -> str:
+    return _folded(re.split(r"[\\/]", path)[-1])
+
+
+# --- three sides
+
+texts = st.sampled_from(["", "a", "A", "b"])
+lists = st.lists(st.sampled_from(["a", "A", "b", "e\u0301", "\u00e9"]), max_size=2).map(tuple)
+three: st.SearchStrategy[tuple[Any, Any, Any]] = st.tuples(texts, texts, st.none() | texts) | st.tuples(
+    lists, lists, st.none() | lists
+)
+
+
+@given(three, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_three_sides_of_a_field(
+    sides: tuple[Any, Any, Any], known: bool, locked: bool, respect: bool, unlocked: bool, newer: bool
+) -> None:
+    wanted, held, last = sides
+    known = known or last is not None
+
+    def step(policy: Policy, held: Any = held, last: Any = last, known: bool = known) -> Step:
+        rules = Rules(policy, respect, unlocked, newer)
+        return settle(wanted, held, last, known=known, locked=locked, rules=rules)
+
+    stash, plex, newest = step("stash"), step("plex"), step("newest")
+    assert newest in (stash, plex)
+    for policy, then in (("stash", stash), ("plex", plex), ("newest", newest)):
+        assert (then is Step.LEVEL) == same(wanted, held)
+        assert step(policy, wanted, wanted, True) is Step.LEVEL  # type: ignore[arg-type]
+        assert step(policy, wanted, last) is Step.LEVEL, "also if nobody saw the write land"  # type: ignore[arg-type]
+        if then is Step.LEAVE:
+            assert not wanted and last is None
+        if then is Step.KEEP_LOCK:
+            assert wanted and locked and respect and last is None
+        if then is Step.KEEP_EDIT:
+            assert last is not None and not same(held, last)
+        if last is not None and same(held, last) and not same(wanted, held):
+            assert then is Step.WRITE, "what was changed in Stash only is written"
+    assert stash is not Step.KEEP_EDIT
+    if plex is Step.WRITE:
+        assert last is None or same(held, last), "nothing that was edited in Plex is overwritten"
+    if last is not None and same(wanted, last) and not same(held, last):
+        assert newest is Step.KEEP_EDIT, "what was changed in Plex only is the newest"
 
 
 # --- verdict
