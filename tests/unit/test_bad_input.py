@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from plexsync.clock import ManualClock
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import Settings
+from plexsync.core.verdict import Level
 from plexsync.ledger import Ledger
 from plexsync.plex import Plex
 from plexsync.stash import Cover
 from plexsync.store import Store
 from plexsync.worker import Worker
 from simulators.fake_plex.service import FakePlex
-from simulators.serving import running
+from simulators.serving import Handle, running
 from tests.unit.test_worker import Model
 
 TOKEN = "t0ken-0f-the-0wner"
@@ -71,8 +73,8 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
     for what, value in TEXTS.items():
         for key in ("title", "details", "code", "director", "updated_at", "date"):
             yield f"{key} {what}", {key: value}
-        for key in ("performers", "tags", "groups", "stash_ids", "files", "paths", "studio"):
-            if not isinstance(value, str) and key != "files":
+        for key in ("performers", "tags", "groups", "stash_ids", "paths", "studio"):
+            if not isinstance(value, str):
                 yield f"{key} {what}", {key: value}
         if isinstance(value, str):
             yield f"studio {what}", {"studio": {"name": value, "parent_studio": {"name": value}}}
@@ -164,30 +166,43 @@ def drain(worker: Worker) -> None:
         pass
 
 
-def test_whatever_a_field_of_a_scene_is_all_of_the_scene_reaches_plex(queue: Store) -> None:
-    items = [{"title": "old", "file": f"{FOLDER}/{number}.mp4"} for number in range(len(ODD))]
+@contextmanager
+def at_work(queue: Store, scenes: dict[int, dict[str, Any]]) -> Iterator[tuple[Handle, World, Worker]]:
+    """A Plex with a file for each number up to the highest of these scenes, and a worker between it and them."""
+    items = [{"title": "old", "file": f"{FOLDER}/{number}.mp4"} for number in range(max(scenes) + 1)]
     library = {"sections": [{"title": "Films", "type": "movie", "locations": [FOLDER], "items": items}]}
     with running(FakePlex.from_document(library, token=TOKEN)) as server:
         settings = replace(SETTINGS, plex_url=server.url)
         ledger = Ledger(queue, server.url)
-        scenes = {number: answer(number, odd) for number, (_, odd) in enumerate(ODD) if number}
         world = World(scenes, settings, Plex(settings, index=ledger), ledger)
         worker = Worker(queue, world, queue.clock, random.Random(7))
         queue.put_many(list(scenes))
+        try:
+            yield server, world, worker
+        finally:
+            worker._writers.close()
+
+
+def level_items(world: World) -> dict[int, Item]:
+    """The item of each scene, read anew; each has all of its scene."""
+    again = engine.look(list(world.scenes_of), world, world.given, fresh=list(world.scenes_of))
+    left = {
+        number: seen.edits.changes or seen.outcome
+        for number, seen in again.items()
+        if seen.outcome != Level()
+    }
+    assert left == {}
+    return {number: seen.item for number, seen in again.items() if seen.item is not None}
+
+
+def test_whatever_a_field_of_a_scene_is_all_of_the_scene_reaches_plex(queue: Store) -> None:
+    scenes = {number: answer(number, odd) for number, (_, odd) in enumerate(ODD, 1)}
+    with at_work(queue, scenes) as (_, world, worker):
         drain(worker)
-        worker._writers.close()
-        assert [(ODD[letter.scene_id or 0][0], letter.message) for letter in queue.dead_letters()] == []
-        assert [(ODD[job.scene_id][0], job.last_error) for job in queue.waiting()] == []
-        again = engine.look(list(scenes), world, settings, fresh=list(scenes))
-        left = {
-            ODD[number][0]: seen.edits.changes or seen.outcome for number, seen in again.items() if seen.edits
-        }
-        assert left == {}
-        notes = {seen.outcome.name for seen in again.values() if seen.outcome is not None}
-        assert notes == {"level"}
-        written = {number: seen.item for number, seen in again.items() if seen.item is not None}
-        assert set(written) == set(scenes)
-        of = {what: written[number] for number, (what, _) in enumerate(ODD) if number}
+        assert [(ODD[(letter.scene_id or 1) - 1][0], letter.message) for letter in queue.dead_letters()] == []
+        assert [(ODD[job.scene_id - 1][0], job.last_error) for job in queue.waiting()] == []
+        items = level_items(world)
+        of = {what: items[number] for number, (what, _) in enumerate(ODD, 1)}
         assert len(of["500 performers"].actors) == 500 and len(of["2,000 tags"].genres) == 2_000
         assert of["title emoji"].title == TEXTS["emoji"]
         assert of["details right to left"].summary == TEXTS["right to left"]
@@ -200,21 +215,23 @@ def test_whatever_a_field_of_a_scene_is_all_of_the_scene_reaches_plex(queue: Sto
     ids=["surrogate", "NUL", "right to left", "1 MB", "root", "UNC", "dot"],
 )
 def test_a_path_plex_cannot_have_is_waited_for_under_its_name(queue: Store, path: str) -> None:
-    library = {"sections": [{"title": "Films", "type": "movie", "locations": [FOLDER], "items": []}]}
-    with running(FakePlex.from_document(library, token=TOKEN)) as server:
-        settings = replace(SETTINGS, plex_url=server.url)
-        ledger = Ledger(queue, server.url)
-        scene = {**answer(1, {}), "files": [{"path": path, "size": 5, "duration": 1.5}]}
-        worker = Worker(
-            queue,
-            World({1: scene}, settings, Plex(settings, index=ledger), ledger),
-            queue.clock,
-            random.Random(7),
-        )
-        queue.put(1)
+    scene = {**answer(1, {}), "files": [{"path": path, "size": 5, "duration": 1.5}]}
+    with at_work(queue, {1: scene}) as (_, _, worker):
         drain(worker)
         (job,) = queue.waiting()
         assert job.last_error.startswith("No Plex item has the file ")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [MISSING, None, [], "x", 7, [None], [{}], [{"path": None}], [{"path": ""}], {"path": "/data/a.mp4"}],
+    ids=lambda value: "missing" if value is MISSING else str(value),
+)
+def test_without_a_file_there_is_nothing_to_write_and_that_has_a_name(queue: Store, files: object) -> None:
+    with at_work(queue, {1: answer(1, {"files": files})}) as (_, _, worker):
+        drain(worker)
+        (note,) = queue.db.execute("SELECT note FROM ack_queue_default").fetchone()
+        assert note == "no_file: has no file" and queue.counts().finished == 1
 
 
 JPEG = b"\xff\xd8\xff\xe0"
@@ -247,3 +264,30 @@ def test_a_cover_that_is_no_picture_costs_the_scene_nothing_and_is_asked_for_onc
     assert model.items[101].title == "T"
     assert (model.uploads, len(model.covers_asked)) == ([], 1)
     assert queue.counts().finished == 2 and queue.counts().dead == 0
+
+
+# An edit is answered by nothing, of which nothing can be cut off.
+NONSENSE: list[tuple[str, dict[str, object]]] = [
+    *(("GET", {"kind": "garble", "how": how}) for how in ("html", "cut", "break", "empty")),
+    ("GET", {"kind": "truncate", "bytes": 40}),
+    *(("PUT", {"kind": "garble", "how": how}) for how in ("html", "break")),
+]
+
+
+@pytest.mark.parametrize(("method", "nonsense"), NONSENSE, ids=str)
+def test_an_answer_of_plex_that_is_none_costs_nothing_but_time(
+    queue: Store, method: str, nonsense: dict[str, object]
+) -> None:
+    """Also where the edit was taken and only its answer is no use."""
+    match = {"method": method, "path": "/library/metadata/.*" if method == "GET" else ".*"}
+    with at_work(queue, {number: answer(number, {}) for number in (1, 2, 3)}) as (server, world, worker):
+        server.call("POST", "/faults", {"count": 3, "match": match, **nonsense})
+        drain(worker)
+        assert queue.counts().pending, "it was noticed"
+        server.clear_faults()
+        for _ in range(20):
+            assert isinstance(queue.clock, ManualClock)
+            queue.clock.advance(60)
+            drain(worker)
+        assert (queue.counts().pending, queue.counts().dead) == (0, 0)
+        assert len(level_items(world)) == 3
