@@ -158,7 +158,7 @@ def test_a_lost_edit_is_found_and_shrunk_to_what_is_needed(monkeypatch):
 
     # Not every world postpones a job whose edit nobody makes up for; one in a few does.
     drawn = next(drawn for drawn in map(fuzz.draw, range(3000, 3040)) if loses(drawn))
-    kept = fuzz.shrink(drawn, {"nothing_lost"}, seconds=15)
+    kept = fuzz.shrink(drawn, {"nothing_lost"}, tries=200)
     assert len(kept) <= 6 < len(drawn.acts)
     assert any(verdict.check == "nothing_lost" for verdict in fuzz.broken(drawn, kept))
 
