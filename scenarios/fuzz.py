@@ -53,6 +53,7 @@ from scenarios.workloads import BulkEdit, Create, Destroy, Edit, Play, Press, Re
 DAY_S = 86400.0
 DRAIN_S = 2 * DAY_S  # looks for files and dead letters that are tried again take their hours
 RUNS = 150
+TRIES = 600  # to make a history that fails shorter
 FULL_RUNS = 150  # from so many on, every cell of the table must be reached
 
 # Troubles as the table names them, and the moments at which each can be there.
@@ -231,15 +232,16 @@ def broken(drawn: Drawn, kept: Collection[int] | None = None) -> tuple[Verdict, 
     return tuple(verdict for verdict in verdicts if not verdict.holds)
 
 
-def shrink(drawn: Drawn, names: Collection[str], seconds: float = 60.0) -> list[int]:
-    """The numbers of the fewest acts found with which one of these checks still fails."""
-    deadline = time.monotonic() + seconds
+def shrink(drawn: Drawn, names: Collection[str], tries: int = TRIES) -> list[int]:
+    """The numbers of the fewest acts found with which one of these checks still fails; the same on every machine."""
+    left = tries
     best = list(range(len(drawn.acts)))
 
     def fails(kept: list[int]) -> bool:
-        nonlocal best
-        if time.monotonic() > deadline:
+        nonlocal best, left
+        if not left:
             return False
+        left -= 1
         if any(verdict.check in names for verdict in broken(drawn, kept)):
             best = min(best, kept, key=len)
             return True
@@ -263,7 +265,7 @@ def shrink(drawn: Drawn, names: Collection[str], seconds: float = 60.0) -> list[
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    with suppress(NoSuchExample, Flaky):  # time was up while it tried
+    with suppress(NoSuchExample, Flaky):  # no try was left
         find(
             numbers,
             lambda keeps: fails([i for i, number in zip(coarse, keeps, strict=True) if number]),

@@ -161,6 +161,7 @@ class SimulatedWorld:
     def _build(self) -> None:
         self.scenes: dict[int, dict[str, Any]] = {}
         self.items: dict[int, dict[str, Any]] = {}
+        self.files: dict[int, str] = {}  # of all items there ever were, by rating key
         self.poisoned: set[str] = set()
         self.entities: dict[int, tuple[str, str]] = {}  # kind and name by id
         rows = generate(self.spec.scenes, self.seed)
@@ -194,6 +195,7 @@ class SimulatedWorld:
 
     def _new_item(self, file: str) -> None:
         key = max(self.items, default=0) + 1
+        self.files[key] = file
         title = os.path.splitext(os.path.basename(file))[0]
         fields = {"title": title, "originallyAvailableAt": "2023-11-14"}
         self.items[key] = {
@@ -588,7 +590,9 @@ class SimulatedWorld:
         """An edit as Plex takes it: values, locks, tags added by index and removed by name."""
         item = self.items.get(key)
         _, status, faults = self._note
-        path = self.stash_path(item["file"]) if item is not None else None
+        if item is None and status is not None:
+            status = 404
+        path = self.stash_path(self.files[key])
         scene = next((number for number, row in self.scenes.items() if row["path"] == path), None)
         asks = json.dumps(dict(sorted(params.items())), ensure_ascii=False)
         self.writes.append(Write(self.stamp(), scene, key, asks, params.get("title.value"), status, faults))

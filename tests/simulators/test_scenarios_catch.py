@@ -1,15 +1,22 @@
 """The harness is worth its name: defects put into the plugin by hand, each caught by a named check of a named scenario.
 
-Every row is a change somebody could make by mistake. The cases are played in simulated worlds, unchanged.
+Every row is a change somebody could make by mistake. The cases are played in simulated worlds, unchanged; those of
+`SEAMS` in real ones, by a copy of the checkout with the defect in it, so that hooks, tasks and worker all have it.
 `python -m tests.simulators.test_scenarios_catch` prints who catches what; with the name of a defect behind it, the unit
-tests are run with that defect in the plugin.
+tests are run with that defect in the plugin. Of those in `ALONE` they find nothing: only a scenario does.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +32,7 @@ from scenarios.scenario import At, Expect, Scenario, World
 from scenarios.simulated import simulate
 from scenarios.trouble import Fault, Outage
 from scenarios.workloads import Edit, Until
+from scenarios.world import CHECKOUT
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -211,6 +219,67 @@ DEFECTS: list[tuple[Patch, str, str]] = [
 ]
 
 
+@dataclass(frozen=True)
+class Slip:
+    """A defect as a change of the text of one file, which stands there once."""
+
+    name: str
+    file: str
+    was: str
+    becomes: str
+
+
+# As DEFECTS, in what one process leaves to the next, or finds again later.
+SEAMS: list[tuple[Slip, str, str]] = [
+    (
+        Slip(
+            "keeps_what_it_read_ahead_when_plex_goes",
+            "plexsync/worker.py",
+            "            self._give_back(self._ahead.jobs)\n            self._ahead = None\n",
+            "            self._ahead = None\n",
+        ),
+        "plex_gone_while_reading_ahead",
+        "drained_in_time",
+    ),
+    (
+        Slip(
+            "looks_at_the_spool_only_when_it_begins",
+            "plexsync/worker.py",
+            "next_upkeep = now + UPKEEP_S",
+            'next_upkeep = float("inf")',
+        ),
+        "queue_locked",
+        "nothing_lost",
+    ),
+]
+# Shown by running tests/unit and tests/property with each of them: all pass.
+ALONE = {"waits_a_week_for_a_person", *(slip.name for slip, _, _ in SEAMS)}
+
+
+@contextmanager
+def planted(slip: Slip) -> Iterator[Path]:
+    """A copy of this checkout that has the defect, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="plexsync-defect-") as folder:
+        copy = Path(folder) / "checkout"
+        left_out = shutil.ignore_patterns(".*_cache", ".git", ".venv", ".hypothesis", "__pycache__", "build")
+        shutil.copytree(CHECKOUT, copy, symlinks=True, ignore=left_out)
+        text = (copy / slip.file).read_text("utf-8")
+        assert text.count(slip.was) == 1, f"{slip.file} has changed: {slip.name} cannot be planted"
+        (copy / slip.file).write_text(text.replace(slip.was, slip.becomes), "utf-8")
+        yield copy
+
+
+def caught_in_a_real_world(slip: Slip, name: str) -> set[str]:
+    """The checks that do not hold with the defect."""
+    with planted(slip) as copy:
+        told = copy / "told.json"
+        command = [sys.executable, "-m", "scenarios", "run", name, "--json", str(told)]
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
+        assert told.exists(), done.stdout + done.stderr
+        (result,) = json.loads(told.read_text("utf-8"))
+        return {verdict["check"] for verdict in result["verdicts"] if not verdict["holds"]}
+
+
 def caught(defect: Patch, name: str) -> tuple[set[str], set[str]]:
     """The checks that do not hold without the defect, and with it."""
     case = CASES[name]
@@ -233,24 +302,50 @@ def test_a_defect_is_caught_and_without_it_all_is_well(defect, name, check):
     assert check in broken
 
 
+# That the cases pass without the defects is for test_scenarios_real.
+@pytest.mark.parametrize(("slip", "name", "check"), SEAMS, ids=lambda value: getattr(value, "name", value))
+def test_a_defect_between_processes_is_caught(slip, name, check):
+    assert check in caught_in_a_real_world(slip, name)
+
+
+def _run_unit_tests(name: str) -> int:
+    """The status of pytest with this defect in the plugin; it stops at the first test that finds it."""
+    arguments = ["-q", "-x", "-p", "no:cacheprovider", "tests/unit", "tests/property"]
+    for slip, _, _ in SEAMS:
+        if slip.name == name:
+            with planted(slip) as copy:
+                for command in (["git", "init", "-q"], ["git", "add", "-A"]):  # a test asks git what there is
+                    subprocess.run(command, cwd=copy, check=True)
+                return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=copy).returncode
+    for defect, _, _ in DEFECTS:
+        if defect.__name__.strip("_") == name:
+            with pytest.MonkeyPatch.context() as patch:
+                defect(patch)
+                return int(pytest.main(arguments))
+    raise SystemExit(f"there is no defect named {name}")
+
+
 def main(names: list[str]) -> int:
     """Plant each defect, one after the other; 0 when every one is caught by the check named for it."""
     if names:
-        with pytest.MonkeyPatch.context() as patch:
-            for defect, _, _ in DEFECTS:
-                if defect.__name__.strip("_") in names:
-                    defect(patch)
-            return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "tests/unit"]))
-    met = 0
+        return max(_run_unit_tests(name) for name in names)
+    met = alone = 0
+
+    def say(good: bool, defect: str, case: str, check: str) -> None:
+        nonlocal met, alone
+        met += good
+        alone += good and defect in ALONE
+        word, mark = "caught" if good else "MISSED", "  by a scenario alone" if defect in ALONE else ""
+        print(f"{word}  {defect:52} {case:30} {check}{mark}", flush=True)
+
     for defect, name, check in DEFECTS:
         without, broken = caught(defect, name)
-        good = not without and check in broken
-        met += good
-        print(
-            f"{'caught' if good else 'MISSED'}  {defect.__name__.strip('_'):52} {name:28} {check}", flush=True
-        )
-    print(f"{met} of {len(DEFECTS)} defects caught")
-    return 0 if met == len(DEFECTS) else 1
+        say(not without and check in broken, defect.__name__.strip("_"), name, check)
+    for slip, name, check in SEAMS:
+        say(check in caught_in_a_real_world(slip, name), slip.name, name, check)
+    of = len(DEFECTS) + len(SEAMS)
+    print(f"{met} of {of} defects caught; {alone} of them by no unit test")
+    return 0 if met == of else 1
 
 
 if __name__ == "__main__":
