@@ -424,7 +424,19 @@ def _tags(names: Iterable[str]) -> tuple[str, ...]:
 
 def _mapped_tags(scene: Scene, settings: Settings) -> tuple[str, ...]:
     names = {folded(pair.stash): pair.plex for pair in settings.tag_map}
-    return _tags(names.get(folded(tag), tag) for tag in scene.tags)
+    starts = [
+        (pair.stash.removesuffix("*"), pair.plex) for pair in settings.tag_map if pair.stash.endswith("*")
+    ]
+    starts.sort(key=lambda pair: -len(pair[0]))
+    return _tags(names.get(folded(tag), _by_start(tag, starts)) for tag in scene.tags)
+
+
+def _by_start(tag: str, starts: Iterable[tuple[str, str]]) -> str:
+    """The tag as the longest beginning that fits says, its own end in the place of the asterisk."""
+    for start, plex in starts:
+        if folded(tag[: len(start)]) == folded(start):
+            return plex.replace("*", tag[len(start) :].strip(), 1)
+    return tag
 
 
 def _collections(scene: Scene, settings: Settings) -> tuple[str, ...]:

@@ -277,7 +277,8 @@ class Settings:
         (),
         "Tag names",
         "What tags are called in Plex: pairs like Tag => Genre, separated by semicolons; nothing after the arrow "
-        "leaves the tag out.",
+        "leaves the tag out. An asterisk at the end stands for whatever follows: Meta* => leaves all of these out, and "
+        "Genre: * => * takes their beginning away.",
     )
     collections_from: tuple[str, ...] = _row(
         (),

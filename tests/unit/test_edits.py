@@ -345,6 +345,21 @@ RICH = replace(
 )
 
 
+def test_tags_are_mapped_by_name_and_by_their_beginning() -> None:
+    tags = ("Genre: Drama", "genre:Short", "Meta 1", "META", "Meta kept", "Genre: Left out", "Other", "Gen")
+    pairs = [
+        ("Genre:*", "*"),
+        ("Meta*", ""),
+        ("Meta kept", "Kept"),
+        ("Genre: Left*", ""),
+        ("Other*", "My * own"),
+    ]
+    scene = replace(SCENE, tags=tags)
+    mapped = field("tags", scene, tag_map=tuple(Pair(*pair) for pair in pairs))
+    assert mapped == ("Drama", "Short", "Kept", "My  own", "Gen")
+    assert field("tags", tag_map=(Pair("*", "Stash *"),)) == ("Stash Drama", "Stash Short")
+
+
 def test_what_was_played_is_marked_as_watched_once_and_only_our_mark_is_taken_back() -> None:
     played, on = replace(SCENE, play_count=3), Settings(write_watched=True)
     assert plan(played, LEVEL, SETTINGS).watched is None
