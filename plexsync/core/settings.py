@@ -169,6 +169,12 @@ class Settings:
         least=0.1,
         most=_DAY_S,
     )
+    skip_not_found: bool = _row(
+        False,
+        "Skip scenes Plex does not have (off by default)",
+        "On: a scene whose file Plex does not have is done with; it goes over when it is edited again or reconciled. "
+        "Off: it waits for its file.",
+    )
     not_found_attempts: int = _row(
         12,
         "Looks for a scene Plex does not have",

@@ -1,7 +1,8 @@
 """What becomes of a job after an attempt: an outcome in, a decision out.
 
     Synced, FannedOut, Level, Skipped, Gone, NoFile   Finish
-    NotFound                                          Postpone, ever longer; Bury after ``not_found_attempts`` looks
+    NotFound                                          Postpone, ever longer; Bury after ``not_found_attempts`` looks;
+                                                      Finish at once with ``skip_not_found``
     Ambiguous                                         Bury: a person must choose
     Failed  Unavailable                               Postpone, no attempt used, for as long as it takes
             NeedsAttention, SettingProblem            the same
@@ -159,6 +160,8 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             return Finish("has no file")
         case NotFound(paths):
             message = "No Plex item has the file " + " or ".join(paths) + "."
+            if settings.skip_not_found:
+                return Finish(message)
             if job.attempts >= settings.not_found_attempts:
                 return Bury("NotFound", message)
             wait_s = backoff_s(job.attempts, NOT_FOUND_BASE_S, NOT_FOUND_CAP_S, rng)

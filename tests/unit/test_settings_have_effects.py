@@ -24,7 +24,7 @@ from plexsync.core.item import Item
 from plexsync.core.job import Job
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import SETTINGS, USUAL_FIELDS, Settings, parse
-from plexsync.core.verdict import Bury, Failed, NotFound, Outcome, Postpone, Skipped, after
+from plexsync.core.verdict import Bury, Failed, Finish, NotFound, Outcome, Postpone, Skipped, after
 from plexsync.engine import PLAYS, look
 from plexsync.plex import Plex
 from plexsync.servers import Servers
@@ -150,12 +150,14 @@ def outcome(scene: Scene = SCENE, item: Item = ITEM) -> Probe:
 
 
 def decision(came: Outcome, attempts: int) -> Probe:
-    """Whether the job is given up; else whether the wait is below 100 s."""
+    """Whether the job is done or given up; else whether the wait is below 100 s."""
 
     def probe(bench: Bench, settings: Settings) -> object:
         said = after(Job(1, 1, "update", attempts=attempts), came, 0.0, random.Random(7), settings)
         if isinstance(said, Bury):
             return "given up"
+        if isinstance(said, Finish):
+            return "done"
         assert isinstance(said, Postpone)
         return "soon" if said.until < 100 else "late"
 
@@ -332,6 +334,7 @@ CASES: dict[str, Case] = {
     "max_attempts": Case(2, decision(FAILED, 2), "soon", "given up"),
     "retry_base_s": Case(300, decision(FAILED, 1), "soon", "late"),
     "retry_cap_s": Case(20, decision(FAILED, 7), "late", "soon"),
+    "skip_not_found": Case(True, decision(NotFound((FILE,)), 1), "soon", "done"),
     "not_found_attempts": Case(1, decision(NotFound((FILE,)), 1), "soon", "given up"),
     "plex_timeout_s": Case(0.3, a_plex_that_is_slow, True, "Unavailable"),
     "plex_concurrency": Case(2, most_writes_at_a_time, 4, 2),

@@ -104,6 +104,8 @@ def test_a_file_plex_has_not_scanned_gets_more_time_and_its_own_limit() -> None:
 def test_limits_are_the_settings() -> None:
     assert isinstance(judged(Failed(Transient("x")), 2, max_attempts=2), Bury)
     assert isinstance(judged(NotFound(("/a",)), 2, not_found_attempts=2), Bury)
+    skipped = judged(NotFound(("/a",)), 1, skip_not_found=True)
+    assert skipped == Finish("No Plex item has the file /a.")
     decision = judged(Failed(Transient("x")), 30, max_attempts=99, retry_cap_s=40)
     assert isinstance(decision, Postpone)
     assert NOW + 20 <= decision.until <= NOW + 40
