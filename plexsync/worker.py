@@ -475,6 +475,8 @@ class Worker:
             self.world.probe(server)
         except Unavailable as failure:
             self._failed(failure.service, str(failure))
+            if failure.service != server:
+                self._forget_probe(server)  # it could not be sent, so it is due still
             return False
         except SyncFailure as failure:
             self._answered(server)  # it is there, and has something else to say
@@ -564,9 +566,12 @@ class Worker:
     def _forget_lost_probes(self) -> None:
         """A probe still under way was that of a worker that is no more, or stands still: another is due now."""
         for server in SERVERS:
-            known = self._breaker(server)
-            if known.state is breakers.State.HALF_OPEN:
-                self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
+            self._forget_probe(server)
+
+    def _forget_probe(self, server: str) -> None:
+        known = self._breaker(server)
+        if known.state is breakers.State.HALF_OPEN:
+            self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
 
     def _reconcile_if_due(self) -> None:
         """The look for changes no hook told, when the settings ask for one and its time has come."""
