@@ -263,7 +263,11 @@ SEAMS: list[tuple[Slip, str, str]] = [
     ),
 ]
 # Shown by running tests/unit and tests/property with each of them: all pass.
-ALONE = {"keeps_what_it_read_ahead_when_plex_goes", "looks_at_the_spool_only_when_it_begins"}
+ALONE = {
+    "keeps_the_settings_it_read_first",
+    "keeps_what_it_read_ahead_when_plex_goes",
+    "looks_at_the_spool_only_when_it_begins",
+}
 
 
 @contextmanager
