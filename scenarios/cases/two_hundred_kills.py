@@ -6,6 +6,7 @@ from scenarios.scenario import At, Expect, Lane, Scenario, World
 from scenarios.trouble import CloseTab, KillWorker
 from scenarios.workloads import Edit, Press, Until, some_fields
 
+# A hook takes 17 ms on a quiet machine; a tab closed after that kills none.
 KILLS, CLOSED_TABS, SCENES = 200, 60, 30
 
 
@@ -14,7 +15,7 @@ def _people(rng: random.Random) -> Lane:
     for i in range(2 * CLOSED_TABS):
         fields = some_fields(rng, f"Edit {i}")
         scene = rng.randint(1, SCENES)
-        act = Edit(scene, fields) if i % 2 else CloseTab(scene, fields, ms=rng.uniform(2, 25))
+        act = Edit(scene, fields) if i % 2 else CloseTab(scene, fields, ms=rng.uniform(2, 14))
         lane.append(At(1.2 * i, act))
     return tuple(lane)
 
