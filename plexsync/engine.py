@@ -102,7 +102,8 @@ def _look(
             if lost
             else {}
         )
-        known = _Known(ledger, memories, ledger.intentions_many(asked))
+        candidates = {item.rating_key for items in (*answers.values(), *alike.values()) for item in items}
+        known = _Known(ledger, memories, ledger.intentions_many(asked), ledger.written_to_many(candidates))
         for scene_id, paths in asked.items():
             near = alike.get(scene_id, ())
             found[scene_id] = _one(found[scene_id], paths, answers[scene_id], near, known, settings)
@@ -184,6 +185,7 @@ class _Known:
     ledger: Ledger | MemoryLedger
     memories: Mapping[int, Memory]
     intended: Mapping[tuple[int, int], Sequence[Mapping[str, object]]]  # by scene and item
+    written: Mapping[int, Mapping[int, Mapping[str, object]]]  # by item and scene
 
 
 def _one(
@@ -205,6 +207,7 @@ def _one(
         if memory is not None and memory.rating_key != chosen.rating_key:
             memory = None  # of another item
         tried = known.intended.get((scene.id, chosen.rating_key), ())
+        to_item = known.written.get(chosen.rating_key, {})
         changes = planning.plan(
             scene,
             chosen,
@@ -212,6 +215,7 @@ def _one(
             None if memory is None else memory.written,
             tried,
             wants,
+            [written for other, written in to_item.items() if other != scene.id],
         )
         plays = 0
         if settings.watched_to_stash:

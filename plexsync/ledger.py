@@ -9,12 +9,12 @@ Written in small transactions: a hook that meets a lock for longer than a moment
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -113,7 +113,7 @@ class Ledger:
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             self._made_in = self._store.db
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._see_to_tables()
         with self._store.transaction() as db:
@@ -385,6 +385,23 @@ class Ledger:
         )
         return tuple(int(row[0]) for row in rows.fetchall())
 
+    def written_to_many(self, rating_keys: Collection[int]) -> dict[int, dict[int, Mapping[str, Any]]]:
+        """What was written to these items, by item and scene."""
+        found: dict[int, dict[int, Mapping[str, Any]]] = {}
+        for some in _batches(rating_keys):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                "SELECT rating_key, scene_id, written FROM scenes"
+                f" WHERE server = ? AND rating_key IN ({marks}) ORDER BY scene_id",
+                (self._server, *some),
+            )
+            for rating_key, scene_id, text in rows.fetchall():
+                with contextlib.suppress(ValueError, RecursionError):  # damaged: as if never written
+                    written = json.loads(text)
+                    if isinstance(written, dict):
+                        found.setdefault(int(rating_key), {})[int(scene_id)] = written
+        return found
+
     def scene_ids(self, after_id: int, last_id: int) -> list[int]:
         """The scenes that were ever level and are not forgotten, those beyond ``after_id`` up to ``last_id``."""
         rows = self._db.execute(
@@ -536,6 +553,13 @@ class MemoryLedger(MemoryPathIndex):
     def others_of(self, rating_key: int, scene_id: int) -> tuple[int, ...]:
         same = (one for one, memory in self._memories.items() if memory.rating_key == rating_key)
         return tuple(sorted(other for other in same if other != scene_id))
+
+    def written_to_many(self, rating_keys: Collection[int]) -> dict[int, dict[int, Mapping[str, Any]]]:
+        found: dict[int, dict[int, Mapping[str, Any]]] = {}
+        for scene_id, memory in sorted(self._memories.items()):
+            if memory.rating_key in rating_keys:
+                found.setdefault(memory.rating_key, {})[scene_id] = memory.written
+        return found
 
     def scene_ids(self, after_id: int, last_id: int) -> list[int]:
         return sorted(scene_id for scene_id in self._memories if after_id < scene_id <= last_id)

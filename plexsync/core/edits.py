@@ -16,8 +16,11 @@ How Plex takes them (PMS 1.41, python-plexapi's own tests against it):
 
 Choices of ours, each a rule of one sentence:
 
-- What is empty in Stash is cleared in Plex only if we wrote it there (``merge`` tells how we know).
+- What is empty in Stash is cleared in Plex only if we wrote it there (``merge`` tells how we know). Without memory a
+  lock tells it, if the title, which is written to every item, is locked as well.
 - Labels and collections are shared with other people: of those we remove only what we added.
+- What the settings leave alone stays remembered. Where they want tags or collections no longer, ours go.
+- An item that two scenes share is an edit of nobody's when it has what was written for the other one.
 - A partial date is its first day: 2024 is written as 2024-01-01, 2024-05 as 2024-05-01.
 - rating100 is the user's rating out of 10; Plex shows 85 as eight and a half.
 - Texts beyond TEXT_LIMIT and SUMMARY_LIMIT characters end in "…": they travel in the URL.
@@ -44,6 +47,7 @@ TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
 WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no parameter for it
 PHOTOS = "photos"  # beside the fields in what is remembered as written: the addresses of actors' photos
+REFUSED = " refused"  # after a field's name, likewise: what Stash said when Plex's later edit of it was kept
 _in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
 
@@ -104,6 +108,8 @@ class Field:
     # A metadata refresh rewrites it unless it is locked. A person's rating is nobody's metadata.
     refreshed: bool = True
     shared: bool = False  # other people add to this list too
+    # Whether the settings want it no longer, as against leaving it alone: what we added is taken away then.
+    ended: Callable[[Settings], bool] = lambda settings: False
 
 
 def plan(
@@ -113,11 +119,13 @@ def plan(
     written: Mapping[str, object] | None = None,
     intended: Sequence[Mapping[str, object]] = (),
     wants: Mapping[str, Value] | None = None,
+    beside: Sequence[Mapping[str, object]] = (),
 ) -> Edits:
     """The edits that bring ``item`` level with ``scene``; ``wants`` are its ``wanted_values``, if they are known.
 
     ``written`` is what was remembered of this very item (``Edits.written``, perhaps through JSON); None when
-    nothing is. ``intended`` are the ``Edits.intended`` of writes to it whose end nobody saw, oldest first.
+    nothing is. ``intended`` are the ``Edits.intended`` of writes to it whose end nobody saw, oldest first. ``beside``
+    is what was remembered of the same item for other scenes.
     Laws: plan again on an item that took the edits, and nothing is left; every parameter belongs to a field
     in ``fields``; fields that are level or kept are not touched; what only we can have written is never taken
     for somebody's edit.
@@ -130,35 +138,62 @@ def plan(
     rating100: int | None = None
     actors: Value = ()
     wants = wanted_values(scene, settings) if wants is None else wants
+    found = item  # as it is; a new title changes what it is compared with
+    locks_are_ours = "title" in wants and "title" in item.locked
     for row in FIELDS:
-        if row.name not in wants:
+        held = row.has(item)
+        wanted, last = wants.get(row.name), _remembered(written, row.name, held)
+        tried = [value for one in intended if (value := _remembered(one, row.name, held)) is not None]
+        if wanted is None:
+            if row.ended(settings) and isinstance(held, tuple):
+                ending = _ending(row, held, item, [value for value in (last, *tried) if value])
+                changes += ending.changes
+                params |= ending.params
+                aims |= ending.intended
+            elif last:  # left alone for now, and perhaps not for ever
+                ours[row.name] = last
             continue
-        wanted, held = wants[row.name], row.has(item)
-        last = _remembered(written, row.name, wanted)
-        tried = [value for one in intended if (value := _remembered(one, row.name, wanted)) is not None]
         theirs: tuple[str, ...] = ()
         if row.shared and isinstance(wanted, tuple) and isinstance(held, tuple):
             added = tuple(tag for value in (last, *tried) if isinstance(value, tuple) for tag in value)
             wanted, held, theirs = without_theirs(wanted, held, added)
         # Of a write that seemed to fail and landed all the same, Plex has what we wanted to write then.
         last = next((value for value in (last, *reversed(tried)) if _agree(held, value)), last)
+        of_another = (
+            bool(held)
+            and not row.shared
+            and not _agree(held, last)
+            and any(_agree(row.has(found), _remembered(one, row.name, wanted)) for one in beside)
+        )
+        if of_another:
+            last = held if wanted else None
         locked = row.plex in item.locked
         rules = Rules(
             policy=settings.policy(row.name),
             respect_locks=settings.respect_locks,
-            clear_unlocked=settings.keep_unlocked,
+            locks_are_ours=locks_are_ours and not beside,
+            by_person=not row.refreshed,
             stash_is_newer=_is_newer(scene, (row.name == "rating" and item.last_rated_at) or item.updated_at),
         )
-        step = settle(wanted, held, last, known=written is not None, locked=locked, rules=rules)
+        refused = _remembered(written, row.name + REFUSED, wanted)
+        step = settle(
+            wanted, held, last, known=written is not None, locked=locked, rules=rules, refused=refused
+        )
         remembered = wanted if step in (Step.LEVEL, Step.WRITE) else last
-        if row.name == "rating" and settings.ratings_to_stash and step in (Step.KEEP_EDIT, Step.LEAVE):
+        if step is Step.LEVEL and locked and last is None and settings.respect_locks:
+            remembered = None  # the same by chance, and locked by somebody else
+        kept_in_plex = step in (Step.KEEP_EDIT, Step.KEEP_LOCK)
+        plexs_stays = (kept_in_plex or step is Step.LEAVE) and not of_another
+        if row.name == "rating" and settings.ratings_to_stash and plexs_stays:
             rating100 = _out_of_100(item.user_rating)
         if row.name == "rating" and rating100 is not None:
             remembered = (
                 held  # both sides have it soon; should Stash make something else of it, that will count
             )
-        elif step in (Step.KEEP_EDIT, Step.KEEP_LOCK):
+        elif kept_in_plex:
             kept.append(Kept(row.name, held, wanted, step))
+            if rules.policy == "newest" and not _agree(wanted, last):
+                ours[row.name + REFUSED] = wanted
         if remembered:  # of a field that was cleared nothing is ours any more
             ours[row.name] = remembered
         bare = row.refreshed and not row.shared and not locked and not settings.keep_unlocked
@@ -212,6 +247,17 @@ def plan(
         watched,
         rating100,
     )
+
+
+def _ending(row: Field, held: tuple[str, ...], item: Item, added: Iterable[Value]) -> Edits:
+    """The edits that take what we added from a list the settings want no more; a list that is empty then is no longer
+    locked."""
+    _, ours, theirs = without_theirs((), held, tuple(tag for some in added for tag in some))
+    if not ours:
+        return Edits()
+    params = _parameters(row.plex, theirs, held)
+    params[f"{row.plex}.locked"] = "1" if theirs and row.plex in item.locked else "0"
+    return Edits(params, changes=(Change(row.name, held, theirs),), intended={row.name: ()})
 
 
 def _photos(scene: Scene, settings: Settings, actors: Iterable[str]) -> dict[str, str]:
@@ -503,8 +549,21 @@ FIELDS: tuple[Field, ...] = (
         _unless_left("performers", lambda scene, settings: _tags(scene.performers)),
         lambda item: tuple(actor.name for actor in item.actors),
     ),
-    Field("tags", "genre", _tags_as(labels=False), lambda item: item.genres),
-    Field("labels", "label", _tags_as(labels=True), lambda item: item.labels, shared=True),
+    Field(
+        "tags",
+        "genre",
+        _tags_as(labels=False),
+        lambda item: item.genres,
+        ended=lambda settings: settings.tags_as_labels and not settings.leaves("tags"),
+    ),
+    Field(
+        "labels",
+        "label",
+        _tags_as(labels=True),
+        lambda item: item.labels,
+        shared=True,
+        ended=lambda settings: not settings.tags_as_labels and not settings.leaves("tags"),
+    ),
     Field(
         "rating",
         "userRating",
@@ -551,5 +610,6 @@ FIELDS: tuple[Field, ...] = (
         lambda scene, settings: _collections(scene, settings) if settings.collections_from else None,
         lambda item: item.collections,
         shared=True,
+        ended=lambda settings: not settings.collections_from,
     ),
 )

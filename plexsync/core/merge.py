@@ -8,12 +8,16 @@
     a value              another value       a third value   policy stash: write; plex: keep; newest: the later
     nothing              (any)               nothing         leave alone
     nothing              (any)               a value         write, or keep what is locked
-    no memory at all     a value, locked     nothing         clear: the lock is ours, most likely
+    nothing              a person's value    another value   the policy, as if both had changed
+    no memory at all     a value, locked     nothing         clear, if the locks look like ours; else leave alone
     no memory at all     a value, unlocked   nothing         leave alone
     no memory at all     (any)               a value         write, or keep what is locked
 
 "Keep what is locked" applies when the settings say that locks of other people are respected. Without memory every
 lock is taken for somebody else's then; that is the price of having lost the data folder.
+
+"The later" is asked once for each value: what Stash says and was found to be older stays so, whatever else of the
+scene is edited afterwards.
 """
 
 from __future__ import annotations
@@ -44,34 +48,42 @@ class Rules:
 
     policy: Policy = "stash"
     respect_locks: bool = False
-    clear_unlocked: bool = (
-        False  # without memory: what is unset in Stash is cleared even where nothing is locked
-    )
+    locks_are_ours: bool = False  # without memory: the item looks like one we have written to
+    by_person: bool = False  # nobody but a person gives Plex a value of this field
     stash_is_newer: bool = True  # for the policy "newest", when both sides changed
 
 
 def settle(
-    wanted: Value, held: Value, last: Value | None, *, known: bool, locked: bool, rules: Rules
+    wanted: Value,
+    held: Value,
+    last: Value | None,
+    *,
+    known: bool,
+    locked: bool,
+    rules: Rules,
+    refused: Value | None = None,
 ) -> Step:
     """What to do with a field that Stash wants to be ``wanted``, and Plex has as ``held``.
 
     ``last`` is what we wrote last, None when we never wrote it; ``known`` tells whether we have any memory of
-    the item. Laws: level when both sides agree; a WRITE never follows another on an unchanged Stash and Plex;
-    with the policy ``stash`` whatever is set in Stash is written unless a lock is respected.
+    the item; ``refused`` is what Stash said when Plex's later edit was kept. Laws: level when both sides agree; a WRITE
+    never follows another on an unchanged Stash and Plex; with the policy ``stash`` whatever is set in Stash is written
+    unless a lock is respected.
     """
     if same(wanted, held):
         return Step.LEVEL
-    if last is not None:
-        if same(held, last):
-            return Step.WRITE
-        stash_wins = rules.policy == "stash" or (
-            rules.policy == "newest" and not same(wanted, last) and rules.stash_is_newer
-        )
-        return Step.WRITE if stash_wins else Step.KEEP_EDIT
-    if not wanted:
-        ours = not known and (locked or rules.clear_unlocked) and not rules.respect_locks
+    if last is not None and same(held, last):
+        return Step.WRITE
+    if last is None and not wanted:
+        ours = not known and locked and rules.locks_are_ours and not rules.respect_locks
         return Step.WRITE if ours else Step.LEAVE
-    return Step.KEEP_LOCK if locked and rules.respect_locks else Step.WRITE
+    if last is None and locked and rules.respect_locks:
+        return Step.KEEP_LOCK
+    if last is None and not (held and rules.by_person):
+        return Step.WRITE
+    changed = not any(one is not None and same(wanted, one) for one in (last, refused))
+    stash_wins = rules.policy == "stash" or (rules.policy == "newest" and changed and rules.stash_is_newer)
+    return Step.WRITE if stash_wins else Step.KEEP_EDIT
 
 
 Tags = tuple[str, ...]

@@ -277,7 +277,8 @@ class Settings:
     tags_as_labels: bool = _row(
         False,
         "Write tags as labels (off by default)",
-        "On: tags become labels instead of genres. Labels of other origin stay.",
+        "On: tags become labels instead of genres; genres PlexSync wrote before are taken away. Labels of other origin "
+        "stay.",
     )
     tag_map: tuple[Pair, ...] = _row(
         (),
@@ -290,7 +291,7 @@ class Settings:
         (),
         "Collections from",
         "What collections are made of, separated by commas: studio, parent_studio, groups, performers, tags, "
-        "organized. Only collections PlexSync added are ever removed. Empty: none.",
+        "organized. Only collections PlexSync added are ever removed. Empty: none, and those it added are taken away.",
     )
     write_poster: bool = _row(
         False,

@@ -150,6 +150,19 @@ def test_what_is_empty_in_stash_and_not_locked_is_somebody_elses() -> None:
     assert not plan(Scene(1, title="A title"), item, SETTINGS)
 
 
+@pytest.mark.parametrize("keep_unlocked", [False, True])
+def test_at_first_sight_nothing_is_cleared_that_somebody_locked_or_that_is_not_locked(
+    keep_unlocked: bool,
+) -> None:
+    """We write every title, so where the title is not locked the other locks are not ours."""
+    settings = Settings(keep_unlocked=keep_unlocked)
+    scene = Scene(1, title="New")
+    for locked in (frozenset(), LOCKS - {"title"}):
+        assert plan(scene, replace(LEVEL, locked=locked), settings).fields == ("title",)
+    alone = Settings(keep_unlocked=keep_unlocked, leave_title=True)
+    assert not plan(scene, LEVEL, alone), "without a title of ours nothing tells"
+
+
 def test_what_is_empty_on_both_sides_is_level_locked_or_not() -> None:
     for locked in (LOCKS, frozenset({"title"})):
         assert not plan(Scene(1, title="A title"), Item(7, 1, title="A title", locked=locked), SETTINGS)
@@ -549,6 +562,178 @@ def test_of_two_ratings_the_one_given_later_counts_and_not_the_item_touched_late
     item = replace(LEVEL, user_rating=7.5, updated_at=5_000)
     assert plan(scene, replace(item, last_rated_at=30), settings, written()).fields == ("rating",)
     assert plan(scene, replace(item, last_rated_at=90), settings, written()).rating100 == 75
+
+
+@pytest.mark.parametrize(
+    ("policy", "rated_at", "told"),
+    [("", 30, None), ("", 90, 75), ("newest", 90, 75), ("plex", 30, 75), ("stash", 90, None)],
+)
+def test_of_two_ratings_that_were_there_before_us_the_policy_says_which_counts(
+    policy: str, rated_at: int, told: int | None
+) -> None:
+    """A rating in Plex is a person's, whether or not anything of the scene was ever written."""
+    settings = Settings(
+        ratings_to_stash=True,
+        conflict_policy=(("rating", policy),) if policy else (),  # type: ignore[arg-type]
+    )
+    scene = replace(SCENE, rating100=60, updated_at="1970-01-01T00:01:00Z")
+    item = replace(LEVEL, user_rating=7.5, last_rated_at=rated_at)
+    for memory in (None, written(replace(SCENE, rating100=None))):
+        edits = plan(scene, item, settings, memory)
+        assert edits.rating100 == told
+        assert edits.params.get("userRating.value") == ("6" if told is None else None)
+
+
+def test_a_rating_somebody_locked_in_plex_is_kept_there_and_told_to_stash() -> None:
+    settings = Settings(ratings_to_stash=True, respect_locks=True)
+    edits = plan(replace(SCENE, rating100=60), replace(LEVEL, user_rating=7.5), settings)
+    assert not edits and edits.rating100 == 75
+
+
+# --- settings that come and go
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("plex", True), ("stash", False)])
+def test_what_is_left_alone_for_a_while_is_remembered_meanwhile(policy: Policy, kept: bool) -> None:
+    """Else an edit in Plex would be taken for what a metadata agent said, and what we wrote for somebody's."""
+    settings = Settings(conflict_policy=(("", policy),))
+    away = replace(settings, leave_title=True, leave_tags=True)
+    meanwhile = plan(SCENE, LEVEL, away, written()).written
+    assert meanwhile["title"] == "A title" and meanwhile["tags"] == ("Drama", "Short")
+    by_hand = replace(LEVEL, title="By hand")
+    assert not plan(replace(SCENE, title="New", tags=()), by_hand, away, meanwhile)
+    back = plan(replace(SCENE, title="New", tags=()), by_hand, settings, meanwhile)
+    assert back.fields == (("tags",) if kept else ("title", "tags"))
+    assert back.params["genre[].tag.tag-"] == "Drama,Short"
+
+
+def test_tags_that_become_labels_leave_the_genres_and_come_back() -> None:
+    """What somebody else added to either list stays, and stays as it is locked."""
+    as_labels = Settings(tags_as_labels=True)
+    item = replace(LEVEL, genres=("Drama", "SHORT", "By hand"), labels=("Kept",))
+    there = plan(SCENE, item, as_labels, written())
+    assert there.fields == ("tags", "labels")
+    assert there.params["genre[].tag.tag-"] == "Drama,SHORT"
+    assert (there.params["genre[0].tag.tag"], there.params["genre.locked"]) == ("By hand", "1")
+    assert "tags" not in there.written and there.intended["tags"] == ()
+    moved = replace(item, genres=("By hand",), labels=("Kept", "Drama", "Short"))
+    assert not plan(SCENE, moved, as_labels, there.written)
+    back = plan(SCENE, moved, SETTINGS, there.written)
+    assert back.params["label[].tag.tag-"] == "Drama,Short" and back.params["label[0].tag.tag"] == "Kept"
+    assert plan(SCENE, LEVEL, as_labels, written()).params["genre.locked"] == "0", "nothing to keep there"
+    assert plan(SCENE, LEVEL, as_labels).fields == ("labels",), "without memory the genres are not ours"
+    left = replace(as_labels, leave_tags=True)
+    assert not plan(SCENE, item, left, written()), "left alone is left alone"
+
+
+def test_collections_that_are_wanted_no_longer_go_and_theirs_stay() -> None:
+    item = replace(LEVEL, collections=("By hand", "Studio"))
+    memory = {**written(), "collections": ["Studio"]}
+    edits = plan(SCENE, item, SETTINGS, memory)
+    assert edits.params == {
+        "collection[0].tag.tag": "By hand",
+        "collection[].tag.tag-": "Studio",
+        "collection.locked": "1",
+    }
+    assert not plan(SCENE, replace(item, collections=("By hand",)), SETTINGS, edits.written)
+    unseen = [{"collections": ["Studio"]}]
+    assert plan(SCENE, item, SETTINGS, written(), unseen).fields == ("collections",)
+
+
+def test_another_policy_counts_for_what_was_kept_before() -> None:
+    plexs, by_hand = Settings(conflict_policy=(("", "plex"),)), replace(LEVEL, title="By hand")
+    kept = plan(replace(SCENE, title="New"), by_hand, plexs, written())
+    assert not kept and kept.kept
+    edits = plan(replace(SCENE, title="New"), by_hand, SETTINGS, kept.written)
+    assert edits.params == {"title.value": "New", "title.locked": "1"}
+    assert fingerprint(SCENE, plexs) != fingerprint(SCENE, SETTINGS)
+
+
+# --- the newest
+
+
+def test_an_edit_of_another_field_does_not_make_an_old_title_the_newest() -> None:
+    settings = Settings(conflict_policy=(("", "newest"),))
+    item = replace(LEVEL, title="By hand", updated_at=90)
+    scene = replace(SCENE, title="New", updated_at="1970-01-01T00:01:00Z")
+    first = plan(scene, item, settings, written())
+    assert [kept.field for kept in first.kept] == ["title"] and not first
+    memory = json.loads(json.dumps(dict(first.written)))
+    later = replace(scene, details="Other.", updated_at="1970-01-01T01:00:00+00:00")
+    second = plan(later, item, settings, memory)
+    assert second.fields == ("summary",) and [kept.field for kept in second.kept] == ["title"]
+    third = plan(replace(later, title="Newer"), item, settings, {**second.written})
+    assert third.params["title.value"] == "Newer"
+    assert not [name for name in third.written if name.endswith("refused")]
+
+
+@pytest.mark.parametrize(
+    ("edited", "newer"),
+    [
+        ("1970-01-01T11:01:00+11:00", True),  # 00:01:00 of Plex's clock
+        ("1970-01-01T10:59:00+11:00", False),  # later by the look of it
+        ("1969-12-31T23:01:31-01:00", True),
+        ("1970-01-01T00:00:30", True),  # without a zone it is no instant: Stash is taken for the newer
+        ("", True),
+        ("yesterday", True),
+    ],
+)
+def test_the_newest_is_told_by_instants_whatever_their_zone(edited: str, newer: bool) -> None:
+    settings = Settings(conflict_policy=(("", "newest"),))
+    item = replace(LEVEL, title="By hand", updated_at=59)
+    edits = plan(replace(SCENE, title="New", updated_at=edited), item, settings, written())
+    assert edits.fields == (("title",) if newer else ())
+
+
+# --- what a person cleared, and locks
+
+
+@pytest.mark.parametrize(("policy", "fields"), [("stash", ("summary", "tags")), ("plex", ()), ("newest", ())])
+def test_what_a_person_cleared_in_plex_is_an_edit_like_any_other(
+    policy: Policy, fields: tuple[str, ...]
+) -> None:
+    settings = Settings(conflict_policy=(("", policy),))
+    edits = plan(SCENE, replace(LEVEL, summary="", genres=()), settings, written())
+    assert edits.fields == fields
+    assert [kept.field for kept in edits.kept] == ([] if fields else ["summary", "tags"])
+
+
+def test_a_lock_without_a_value_is_somebodys_as_well() -> None:
+    item = replace(LEVEL, studio="", genres=(), locked=frozenset({"studio", "genre"}))
+    kept = {one.field for one in plan(SCENE, item, Settings(respect_locks=True)).kept}
+    assert kept == {"studio", "tags"}
+    assert {"studio", "tags"} <= set(plan(SCENE, item, SETTINGS).fields)
+
+
+def test_what_somebody_locked_stays_theirs_though_stash_said_the_same_for_a_while() -> None:
+    settings = Settings(respect_locks=True)
+    item = replace(LEVEL, locked=LOCKS - {"title"})
+    first = plan(SCENE, item, settings)
+    assert first.fields == ("title",) and first.written == {"title": "A title"}
+    after = replace(item, locked=LOCKS)
+    edits = plan(replace(SCENE, title="New", studio="Other"), after, settings, first.written)
+    assert edits.fields == ("title",) and [kept.field for kept in edits.kept] == ["studio"]
+
+
+# --- two scenes, one item
+
+
+@pytest.mark.parametrize("policy", ["stash", "plex", "newest"])
+def test_what_another_scene_wrote_to_the_item_is_nobodys_edit(policy: Policy) -> None:
+    settings = Settings(conflict_policy=(("", policy),), ratings_to_stash=True)
+    second = replace(SCENE, id=2, title="Part two", rating100=50, details="More.")
+    item = replace(LEVEL, title="Part two", user_rating=5.0, summary="More.")
+    theirs = written(second)
+    mine = written()
+    edits = plan(replace(SCENE, details=""), item, settings, mine, beside=[theirs])
+    assert edits.fields == ("title", "rating") and not edits.kept, "theirs stays where Stash has nothing"
+    assert edits.rating100 is None
+    unrated = plan(replace(SCENE, rating100=None), item, settings, None, beside=[theirs])
+    assert unrated.rating100 is None and "rating" not in unrated.fields
+    rated = plan(SCENE, replace(item, user_rating=9.0, last_rated_at=2**31), settings, mine, beside=[theirs])
+    assert rated.rating100 == (None if policy == "stash" else 90), "a person rated it"
+    bare = plan(Scene(1, title="Part one"), item, settings, None, beside=[theirs])
+    assert bare.fields == ("title",), "the locks are the other scene's"
 
 
 # --- beside an actor's name

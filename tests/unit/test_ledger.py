@@ -160,6 +160,10 @@ def test_who_else_has_an_item_and_which_scenes_are_known(ledger):
     for scene_id, rating_key in ((3, 10), (1, 10), (2, 11), (9, 10)):
         ledger.remember(scene_id, rating_key, "print", {})
     assert ledger.others_of(10, 1) == (3, 9)
+    assert {key: list(some) for key, some in ledger.written_to_many([10, 11, 12]).items()} == {
+        10: [1, 3, 9],
+        11: [2],
+    }
     assert ledger.others_of(11, 2) == ()
     assert ledger.scene_ids(1, 3) == [2, 3]
     ledger.choose(9, 10)

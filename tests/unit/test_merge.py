@@ -19,10 +19,12 @@ def step(
     policy: Policy = "stash",
     newer: bool = True,
     respect: bool = False,
-    unlocked: bool = False,
+    ours: bool = True,
+    person: bool = False,
+    refused: Value | None = None,
 ) -> Step:
-    rules = Rules(policy, respect, unlocked, newer)
-    return settle(wanted, held, last, known=known, locked=locked, rules=rules)
+    rules = Rules(policy, respect, locks_are_ours=ours, by_person=person, stash_is_newer=newer)
+    return settle(wanted, held, last, known=known, locked=locked, rules=rules, refused=refused)
 
 
 @pytest.mark.parametrize("last", [NEVER, "", "old", "new"])
@@ -82,15 +84,39 @@ def test_set_in_stash_and_never_written_by_us(known: bool) -> None:
 def test_unset_in_stash_and_never_written_by_us() -> None:
     assert step("", "agent's", NEVER) is Step.LEAVE
     assert step("", "by hand", NEVER, locked=True) is Step.LEAVE
-    assert step("", "x", NEVER, unlocked=True) is Step.LEAVE
     assert step((), ("x",), NEVER, locked=True) is Step.LEAVE
 
 
 def test_unset_in_stash_without_any_memory() -> None:
     assert step("", "agent's", NEVER, known=False) is Step.LEAVE
     assert step("", "ours?", NEVER, known=False, locked=True) is Step.WRITE
-    assert step("", "ours?", NEVER, known=False, unlocked=True) is Step.WRITE
+    assert step("", "theirs", NEVER, known=False, locked=True, ours=False) is Step.LEAVE
     assert step("", "theirs?", NEVER, known=False, locked=True, respect=True) is Step.LEAVE
+
+
+@pytest.mark.parametrize(
+    ("policy", "newer", "then"),
+    [
+        ("stash", False, Step.WRITE),
+        ("plex", True, Step.KEEP_EDIT),
+        ("newest", True, Step.WRITE),
+        ("newest", False, Step.KEEP_EDIT),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_what_only_a_person_can_have_given_is_an_edit_though_we_never_wrote_there(
+    policy: Policy, newer: bool, then: Step, known: bool
+) -> None:
+    assert step("8", "5", NEVER, known=known, policy=policy, newer=newer, person=True) is then
+    assert step("8", "", NEVER, known=known, policy=policy, newer=newer, person=True) is Step.WRITE
+    assert step("", "5", NEVER, known=known, policy=policy, newer=newer, person=True) is Step.LEAVE
+
+
+def test_what_lost_against_a_later_edit_in_plex_does_not_win_without_being_edited_again() -> None:
+    for newer in (True, False):
+        assert step("new", "by hand", "old", policy="newest", newer=newer, refused="new") is Step.KEEP_EDIT
+    assert step("newer", "by hand", "old", policy="newest", refused="new") is Step.WRITE
+    assert step("new", "by hand", "old", policy="stash", refused="new") is Step.WRITE
 
 
 def test_texts_compare_exactly_and_tags_as_sets_without_case() -> None:
