@@ -13,7 +13,7 @@ from __future__ import annotations
 import traceback as tracebacks
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from plexsync.core import edits as planning
 from plexsync.core import match as matching
@@ -259,14 +259,13 @@ def _one(
             wants,
             [written for other, written in to_item.items() if other != scene.id],
         )
-        plays = 0
-        if settings.watched_to_stash:
-            plays = _plays_since(memory, chosen, tried)
-            views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
-            changes = replace(changes, written={**changes.written, PLAYS: str(views)})
+        plays = _plays_since(memory, chosen, tried) if settings.watched_to_stash else 0
+        # Noted also while nobody wants to know, so that later nothing is told that was played before.
+        views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
+        changes = replace(changes, written={**changes.written, PLAYS: str(views)})
         told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
-        cover = _wants_cover(settings) and images.get("cover") != (scene.screenshot or "")
+        cover = bool(_pictures(settings)) and images.get("cover") != _cover_key(scene, settings)
         return Look(
             scene.id,
             outcome=None if changes or cover or told else Level(_kept(changes)),
@@ -332,11 +331,19 @@ def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | N
     The cover's address carries the second in which Stash last touched the scene; making a cover is such a touch.
     """
     plain = planning.fingerprint(scene, settings, wants)
-    return f"{plain} {scene.screenshot}" if _wants_cover(settings) else plain
+    return f"{plain} {_cover_key(scene, settings)}" if _pictures(settings) else plain
 
 
-def _wants_cover(settings: Settings) -> bool:
-    return settings.write_poster or settings.write_background
+def _pictures(settings: Settings) -> list[tuple[str, Literal["posters", "arts"]]]:
+    """What is made of the cover, by our name and by Plex's."""
+    poster: list[tuple[str, Literal["posters", "arts"]]] = [("poster", "posters")]
+    background: list[tuple[str, Literal["posters", "arts"]]] = [("background", "arts")]
+    return poster * settings.write_poster + background * settings.write_background
+
+
+def _cover_key(scene: Scene, settings: Settings) -> str:
+    """Another one when the cover may be another, or when something else is to be made of it."""
+    return " ".join([scene.screenshot or "", *(name for name, _ in _pictures(settings))])
 
 
 def _kept(changes: Edits) -> tuple[str, ...]:
@@ -390,20 +397,13 @@ def _apply_beside(seen: Look, world: World, settings: Settings) -> tuple[Outcome
 def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[dict[str, str], tuple[str, ...]]:
     """What to remember of the cover, and the fields that were written.
 
-    Remembered: ``cover``, the address it had; ``etag``, Stash's name for its bytes; ``poster`` and ``background``, the
-    hash of what Plex was given. Bytes that are no picture (Stash's placeholder above all) are asked for again only when
-    the address changes.
+    Remembered: ``cover``, the address it had and what was made of it; ``etag``, Stash's name for its bytes; ``poster``
+    and ``background``, the hash of what Plex was given. Bytes that are no picture (Stash's placeholder above all) are
+    asked for again only when the address changes.
     """
     assert seen.scene is not None and seen.item is not None
-    images = {**seen.images, "cover": seen.scene.screenshot or ""}
-    given = [
-        (name, gallery)
-        for name, gallery, wanted in (
-            ("poster", "posters", settings.write_poster),
-            ("background", "arts", settings.write_background),
-        )
-        if wanted
-    ]
+    images = {**seen.images, "cover": _cover_key(seen.scene, settings)}
+    given = _pictures(settings)
     has_all = all(name in seen.images for name, _ in given)
     cover = world.stash().cover(seen.scene_id, seen.images.get("etag", "") if has_all else "")
     if cover is None:

@@ -9,11 +9,12 @@ was cut short goes on instead of beginning again.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plexsync import engine
-from plexsync.core.edits import rating_text
+from plexsync.core.edits import rating_text, written_by_us
+from plexsync.core.failures import SyncFailure
 from plexsync.core.match import path_key, plex_paths
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
@@ -39,6 +40,7 @@ class Swept:
     skipped: int = 0  # by a rule of the settings, or without a file
     gone: int = 0  # were level once and are no longer in Stash; queued, to be cleaned up after
     returned: int = 0  # were rated or played in Plex; queued, to tell Stash
+    untold: str = ""  # why Plex could not be asked for those; the next sweep asks for them too
     done: bool = True  # False when it was told to stop; the next sweep of all goes on from there
 
 
@@ -55,7 +57,7 @@ def sweep(
     A look at all of them also queues those we remember and Stash no longer has, since a merge fires no hook for the
     scenes it swallows. Where Stash has none at all it is more likely another Stash than an emptied one.
 
-    Raises the failures of the servers. ``progress`` is told how many were seen and the last id.
+    Raises Stash's failures. ``progress`` is told how many were seen and the last id.
     """
     place = f"sweep {'all' if hours is None else f'{hours:g} h'}"
     ledger = world.ledger(settings)
@@ -91,16 +93,22 @@ def sweep(
         queued = store.put_many(gone) if gone else 0
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.drop_state(place)
-    returned = _returning(store, world, settings, ledger)
-    return replace(found, queued=found.queued + returned, returned=returned)
+    try:
+        returned, queued = returning(store, world, settings)
+    except SyncFailure as failure:  # what was found in Stash is queued all the same
+        return replace(found, untold=str(failure))
+    return replace(found, queued=found.queued + queued, returned=returned)
 
 
-def _returning(store: Store, world: World, settings: Settings, ledger: Ledger | MemoryLedger) -> int:
-    """Queue the scenes whose items were rated or played in Plex since the last such look; how many.
+def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]:
+    """Queue the scenes whose items were rated or played in Plex since the last such look; how many, and how many of
+    them did not wait already.
 
     Found are also ratings we wrote ourselves, and those are told by our memory of them; so the looks may overlap.
+    Raises the failures of the servers.
     """
-    returned = 0
+    ledger = world.ledger(settings)
+    returned = queued = 0
     libraries = settings.in_all_libraries()
     for moment, wanted in (
         ("lastRatedAt", [library.ratings_to_stash for library in libraries]),
@@ -114,17 +122,27 @@ def _returning(store: Store, world: World, settings: Settings, ledger: Ledger | 
         told: list[int] = []
         for entry in world.plex().touched(moment, int(since)):
             memories = ledger.recall_many(ledger.others_of(entry.rating_key, 0))
-            told += [scene_id for scene_id, memory in memories.items() if _is_news(moment, entry, memory)]
+            told += _to_tell(moment, entry, memories)
         # As edits: a scene that seems to be level is looked at all the same.
-        returned += store.put_many(told, "update") if told else 0
+        queued += store.put_many(told, "update") if told else 0
+        returned += len(told)
         store.save_state(place, str(began))
-    return returned
+    return returned, queued
 
 
-def _is_news(moment: str, entry: Entry, memory: Memory) -> bool:
+def _to_tell(moment: str, entry: Entry, memories: Mapping[int, Memory]) -> list[int]:
+    """Which of the scenes that have this item do not know of its rating, or of its plays."""
     if moment == "lastRatedAt":
-        return rating_text(entry.user_rating) not in ("", memory.written.get("rating"))
-    return str(entry.view_count) != memory.written.get(engine.PLAYS)
+        # What we wrote there for one scene is no rating of the others.
+        rating, ours = (
+            rating_text(entry.user_rating),
+            [written_by_us(one.written, "rating") for one in memories.values()],
+        )
+        if not rating or rating in ours:
+            return []
+        return [scene_id for scene_id, memory in memories.items() if memory.written.get("rating") != rating]
+    views = str(entry.view_count)
+    return [scene_id for scene_id, memory in memories.items() if memory.written.get(engine.PLAYS) != views]
 
 
 def _gone(ledger: Ledger | MemoryLedger, after_id: int, scenes: Sequence[Scene]) -> list[int]:

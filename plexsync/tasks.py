@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from plexsync import hook, intake, protocol
 from plexsync.core import outages
+from plexsync.core.failures import SettingProblem, SyncFailure
 from plexsync.doctor import health_check
 from plexsync.locks import FileLock
 from plexsync.office import (
@@ -163,10 +164,30 @@ def sync_recent(office: Office, args: Args) -> dict[str, object]:
 
 
 def _queued(office: Office, seen: int, queued: int, which: str) -> dict[str, object]:
+    returned = _returning(office)
     office.wake()
     office.progress(1.0)
     office.say("info", f"{some(seen, 'scene')} {which}: {queued} queued, {seen - queued} waiting already.")
-    return {"scenes": seen, "queued": queued, "already_waiting": seen - queued}
+    return {"scenes": seen, "queued": queued, "already_waiting": seen - queued, "returned": returned}
+
+
+def _returning(office: Office) -> int:
+    """Queue, as edits, the scenes that were rated or played in Plex, if Stash is to know: Plex is not asked about a
+    scene that seems to be level. How many."""
+    from plexsync import reconcile
+
+    try:
+        returned, _ = reconcile.returning(office.store, office.servers, office.servers.settings())
+        return returned
+    except SettingProblem:
+        return 0  # nothing can be synced, and the queue says why
+    except SyncFailure as failure:
+        _say_untold(office, str(failure))
+        return 0
+
+
+def _say_untold(office: Office, why: str) -> None:
+    office.say("warning", f"What was rated or played in Plex is looked at the next time: {why}")
 
 
 def reconcile_all(office: Office, args: Args) -> dict[str, object]:
@@ -200,6 +221,8 @@ def _sweep(office: Office, hours: float | None, which: str) -> dict[str, object]
         f"{some(found.seen, 'scene')} {which}: {found.level} level with Plex, {found.queued} queued, "
         f"{found.skipped} not to be synced.",
     )
+    if found.untold:
+        _say_untold(office, found.untold)
     return dataclasses.asdict(found)
 
 

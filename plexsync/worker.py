@@ -592,6 +592,8 @@ class Worker:
         except SyncFailure as failure:
             log.warning("could not look for changes: %s", failure)
             return
+        if found.untold:
+            log.warning("could not look for ratings and plays in Plex: %s", found.untold)
         if found.done:
             self.store.save_state("reconciled_at", str(self.clock.now()))
         log.info("looked for changes: %s scenes seen, %s queued", found.seen, found.queued)

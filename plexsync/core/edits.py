@@ -47,6 +47,7 @@ TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
 WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no parameter for it
 PHOTOS = "photos"  # beside the fields in what is remembered as written: the addresses of actors' photos
+TAKEN = " taken"  # after a field's name, likewise: its value, when that came from Plex to Stash
 REFUSED = " refused"  # after a field's name, likewise: what Stash said when Plex's later edit of it was kept
 _in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
@@ -163,7 +164,7 @@ def plan(
             bool(held)
             and not row.shared
             and not _agree(held, last)
-            and any(_agree(row.has(found), _remembered(one, row.name, wanted)) for one in beside)
+            and any(_agree(row.has(found), written_by_us(one, row.name, wanted)) for one in beside)
         )
         if of_another:
             last = held if wanted else None
@@ -187,13 +188,14 @@ def plan(
         if row.name == "rating" and settings.ratings_to_stash and plexs_stays:
             rating100 = _out_of_100(item.user_rating)
         if row.name == "rating" and rating100 is not None:
-            remembered = (
-                held  # both sides have it soon; should Stash make something else of it, that will count
-            )
+            # Both sides have it soon; should Stash make something else of it, that will count.
+            remembered = ours[row.name + TAKEN] = held
         elif kept_in_plex:
             kept.append(Kept(row.name, held, wanted, step))
             if rules.policy == "newest" and not _agree(wanted, last):
                 ours[row.name + REFUSED] = wanted
+        if step is Step.LEVEL and _agree(wanted, _remembered(written, row.name + TAKEN, wanted)):
+            ours[row.name + TAKEN] = wanted
         if remembered:  # of a field that was cleared nothing is ours any more
             ours[row.name] = remembered
         bare = row.refreshed and not row.shared and not locked and not settings.keep_unlocked
@@ -323,6 +325,12 @@ def inherited(written: Mapping[str, object], of_another: Mapping[str, object]) -
     for name, tags in shared_of(of_another).items():
         both[name] = _tags((*(_remembered(written, name, ()) or ()), *tags))
     return both
+
+
+def written_by_us(written: Mapping[str, object], name: str, like: Value = "") -> Value | None:
+    """What was written last, of the kind ``like`` is; None also when it was Plex's and went to Stash."""
+    last, taken = (_remembered(written, key, like) for key in (name, name + TAKEN))
+    return None if last is not None and _agree(last, taken) else last
 
 
 def _remembered(written: Mapping[str, object] | None, name: str, wanted: Value) -> Value | None:

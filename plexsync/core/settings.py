@@ -366,8 +366,8 @@ class Settings:
     watched_to_stash: bool = _row(
         False,
         "Plays from Plex to Stash (off by default)",
-        "On: what is played in Plex from now on is counted as played in Stash, when the scene is looked at or "
-        "reconciled.",
+        "On: what was played in Plex since PlexSync last looked at an item is counted as played in Stash, when the "
+        "scene is looked at or reconciled. What was played before the first look is not.",
     )
     respect_locks: bool = _row(
         False,

@@ -18,7 +18,7 @@ from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings, parse
 from plexsync.ledger import MemoryLedger
 from plexsync.office import Office as RealOffice
-from plexsync.plex import Health, Identity, Library
+from plexsync.plex import Entry, Health, Identity, Library
 from plexsync.store import Store
 
 FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
@@ -111,6 +111,14 @@ class Paper:
         return [
             tuple(i for i in self.items.values() if wanted & {path_key(f).split("/")[-1] for f in i.files})
             for wanted in names
+        ]
+
+    def touched(self, moment: str, since: int) -> list[Entry]:
+        self._meet("Plex")
+        return [
+            Entry(item.rating_key, item.files, 0, item.user_rating, item.view_count)
+            for item in self.items.values()
+            if (item.last_rated_at if moment == "lastRatedAt" else item.last_viewed_at) > since
         ]
 
     def freshen(self) -> None:

@@ -35,7 +35,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_all_queues_every_scene_in_pages(office: Office) -> None:
     office.store.put(7, "update", ["title"])
-    assert press(office, "all") == {"scenes": 500, "queued": 499, "already_waiting": 1}
+    assert press(office, "all") == {
+        "scenes": 500,
+        "queued": 499,
+        "already_waiting": 1,
+        "returned": 0,
+    }
     assert office.store.counts().pending == 500
     assert office.bar == [0.4, 0.8, 1.0]
     assert office.lines == [("info", "500 scenes in Stash: 499 queued, 1 waiting already.")]
@@ -43,7 +48,7 @@ def test_all_queues_every_scene_in_pages(office: Office) -> None:
 
 def test_all_of_an_empty_stash(office: Office, paper: Paper) -> None:
     paper.has.clear()
-    assert press(office, "all") == {"scenes": 0, "queued": 0, "already_waiting": 0}
+    assert press(office, "all") == {"scenes": 0, "queued": 0, "already_waiting": 0, "returned": 0}
     assert office.bar == [1.0]
 
 
@@ -56,6 +61,31 @@ def test_recent_queues_what_stash_changed_lately(
     assert press(office, "recent", **args)["queued"] == scenes
     assert office.store.counts().pending == scenes
     assert all(0 <= part <= 1 for part in office.bar) and office.bar[-1] == 1.0
+
+
+@pytest.mark.parametrize("mode", ["all", "recent"])
+def test_what_was_rated_in_plex_is_looked_at_though_stash_changed_nothing(
+    office: Office, paper: Paper, mode: str
+) -> None:
+    """A job of a sync is done without Plex where nothing seems to have changed; that of an edit is not."""
+    paper.remembered.remember(400, 1400, "as it was", {"rating": "5"})
+    paper.items[1400] = replace(paper.items[1400], user_rating=7.5, last_rated_at=int(NOW))
+    assert press(office, mode)["returned"] == 0, "not without the setting"
+    paper.stored["ratings_to_stash"] = True
+    assert press(office, mode)["returned"] == 1
+    assert {job.scene_id for job in office.store.waiting(600) if job.update_type == "update"} == {400}
+
+
+@pytest.mark.parametrize("mode", ["all", "recent", "reconcile_all"])
+def test_plex_away_hinders_no_queueing(office: Office, paper: Paper, mode: str) -> None:
+    paper.stored["ratings_to_stash"] = True
+    paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
+    answer = press(office, mode)
+    assert answer["queued"] == answer.get("scenes", answer.get("seen"))
+    assert [text for level, text in office.lines if level == "warning"] == [
+        "What was rated or played in Plex is looked at the next time: "
+        "Plex at http://plex:32400 refuses connections."
+    ]
 
 
 def test_stash_away_is_said_and_nothing_is_queued(office: Office, paper: Paper) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from plexsync import reconcile
 from plexsync.clock import ManualClock
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
 from plexsync.core.item import Item
@@ -716,6 +717,19 @@ def test_a_cover_is_uploaded_once_for_each_picture(worker, store, model):
     assert len(model.covers_asked) == asked, "an address that is known is not asked again"
 
 
+def test_a_background_wanted_later_is_written_though_the_poster_is_there(worker, store, model):
+    model.given = replace(SETTINGS, write_poster=True)
+    with_cover(model, 1)
+    store.put(1)
+    drain(worker)
+    model.remembered.put(1, [Entry(101, model.items[101].files)])
+    model.given = replace(SETTINGS, write_poster=True, write_background=True)
+    swept = reconcile.sweep(store, model, model.given)
+    assert swept.level == 0
+    drain(worker)
+    assert [upload for upload in model.uploads if upload[0] == 101] == [(101, "posters"), (101, "arts")]
+
+
 def test_a_placeholder_is_no_cover(worker, store, model):
     model.given = replace(SETTINGS, write_poster=True)
     model.picture = Cover(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", "etag-0")
@@ -937,6 +951,41 @@ def test_our_own_mark_is_never_told_to_stash_as_a_play(worker, store, model, clo
     store.put(1, "update")
     drain(worker)
     assert model.played == [(1, 1, 200)]
+
+
+def test_the_first_play_of_an_item_counts_though_the_setting_is_newer_than_its_sync(worker, store, model):
+    """Nobody had played it when it was looked at last, so nothing but this can be known of it."""
+    store.put(1)
+    drain(worker)
+    model.given = replace(SETTINGS, watched_to_stash=True)
+    model.items[101] = replace(model.items[101], view_count=1, last_viewed_at=70)
+    store.put(1, "update")
+    drain(worker)
+    assert model.played == [(1, 1, 70)]
+
+
+def test_two_scenes_of_one_item_do_not_rate_each_other(worker, store, model, clock):
+    model.given = replace(SETTINGS, ratings_to_stash=True)
+    both = replace(model.items.pop(101), files=("/data/1.mp4", "/data/2.mp4"))
+    del model.items[102]
+    model.items[101] = both
+    for number in (1, 2):
+        model.has[number] = replace(model.has[number], rating100=40 + number)
+        store.put(number)
+    drain(worker)
+    model.items[101] = replace(model.items[101], last_rated_at=int(clock.now()))
+    for _ in range(3):
+        writes = len(model.writes)
+        reconcile.returning(store, model, model.given)
+        drain(worker)
+        assert model.rated == [] and len(model.writes) == writes, "and do not take turns for ever"
+    store.put(1, "update")
+    drain(worker)
+    assert model.rated == [] and model.items[101].user_rating == 4.1
+    model.items[101] = replace(model.items[101], user_rating=9.0, last_rated_at=int(clock.now()) + 1)
+    reconcile.returning(store, model, model.given)
+    drain(worker)
+    assert sorted(model.rated) == [(1, 90), (2, 90)], "a person means both"
 
 
 def test_the_scheduled_look_finds_what_was_rated_and_played_in_plex(worker, store, model, clock):
