@@ -73,6 +73,7 @@ SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all"
 RELEASE_S = 0.05
 
 SERVERS = ("Stash", "Plex")
+UNASKED = ("plex_url", "plex_token", "server_connection")  # settings without which nobody can ask Plex
 UNREAD = Settings()  # the defaults, until Stash has told us better
 
 T = TypeVar("T")
@@ -368,7 +369,9 @@ class Worker:
                     _say(logging.INFO, outcome.name, job, note)
                 case Postpone(until, reason, uses_attempt):
                     self.store.postpone(job, until, reason, uses_attempt)
-                    _say(logging.WARNING, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
+                    # Of a hold the queue's own line is enough; its jobs come this way once a minute.
+                    level = logging.DEBUG if reason == self._held_by else logging.WARNING
+                    _say(level, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
                 case Bury(error_type, message, traceback):
                     self.store.bury(job, error_type, message, traceback)
                     _say(logging.ERROR, "buried", job, f"{error_type}: {message}")
@@ -471,15 +474,21 @@ class Worker:
         if not self._may_probe(server) and not (server == "Plex" and self._settings_changed()):
             return False  # another address or token is tried at once
         try:
+            if server == "Stash":
+                self.world.probe(server)  # it is who tells the settings
             self._settings = self.world.settings()
-            self.world.probe(server)
+            if server != "Stash":
+                self.world.probe(server)
         except Unavailable as failure:
             self._failed(failure.service, str(failure))
             if failure.service != server:
                 self._forget_probe(server)  # it could not be sent, so it is due still
             return False
         except SyncFailure as failure:
-            self._answered(server)  # it is there, and has something else to say
+            if server == "Stash" or _is_of_plex(failure):
+                self._answered(server)  # it is there, and has something else to say
+            else:
+                self._forget_probe(server)
             self._hold(str(failure))
             return False
         self._answered(server)
@@ -646,6 +655,13 @@ class Worker:
             _say(logging.WARNING, "no lease", job, str(error))
             return False
         return True
+
+
+def _is_of_plex(failure: SyncFailure) -> bool:
+    """Whether Plex itself was asked, and what it said led to this."""
+    if isinstance(failure, NeedsAttention):
+        return failure.service == "Plex"
+    return not isinstance(failure, SettingProblem) or failure.key not in UNASKED
 
 
 def _lesson(outcome: Outcome) -> object:

@@ -352,6 +352,24 @@ def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, mode
     assert store.counts().pending == 0
 
 
+def test_a_queue_that_is_held_says_so_once_and_not_for_each_job_every_minute(
+    worker, store, model, clock, caplog
+):
+    caplog.set_level("INFO", "plexsync")
+    model.trouble["Plex"] = NeedsAttention("Plex", "Plex does not accept the token (401).")
+    store.put_many([1, 2, 3])
+    end = clock.now() + 600
+    worker.run(should_stop=lambda: clock.now() > end)
+    assert [record.message for record in caplog.records] == [
+        "the queue waits: Plex does not accept the token (401)."
+    ]
+    assert all(job.last_error.endswith("(401).") for job in store.waiting()), "each has its reason"
+    del model.trouble["Plex"]
+    worker.run(linger_s=lambda: 5.0)
+    messages = [record.message for record in caplog.records]
+    assert "the queue goes on" in messages and sum("synced scene=" in one for one in messages) == 3
+
+
 @pytest.mark.parametrize("known_before", [True, False])
 def test_settings_that_can_be_used_again_end_the_hold_at_once(worker, store, model, clock, known_before):
     """Also when they are what they were before somebody emptied one, or what a new worker sees first."""
