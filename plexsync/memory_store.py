@@ -484,6 +484,11 @@ class MemoryStore(Door):
         )
         return [replace(_job(row), token="") for row in rows[:limit]]
 
+    def notes(self, limit: int = 1000) -> list[str]:
+        done = [row for row in self.memory.rows.values() if row.status is Status.DONE]
+        done.sort(key=lambda row: (row.finished_at or 0.0, row.id), reverse=True)
+        return [row.note for row in done[:limit]]
+
     def clear_waiting(self) -> int:
         self.merge_spool()
         gone = [row.id for row in self.memory.rows.values() if row.waits]

@@ -9,8 +9,9 @@ was cut short goes on instead of beginning again.
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from plexsync import engine
 from plexsync.core.edits import rating_text, written_by_us
@@ -38,6 +39,9 @@ class Swept:
     queued: int = 0
     level: int = 0  # known to be level
     skipped: int = 0  # by a rule of the settings, or without a file
+    reasons: Mapping[str, int] = field(
+        default_factory=dict
+    )  # why, and how many each; the most frequent first
     gone: int = 0  # were level once and are no longer in Stash; queued, to be cleaned up after
     returned: int = 0  # were rated or played in Plex; queued, to tell Stash
     untold: str = ""  # why Plex could not be asked for those; the next sweep asks for them too
@@ -62,6 +66,7 @@ def sweep(
     place = f"sweep {'all' if hours is None else f'{hours:g} h'}"
     ledger = world.ledger(settings)
     found, after_id, since = Swept(), 0, None
+    reasons: Counter[str] = Counter()
     if hours is None:
         after_id = _resume(store, place)
     else:
@@ -76,11 +81,15 @@ def sweep(
         gone = _gone(ledger, after_id, scenes) if hours is None else []
         after_id = scenes[-1].id
         queued = store.put_many([*stale, *gone]) if stale or gone else 0
+        reasons.update(
+            skipped.get(scene.id, "has no file") for scene in scenes if scene.id in skipped or not scene.files
+        )
         found = Swept(
             found.seen + len(scenes),
             found.queued + queued,
             found.level + len(known),
-            found.skipped + len(scenes) - len(wanted),
+            reasons.total(),
+            dict(reasons.most_common()),
             found.gone + len(gone),
         )
         if hours is None:

@@ -1020,6 +1020,13 @@ class Store(Door):
         )
         return [_read_row(row, "")[0] for row in rows]
 
+    def notes(self, limit: int = 1000) -> list[str]:
+        """How the last finished jobs ended, the newest first."""
+        rows = self._read(
+            f"SELECT note FROM {TABLE} WHERE status = 5 ORDER BY finished_at DESC LIMIT ?", (limit,)
+        )
+        return [str(row[0]) for row in rows]
+
     def clear_waiting(self) -> int:
         """Forget every waiting job, spooled ones too; how many. What a worker holds goes on, dead letters stay."""
         self.merge_spool()

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from plexsync import hook, intake, protocol
 from plexsync.core import outages
 from plexsync.core.failures import SettingProblem, SyncFailure
+from plexsync.core.verdict import left_alone
 from plexsync.doctor import health_check
 from plexsync.locks import FileLock
 from plexsync.office import (
@@ -61,6 +62,7 @@ JOBS_SHOWN = 50
 PREVIEWS_SHOWN = 100
 PAGE_FILE, EXPORT_FILE = "diff.html", "export.jsonl"  # in the data folder
 REASONS_SHOWN = 5
+NOTES_READ = 1000  # finished jobs of which the status says why they were skipped
 POLL_S = 0.25  # between two looks at a queue somebody else drains
 PROGRESS_S = 0.5  # between two reports; Stash drops what comes faster
 GRACE_S = 2.0  # before a server that is down, or a queue that is held, ends the wait
@@ -221,6 +223,8 @@ def _sweep(office: Office, hours: float | None, which: str) -> dict[str, object]
         f"{some(found.seen, 'scene')} {which}: {found.level} level with Plex, {found.queued} queued, "
         f"{found.skipped} not to be synced.",
     )
+    if found.reasons:
+        office.say("info", f"Not to be synced: {counted(found.reasons)}.")
     if found.untold:
         _say_untold(office, found.untold)
     return dataclasses.asdict(found)
@@ -444,6 +448,8 @@ def queue_status(office: Office, args: Args) -> dict[str, object]:
     runs = office.worker_runs()
     counts = store.counts()
     letters = store.dead_letters(LETTERS_SHOWN)
+    notes = store.notes(NOTES_READ)
+    skipped, kept = left_alone(notes)
     now = office.clock.now()
     due_in_s = None if counts.next_due_at is None else round(max(counts.next_due_at - now, 0.0), 1)
     status: dict[str, object] = {
@@ -456,6 +462,9 @@ def queue_status(office: Office, args: Args) -> dict[str, object]:
         "waiting_later": counts.waiting_later,
         "next_due_in_s": due_in_s,
         "finished_ever": counts.finished,
+        "of_the_last": len(notes),
+        "skipped": dict(skipped.most_common()),
+        "kept": dict(kept.most_common()),
         "worker_running": runs,
         "blocked": blocked(store),
         "dead_by_type": store.dead_by_type(),
@@ -479,12 +488,24 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     ]
     if status["blocked"]:
         lines.append(status["blocked"])
+    last = f"Of the last {some(status['of_the_last'], 'job')} done"
+    if status["skipped"]:
+        lines.append(f"{last}, skipped: {counted(status['skipped'])}.")
+    if status["kept"]:
+        lines.append(f"{last}, kept as Plex has it: {counted(status['kept'])}.")
     for letter in status["dead_letters"]:
         lines.append(
             f"Dead letter {letter['id']}: {letter['about']} after {some(letter['attempts'], 'attempt')}, "
             f"{letter['error_type']}: {letter['message']}"
         )
     return lines + list(status["mended"])
+
+
+def counted(numbers: Mapping[str, int]) -> str:
+    """ "5 × not organized, 2 × has no stash-box id", the most frequent first."""
+    parts = [f"{number} × {what}" for what, number in numbers.items()]
+    more = len(parts) - REASONS_SHOWN
+    return ", ".join(parts[:REASONS_SHOWN]) + (f" and {some(more, 'other reason')}" if more > 0 else "")
 
 
 def queue(office: Office, args: Args) -> dict[str, object]:

@@ -16,6 +16,8 @@ together do not come back together and none comes back at once.
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -173,8 +175,25 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             return _after_failure(job, error, traceback, now, rng, settings)
 
 
+KEPT = "; kept Plex's own "
+
+
 def _kept(fields: tuple[str, ...]) -> str:
-    return f"; kept Plex's own {', '.join(fields)}" if fields else ""
+    return f"{KEPT}{', '.join(fields)}" if fields else ""
+
+
+def left_alone(notes: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
+    """Of finished jobs, by the notes ``after`` gave them, each after its outcome's name: why scenes were skipped, and
+    which fields were kept as Plex has them; how often each."""
+    skipped: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for text in notes:
+        name, _, note = text.partition(": ")
+        if name == Skipped.name:
+            skipped[note] += 1
+        elif name in (Synced.name, Level.name):
+            kept.update(filter(None, note.partition(KEPT)[2].split(", ")))
+    return skipped, kept
 
 
 def _after_failure(

@@ -255,6 +255,7 @@ class Twins(RuleBasedStateMachine):
     def they_agree(self):
         self.both(lambda n: self.doors[n][0].counts())
         self.both(lambda n: [comparable(job) for job in self.doors[n][1].waiting(100)])
+        self.both(lambda n: sorted(self.doors[n][1].notes(100)))
         self.both(lambda n: [letter_of(one) for one in self.doors[n][2].dead_letters(100, replayed=True)])
         self.both(lambda n: self.doors[n][0].dead_by_type())
         self.both(lambda n: self.doors[n][0].outages())

@@ -93,6 +93,20 @@ def test_what_is_not_known_level_is_queued(store, world):
     assert queued(store) == [2, 5, 6, 7]
 
 
+def test_what_is_skipped_is_counted_by_its_reason(store, world, monkeypatch):
+    monkeypatch.setattr(reconcile, "PAGE", 3)
+    world.held[0] = replace(world.held[0], files=())
+    for n in (1, 2, 3, 6):
+        world.held[n] = replace(world.held[n], organized=True)
+    world.held[2] = replace(world.held[2], tags=("Private",))
+    found = reconcile.sweep(store, world, replace(SETTINGS, only_organized=True, exclude_tags=("private",)))
+    assert (found.seen, found.queued, found.skipped) == (7, 3, 4)
+    assert list(found.reasons.items()) == [
+        ("not organized", 3),
+        ("has the tag 'private', which is not to be synced", 1),
+    ]
+
+
 def test_what_left_stash_without_a_hook_is_queued_by_a_look_at_all(store, world, monkeypatch):
     monkeypatch.setattr(reconcile, "PAGE", 2)
     for scene in world.held:

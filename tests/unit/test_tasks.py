@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -429,6 +430,34 @@ def test_queue_status(office: Office) -> None:
     said = "\n".join(text for _, text in office.lines)
     assert "3 waiting, 1 of them for later" in said and "1 dead letter." in said
     assert "scene 9 after 1 attempt, Ambiguous: Ambiguous happened." in said
+
+
+def test_the_status_says_why_scenes_were_skipped_and_what_was_kept(office: Office, paper: Paper) -> None:
+    paper.stored |= {"only_organized": True, "exclude_tags": "private", "conflict_policy": "plex"}
+    for number in range(1, 8):
+        paper.has[number] = replace(paper.has[number], organized=number > 4)
+    paper.has[5] = replace(paper.has[5], tags=("Private",))
+    for number in (6, 7):
+        paper.remembered.remember(number, 1000 + number, "", {"title": "By us"})
+        paper.items[1000 + number] = replace(paper.items[1000 + number], title="By hand")
+        paper.has[number] = replace(paper.has[number], details="" if number == 6 else "What happens.")
+    office.store.put_many(range(1, 8))
+    drainer = worker.Worker(office.store, paper, office.clock, random.Random(1))  # type: ignore[arg-type]
+    while drainer.step():
+        pass
+    drainer._writers.close()
+    status = press(office, "queue_status")
+    assert status["skipped"] == {
+        "not organized": 4,
+        "has the tag 'private', which is not to be synced": 1,
+    }
+    assert status["kept"] == {"title": 2} and status["of_the_last"] == 7
+    said = [text for _, text in office.lines]
+    assert (
+        "Of the last 7 jobs done, skipped: 4 × not organized, 1 × has the tag 'private', which is not to be synced."
+        in said
+    )
+    assert "Of the last 7 jobs done, kept as Plex has it: 2 × title." in said
 
 
 def test_queue_status_sees_a_worker_by_its_lock(office: Office, tmp_path: Path) -> None:
