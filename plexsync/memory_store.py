@@ -152,10 +152,14 @@ class MemoryStore(Door):
         now = self.clock.now()
         return self._insert(intake.new_event(scene_id, update_type, sorted(fields), data, now, entity), now)
 
-    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync") -> int:
+    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
         now = self.clock.now()
-        rows = [self._insert(intake.new_event(one, update_type, [], now=now), now) for one in scene_ids]
-        return sum(generation == 1 for _, generation in rows)
+        added = 0
+        for one in scene_ids:
+            event = intake.new_event(one, update_type, [], now=now)
+            if hurry or self.memory.waiting(intake.key_of(event)) is None:
+                added += self._insert(event, now)[1] == 1
+        return added
 
     def put_payload(self, payload: object) -> int:
         now = self.clock.now()

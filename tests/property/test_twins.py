@@ -76,9 +76,9 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda n: self.doors[n][who].put(scene, kind, fields, data))
         self.wanted.add(scene)
 
-    @rule(who=WHO, scenes=st.lists(SCENES, max_size=4))
-    def put_many(self, who, scenes):
-        self.both(lambda n: self.doors[n][who].put_many(scenes))
+    @rule(who=WHO, scenes=st.lists(SCENES, max_size=4), hurry=st.booleans())
+    def put_many(self, who, scenes, hurry):
+        self.both(lambda n: self.doors[n][who].put_many(scenes, hurry=hurry))
         self.wanted |= set(scenes)
 
     @rule(who=WHO, number=SCENES)
