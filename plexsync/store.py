@@ -1040,14 +1040,11 @@ class Store(Door):
         self.merge_spool()
         # What comes while this goes on is of those who queue it, and would give this no end.
         last = self._read(f"SELECT max(_id) FROM {TABLE}")[0][0] or 0
+        some = f"SELECT _id FROM {TABLE} INDEXED BY plexsync_due WHERE status < 2 AND _id <= ? LIMIT {PRUNE_ROWS}"
         cleared = 0
         while True:
             with self.transaction() as db:
-                gone = db.execute(
-                    f"DELETE FROM {TABLE} WHERE _id IN"
-                    f" (SELECT _id FROM {TABLE} INDEXED BY plexsync_due WHERE status < 2 AND _id <= ? LIMIT {PRUNE_ROWS})",
-                    (last,),
-                ).rowcount
+                gone = db.execute(f"DELETE FROM {TABLE} WHERE _id IN ({some})", (last,)).rowcount
             cleared += gone
             if gone < PRUNE_ROWS:
                 return cleared

@@ -19,6 +19,7 @@ from plexsync.worker import Worker
 from tests.unit.test_worker import SETTINGS, Model
 
 HOUR = 3600.0
+EVERY_TWO_HOURS = replace(SETTINGS, reconcile_interval=2.0)
 AWAY = Unavailable("Stash", "Stash at http://127.0.0.1:9999 refuses connections.")
 
 
@@ -26,7 +27,7 @@ AWAY = Unavailable("Stash", "Stash at http://127.0.0.1:9999 refuses connections.
 class Dated(Model):
     """Also knows how old the changes may be that were asked for."""
 
-    given: Settings = replace(SETTINGS, reconcile_interval=2.0)
+    given: Settings = EVERY_TWO_HOURS
     tries: int = 0  # to look at all of a kind
     asked_since: list[datetime.datetime] = field(default_factory=list)
 
