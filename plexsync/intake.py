@@ -63,7 +63,8 @@ BUSY_MS = 12  # how long the hook waits for another writer before it spools, whi
 RETRY_S = 0.0003  # between two tries to be the writer
 BUSY = 5  # SQLite's code for: another one writes
 KINDS = ("create", "update", "destroy", "sync")
-ENTITIES = ("scene", "performer", "studio", "tag", "group")  # what a note can be about
+LIBRARY = "library"  # what a note about all scenes is about; there is one, number 1
+ENTITIES = ("scene", "performer", "studio", "tag", "group", LIBRARY)  # what a note can be about
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (

@@ -51,6 +51,7 @@ def sweep(
     progress: Callable[[int, int], None] = lambda seen, last_id: None,
     should_stop: Callable[[], bool] = lambda: False,
     hurry: bool = True,
+    synced_once: str = "",
 ) -> Swept:
     """Queue every scene that is not known to be level, or of those changed in the last ``hours`` hours.
 
@@ -58,9 +59,10 @@ def sweep(
     scenes it swallows. Where Stash has none at all it is more likely another Stash than an emptied one.
 
     Raises the failures of the servers. ``progress`` is told how many were seen and the last id. Without ``hurry`` what
-    waits for a reason, like a file Plex does not have yet, goes on waiting.
+    waits for a reason, like a file Plex does not have yet, goes on waiting. ``synced_once`` names a look that leaves
+    alone what was never level, and by which it goes on when it was cut short.
     """
-    place = f"sweep {'all' if hours is None else f'{hours:g} h'}"
+    place = synced_once or f"sweep {'all' if hours is None else f'{hours:g} h'}"
     ledger = world.ledger(settings)
     found, after_id, since = Swept(), 0, None
     if hours is None:
@@ -72,7 +74,11 @@ def sweep(
         wanted = [scene for scene in scenes if scene.files and not gate(scene, settings)]
         memories = ledger.recall_many([scene.id for scene in wanted])
         known = engine.known_level(wanted, memories, ledger, settings)
-        stale = [scene.id for scene in wanted if scene.id not in known]
+        stale = [
+            scene.id
+            for scene in wanted
+            if scene.id not in known and (scene.id in memories or not synced_once)
+        ]
         gone = _gone(ledger, after_id, scenes) if hours is None else []
         after_id = scenes[-1].id
         queued = store.put_many([*stale, *gone], hurry=hurry)
@@ -93,7 +99,7 @@ def sweep(
         queued = store.put_many(gone, hurry=hurry)
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.drop_state(place)
-    returned = _returning(store, world, settings, ledger)
+    returned = 0 if synced_once else _returning(store, world, settings, ledger)
     return replace(found, queued=found.queued + returned, returned=returned)
 
 

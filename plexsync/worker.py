@@ -41,6 +41,7 @@ from plexsync.core.verdict import (
     Synced,
     after,
 )
+from plexsync.intake import LIBRARY
 from plexsync.servers import World
 from plexsync.store import LEASE_S, StaleLease, Store
 from plexsync.writers import Writers
@@ -354,6 +355,8 @@ class Worker:
     def _fan_out(self, job: Job) -> FannedOut:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
         place = f"fan-out of job {job.id}.{job.generation}"
+        if job.entity == LIBRARY:
+            return self._look_through(place)
         done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
         scenes = int(done)
         for page in self.world.stash().scene_ids_of(job.entity, job.entity_id, int(after_id)):
@@ -362,6 +365,17 @@ class Worker:
             self.store.save_state(place, f"{scenes} {page[-1]}")
         self.store.drop_state(place)
         return FannedOut(scenes)
+
+    def _look_through(self, place: str) -> FannedOut:
+        """A performer, studio, tag or group was deleted: queue what was level once and is not now. Others go first."""
+        found = reconcile.sweep(
+            self.store,
+            self.world,
+            self.world.settings(),
+            should_stop=self._is_wanted,
+            synced_once=place,
+        )
+        return FannedOut(found.queued, found.done)
 
     def _record(self, job: Job, outcome: Outcome) -> None:
         decision = after(job, outcome, self.clock.now(), self.rng, self._settings)
