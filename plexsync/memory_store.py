@@ -173,7 +173,9 @@ class MemoryStore(Door):
         self.memory.changes += 1
         if row is None:
             put_at = intake.moment(event.get("enqueued_at"))
-            return self._new_row(intake.encode(event), key, now if put_at is None else put_at, now).id, 1
+            row = self._new_row(intake.encode(event), key, now if put_at is None else put_at, now)
+            row.due_at = intake.due(event, now)
+            return row.id, 1
         self.memory.last_row += (
             1  # as in the file, whose INSERT draws a number before it meets the row that waits
         )
@@ -182,7 +184,7 @@ class MemoryStore(Door):
         row.text = intake.encode(both)
         row.generation += 1
         row.attempts = row.deaths = 0
-        row.due_at, row.decided_at = min(row.due_at, now), max(row.decided_at, now)
+        row.due_at, row.decided_at = min(row.due_at, intake.due(both, now)), max(row.decided_at, now)
         return row.id, row.generation
 
     def _new_row(self, text: str, key: str | None, timestamp: float, now: float) -> Row:

@@ -87,6 +87,18 @@ def test_many_at_once(store):
     assert scenes(store) == [1, 2, 3]
 
 
+def test_an_edit_passes_what_a_task_has_queued(world, store, clock):
+    """A first sync of a large library takes hours, and a person who edits meanwhile looks at Plex now."""
+    store.put_many(range(1, 51))
+    clock.advance(1)
+    store.put(90, "update", ["title"])
+    clock.advance(1)
+    store.put(7, "update", ["title"])  # one of those that wait
+    world.spool(intake.new_event(91, "create", []))
+    store.merge_spool()
+    assert [job.scene_id for job in store.claim_many(5)] == [7, 90, 91, 1, 2]
+
+
 def test_what_waits_for_a_reason_is_left_alone_without_hurry(store, clock):
     store.put(1)
     store.postpone(store.claim(), clock.now() + 900, "no file yet", uses_attempt=True)
