@@ -83,10 +83,10 @@ def _look(
     compared = {*fresh, *ledger.unsettled(scenes)}
     stale = [scene for scene in scenes.values() if scene.id not in compared]
     level = known_level(stale, memories, ledger, settings)
-    skipped = known_skipped(stale, ledger, settings)
+    skipped = known_skipped(stale, memories, ledger, settings)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
-        outcome = _without_plex(scene, settings, skipped.get(scene_id))
+        outcome = _without_plex(scene, settings, skipped.get(scene_id), scene_id in memories)
         if outcome is None and scene is not None:
             if scene_id in level:
                 outcome = Level()
@@ -146,28 +146,35 @@ def _has_none_of(item: Item, files: Iterable[str]) -> bool:
     return {matching.path_key(file) for file in files}.isdisjoint(map(matching.path_key, item.files))
 
 
-def _without_plex(scene: Scene | None, settings: Settings, reason: str | None) -> Outcome | None:
+def _without_plex(
+    scene: Scene | None, settings: Settings, reason: str | None, synced: bool
+) -> Outcome | None:
     """What can be said without asking Plex; ``reason`` is why the scene is known to be skipped."""
     if scene is None:
         return Gone()
     if not scene.files:
         return NoFile()
-    reason = reason or _reason_anywhere(scene, settings.in_all_libraries())
+    reason = reason or _reason_anywhere(scene, settings.in_all_libraries(), synced)
     return Skipped(reason) if reason else None
 
 
-def _reason_anywhere(scene: Scene, libraries: Iterable[Settings]) -> str | None:
+def _reason_anywhere(scene: Scene, libraries: Iterable[Settings], synced: bool) -> str | None:
     """Why the scene is to be skipped whichever of these libraries it is in; None when it is to be synced in one."""
-    reasons = [gate(scene, library) for library in libraries]
+    reasons = [gate(scene, library, synced) for library in libraries]
     return reasons[0] if all(reasons) else None
 
 
 def known_skipped(
-    scenes: Collection[Scene], ledger: Ledger | MemoryLedger, settings: Settings
+    scenes: Collection[Scene],
+    memories: Collection[int],
+    ledger: Ledger | MemoryLedger,
+    settings: Settings,
 ) -> dict[int, str]:
-    """Why scenes are to be skipped, by id, as far as the index knows which libraries they are in."""
+    """Why scenes are to be skipped, by id, as far as the index knows which libraries they are in. ``memories`` are the
+    ids of those that were synced before."""
     if not settings.library_rules:
-        return {scene.id: reason for scene in scenes if (reason := gate(scene, settings))}
+        reasons = {scene.id: gate(scene, settings, scene.id in memories) for scene in scenes}
+        return {scene_id: reason for scene_id, reason in reasons.items() if reason}
     keys = {scene.id: _path_keys(matching.plex_paths(scene, settings.path_map)) for scene in scenes}
     holders = ledger.lookup_many({key for some in keys.values() for key in some})
     titles = ledger.libraries_of({rating_key for some in holders.values() for rating_key in some})
@@ -175,9 +182,8 @@ def known_skipped(
     for scene in scenes:
         places = {titles.get(one, "") for key in keys[scene.id] for one in holders.get(key, ())}
         known = places and all(places)
-        reason = _reason_anywhere(
-            scene, map(settings.for_library, sorted(places)) if known else settings.in_all_libraries()
-        )
+        libraries = map(settings.for_library, sorted(places)) if known else settings.in_all_libraries()
+        reason = _reason_anywhere(scene, libraries, scene.id in memories)
         if reason:
             found[scene.id] = reason
     return found
@@ -242,7 +248,7 @@ def _one(
         if not isinstance(chosen, Item):
             return Look(scene.id, chosen or NotFound(paths), scene)
         settings = settings.for_library(chosen.section_title)
-        if (reason := gate(scene, settings)) is not None:
+        if (reason := gate(scene, settings, scene.id in known.memories)) is not None:
             return Look(scene.id, Skipped(reason), scene, chosen)
         wants = planning.wanted_values(scene, settings)
         memory = known.memories.get(scene.id)

@@ -77,9 +77,9 @@ def sweep(
         now = datetime.datetime.fromtimestamp(store.clock.now(), datetime.UTC)
         since = now - datetime.timedelta(hours=hours)
     for scenes in world.stash().scene_pages(after_id=after_id, per_page=PAGE, updated_since=since):
-        skipped = engine.known_skipped(scenes, ledger, settings)
+        memories = ledger.recall_many([scene.id for scene in scenes])
+        skipped = engine.known_skipped(scenes, memories, ledger, settings)
         wanted = [scene for scene in scenes if scene.files and scene.id not in skipped]
-        memories = ledger.recall_many([scene.id for scene in wanted])
         known = engine.known_level(wanted, memories, ledger, settings)
         stale = [
             scene.id

@@ -10,16 +10,17 @@ from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 
 
-def gate(scene: Scene, settings: Settings) -> str | None:
+def gate(scene: Scene, settings: Settings, synced: bool = False) -> str | None:
     """Why the scene is to be skipped, as a phrase for status and log; None when it is to be synced.
 
-    A scene passes when it meets every rule that is set; the first it does not meet is named.
+    A scene passes when it meets every rule that is set; the first it does not meet is named. One that was ``synced``
+    before has been emptied when it is bare, and that is an edit like any other.
     """
     if settings.only_organized and not scene.organized:
         return "not organized"
     if settings.only_identified and not scene.stash_ids:
         return "has no stash-box id"
-    if settings.skip_bare and _is_bare(scene):
+    if settings.skip_bare and not synced and _is_bare(scene):
         return "has no metadata yet"
     studios = [studio for studio in (scene.studio, scene.parent_studio) if studio]
     for names, included, excluded, what in (

@@ -383,7 +383,8 @@ class Settings:
     skip_bare: bool = _row(
         False,
         "Skip scenes without metadata (off by default)",
-        "On: scenes with neither title, details, date, rating, studio, performers nor tags are skipped.",
+        "On: scenes with neither title, details, date, rating, studio, performers nor tags are skipped, unless they were "
+        "synced before.",
     )
     include_tags: tuple[str, ...] = _row(
         (), "Only with these tags", "Only scenes with one of these tags, separated by commas. Empty: all."

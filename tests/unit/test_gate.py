@@ -80,3 +80,10 @@ def test_a_bare_scene_is_skipped_until_something_is_known(something: dict[str, o
 def test_all_rules_must_be_met() -> None:
     settings = Settings(include_tags=("Drama",), exclude_tags=("Short",))
     assert gate(SCENE, settings) == "has the tag 'Short', which is not to be synced"
+
+
+def test_a_scene_that_was_synced_is_not_bare_but_emptied() -> None:
+    """What a person clears in Stash is to leave Plex too."""
+    bare = Scene(1, files=SCENE.files)
+    assert gate(bare, Settings(skip_bare=True), synced=True) is None
+    assert gate(bare, Settings(skip_bare=True, only_organized=True), synced=True) == "not organized"

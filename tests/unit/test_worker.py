@@ -393,6 +393,45 @@ def test_settings_that_can_be_used_again_end_the_hold_at_once(worker, store, mod
     assert store.counts().pending == 0
 
 
+def test_a_synced_scene_that_a_rule_comes_to_skip_stays_as_it_is_and_follows_when_the_rule_goes(
+    worker, store, model
+):
+    settings = replace(SETTINGS, conflict_policy=(("", "plex"),))
+    model.given = settings
+    store.put(1)
+    drain(worker)
+    model.remembered.put(1, [Entry(key, item.files) for key, item in model.items.items()])
+    model.given = replace(settings, only_organized=True)
+    model.has = {1: replace(model.has[1], title="Newer", details="More")}
+    writes = len(model.writes)
+    store.put(1, "update")
+    drain(worker)
+    found = reconcile.sweep(store, model, model.given)
+    assert (found.skipped, found.queued, len(model.writes)) == (1, 0, writes)
+    assert model.items[101].title == "Scene 1"
+    assert store.notes(1) == ["skipped: not organized"]
+    # Somebody edits it in Plex meanwhile, and what was written last is still known then.
+    model.items[101] = replace(model.items[101], title="By hand")
+    model.given = settings
+    assert reconcile.sweep(store, model, model.given).queued == 1
+    drain(worker)
+    assert (model.items[101].title, model.items[101].summary) == ("By hand", "More")
+
+
+def test_a_synced_scene_that_was_emptied_is_emptied_in_plex_though_bare_scenes_are_skipped(
+    worker, store, model
+):
+    model.given = replace(SETTINGS, skip_bare=True)
+    model.has = {1: replace(model.has[1], details="Of another scene")}
+    store.put(1)
+    drain(worker)
+    model.remembered.put(1, [Entry(101, model.items[101].files)])
+    model.has = {1: replace(model.has[1], title="", details=""), 2: Scene(2, files=model.has[1].files)}
+    assert reconcile.sweep(store, model, model.given).queued == 1, "and the one never synced is bare"
+    drain(worker)
+    assert (model.items[101].title, model.items[101].summary) == ("1", "")
+
+
 def test_an_edit_during_the_write_is_not_swallowed(worker, store, model):
     def edit():
         model.has[1] = replace(model.has[1], title="Newer")
