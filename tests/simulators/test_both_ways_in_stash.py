@@ -73,6 +73,44 @@ def test_a_rating_given_in_plex_reaches_stash_and_comes_to_rest(world: World) ->
     assert log.count("told Stash the rating") == 1
 
 
+def test_a_rating_from_before_the_first_sync_meets_stashs_by_its_age(world: World) -> None:
+    """And sync all sees a later one, of a scene it would not look at otherwise."""
+    file = world.file(10)
+    in_plex(world, "/:/rate", key=world.item(file)["rating_key"], rating=9)
+    world.configure(ratings_to_stash=True, conflict_policy="rating=plex")
+    end_worker(world.data)
+    world.edit(id="10", title="Rated on both sides", rating100=40)
+    wait_until(lambda: world.item(file)["title"] == "Rated on both sides")
+    wait_until(lambda: in_stash(world, 10, "rating100")["rating100"] == 90)
+    at_rest(world)
+    assert world.item(file)["fields"]["userRating"] == 9.0
+    in_plex(world, "/:/rate", key=world.item(file)["rating_key"], rating=3)
+    world.operation("all")
+    wait_until(lambda: in_stash(world, 10, "rating100")["rating100"] == 30)
+    at_rest(world)
+
+
+def test_tags_that_become_labels_leave_the_genres_and_a_rule_for_bare_scenes_hinders_no_clearing(
+    world: World,
+) -> None:
+    """The whole way: a setting changed, the next reconcile of all, and Plex as a person finds it."""
+    tag = world.stash.graphql('mutation { tagCreate(input: {name: "Becomes a label"}) { id } }')["tagCreate"]
+    world.edit(id="11", tag_ids=[tag["id"]])
+    item = synced(world, 11, skip_bare=True)
+    assert item["tags"]["genre"] == ["Becomes a label"]
+    world.configure(skip_bare=True, tags_as_labels=True)
+    end_worker(world.data)
+    world.operation("reconcile_all")
+    wait_until(lambda: world.item(item["file"])["tags"].get("label") == ["Becomes a label"])
+    at_rest(world)
+    assert not world.item(item["file"])["tags"].get("genre")
+    world.edit(
+        id="11", title="", details="", date=None, rating100=None, studio_id=None, performer_ids=[], tag_ids=[]
+    )
+    wait_until(lambda: not world.item(item["file"])["tags"].get("label"))
+    at_rest(world)
+
+
 def test_plays_in_plex_are_counted_in_stash_once(world: World) -> None:
     item = synced(world, 4, watched_to_stash=True)
     plays = in_stash(world, 4, "play_count")["play_count"]

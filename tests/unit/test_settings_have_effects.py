@@ -413,3 +413,26 @@ def test_a_setting_changes_what_it_says(key: str, tmp_path: Path, plex: Handle) 
     ] == [key]
     assert case.probe(bench, usual) == case.usual
     assert case.probe(bench, changed) == case.changed
+
+
+# What changes a scene's fingerprint when it is changed later, so that the next look at all finds its scenes. Of the
+# others, those that choose scenes are asked every time, and the rest say how and when, not what.
+FOLLOWED = [
+    key
+    for key in CASES
+    if key.startswith(
+        ("leave_", "write_", "path_map", "exact_", "plex_library", "photo_", "conflict_", "tag")
+    )
+    or key.endswith(("_template", "_locks", "_unlocked", "_rating", "_studio", "_from"))
+]
+
+
+@pytest.mark.parametrize("key", FOLLOWED)
+def test_a_change_of_what_is_written_is_found_by_the_next_look_at_all(key: str) -> None:
+    case = CASES[key]
+    scene = replace(SCENE, screenshot="http://stash/scene/1/screenshot?t=1")
+    usual, _ = parse({**case.besides, "plex_url": "http://plex:32400", "plex_token": TOKEN})
+    changed, _ = parse(
+        {**case.besides, "plex_url": "http://plex:32400", "plex_token": TOKEN, key: case.given}
+    )
+    assert engine.fingerprint(scene, usual) != engine.fingerprint(scene, changed)
