@@ -1,8 +1,8 @@
 """Titles made of a scene's parts: ``{studio} - {title} ({date:%Y})``.
 
 A template is text with names in braces. A part that is unset takes its surroundings along: empty brackets go,
-and so does a separator with nothing on one side of it, so that one template does for all scenes. The values
-themselves are never touched.
+and so does a separator with nothing on one side of it, in brackets too, so that one template does for all scenes.
+The values themselves are never touched, and neither is a template whose parts are all set.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ NAMES = (
 _DATE_FORMAT = re.compile(r"(%[YymdjBb]|[^%])*")
 _HELD = 0xE000  # private-use characters stand for values while the text around them is tidied
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|<\s*>")
-_SEPARATOR = r"[-–—|:·,/&+]"
+_SEPARATOR = r"[-–—|:;·•,/&+~_]"
 _DOUBLED = re.compile(rf"({_SEPARATOR})(?:\s*{_SEPARATOR})+")
 _AT_AN_END = re.compile(rf"^\s*{_SEPARATOR}+\s*|\s*{_SEPARATOR}+\s*$")
+_IN_BRACKETS = re.compile(rf"([(\[])\s*(?:{_SEPARATOR}\s*)*|(?:\s*{_SEPARATOR})*\s*([)\]])")
 
 
 def problem(template: str) -> str | None:
@@ -49,7 +50,7 @@ def fill(template: str, values: Mapping[str, str], date: datetime.date | None) -
     Expects a template without ``problem``. Names that are missing in ``values`` count as unset.
     """
     held: list[str] = []
-    text = ""
+    text, whole = "", True
     for literal, name, form, _ in string.Formatter().parse(template):
         text += literal
         if name is None:
@@ -60,8 +61,17 @@ def fill(template: str, values: Mapping[str, str], date: datetime.date | None) -
         if value:
             text += chr(_HELD + len(held))
             held.append(value)
-    text = _EMPTY_BRACKETS.sub("", text)
+        else:
+            whole = False
+    text = text.strip() if whole else _tidied(text)
+    return "".join(held[ord(c) - _HELD] if 0 <= ord(c) - _HELD < len(held) else c for c in text)
+
+
+def _tidied(text: str) -> str:
+    text = _DOUBLED.sub(r"\1", text)
+    text = _IN_BRACKETS.sub(r"\1\2", text)
+    while (emptied := _EMPTY_BRACKETS.sub("", text)) != text:  # brackets in brackets
+        text = _IN_BRACKETS.sub(r"\1\2", emptied)
     text = _DOUBLED.sub(r"\1", text)
     text = _AT_AN_END.sub("", text)
-    text = re.sub(r"\s{2,}", " ", text).strip()
-    return "".join(held[ord(c) - _HELD] if 0 <= ord(c) - _HELD < len(held) else c for c in text)
+    return re.sub(r"\s{2,}", " ", text).strip()
