@@ -34,6 +34,7 @@ from plexsync.core.match import (
     plex_paths,
 )
 from plexsync.core.merge import Policy, Rules, Step, same, settle
+from plexsync.core.pieces import halves
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from tests.property import strategies as some
@@ -173,6 +174,25 @@ def test_apply_a_plan_plan_again_nothing_is_left(
     for memory in (first.written, None, json.loads(json.dumps(dict(first.written)))):
         again = plan(scene, after, settings, memory)
         assert not again, again.changes
+
+
+def _apart(params: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """The smallest pieces of an edit."""
+    pieces = halves(params)
+    return [params] if pieces is None else [small for piece in pieces for small in _apart(piece)]
+
+
+@given(some.scenes, some.items(), some.settings_for_edits, servers)
+def test_an_edit_in_pieces_does_what_it_does_as_a_whole(
+    scene: Scene, item: Item, settings: Settings, server: Server
+) -> None:
+    """But where indexed tags replace what was there: such a server is known by hearsay alone."""
+    server = replace(server, replaces=False)
+    whole = plan(scene, item, settings)
+    now = server.take(item, replace(whole, params={}))
+    for params in _apart(whole.params) if whole.params else ():
+        now = server.take(now, Edits(params))
+    assert now == server.take(item, whole)
 
 
 @given(some.scenes, some.items(), some.settings_for_edits, servers)
