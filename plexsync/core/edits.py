@@ -131,7 +131,10 @@ def plan(
     actors: Value = ()
     wants = wanted_values(scene, settings) if wants is None else wants
     for row in FIELDS:
-        if row.name not in wants:
+        if row.name not in wants:  # left alone, perhaps not for ever
+            before = _remembered(written, row.name, row.has(item))
+            if before:
+                ours[row.name] = before
             continue
         wanted, held = wants[row.name], row.has(item)
         last = _remembered(written, row.name, wanted)
@@ -188,7 +191,11 @@ def plan(
                 params["actor.locked"] = "1" if "actor" in item.locked else "0"
     params |= _beside_actors(params, item, photos)
     watched = None
-    if settings.write_watched:
+    if not settings.write_watched:
+        before = _remembered(written, WATCHED, "")
+        if before:
+            ours[WATCHED] = before
+    else:
         played, seen = YES if scene.play_count else "", YES if item.view_count else ""
         last = _remembered(written, WATCHED, played)
         rules = Rules(settings.policy(WATCHED), stash_is_newer=_is_newer(scene, item.last_viewed_at))

@@ -461,6 +461,20 @@ def test_a_collection_of_ours_that_was_removed_by_hand() -> None:
         assert plan(RICH, LEVEL, settings, memory).fields == fields
 
 
+def test_what_was_written_to_a_field_that_is_left_alone_for_a_while_is_not_forgotten() -> None:
+    """Else what we added to a shared list would pass for somebody else's for ever."""
+    on, off = Settings(collections_from=("studio",), write_watched=True), Settings(leave_title=True)
+    scene = replace(RICH, play_count=1)
+    first = plan(scene, LEVEL, on)
+    synced = replace(LEVEL, title="By hand", collections=("Studio", "Theirs"), view_count=1)
+    meanwhile = plan(scene, synced, off, first.written)
+    assert not meanwhile and meanwhile.written == first.written
+    moved = replace(scene, studio="Other", play_count=0)
+    again = plan(moved, synced, replace(on, conflict_policy=(("title", "plex"),)), meanwhile.written)
+    assert again.fields == ("studio", "collections", WATCHED) and again.kept[0].field == "title"
+    assert again.params["collection[].tag.tag-"] == "Studio"
+
+
 # --- writes whose end nobody saw
 
 
