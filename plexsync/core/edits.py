@@ -130,6 +130,7 @@ def plan(
     rating100: int | None = None
     actors: Value = ()
     wants = wanted_values(scene, settings) if wants is None else wants
+    as_found = item
     for row in FIELDS:
         if row.name not in wants:  # left alone, perhaps not for ever
             before = _remembered(written, row.name, row.has(item))
@@ -145,6 +146,8 @@ def plan(
             wanted, held, theirs = without_theirs(wanted, held, added)
         # Of a write that seemed to fail and landed all the same, Plex has what we wanted to write then.
         last = next((value for value in (last, *reversed(tried)) if _agree(held, value)), last)
+        if held != row.has(as_found) and any(_agree(row.has(as_found), value) for value in (last, *tried)):
+            last = held  # a sort title of ours that follows the new title by itself is nobody's edit
         locked = row.plex in item.locked
         rules = Rules(
             policy=settings.policy(row.name),

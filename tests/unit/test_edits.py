@@ -388,6 +388,15 @@ def test_templates() -> None:
     assert field("tagline", bare, tagline_template="{code}") == ""
 
 
+@pytest.mark.parametrize("policy", ["stash", "plex", "newest"])
+def test_a_sort_title_of_ours_that_follows_the_title_is_nobodys_edit(policy: Policy) -> None:
+    settings = Settings(sort_title_template="{code} {title}", conflict_policy=(("", policy),))
+    memory = {**written(), "sort_title": "A title"}  # the same as the title, so Plex has none
+    later = replace(SCENE, title="Another", code="AB-1")
+    edits = plan(later, LEVEL, settings, memory)
+    assert edits.fields == ("title", "sort_title") and edits.params["titleSort.value"] == "AB-1 Another"
+
+
 def test_a_sort_title_equal_to_the_title_is_level() -> None:
     """Plex leaves the attribute out then."""
     settings = Settings(sort_title_template="{title}")
