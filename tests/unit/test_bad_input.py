@@ -79,6 +79,8 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
         if isinstance(value, str):
             yield f"studio {what}", {"studio": {"name": value, "parent_studio": {"name": value}}}
             yield f"performer {what}", {"performers": named([value, "Ann"])}
+            facts = dict.fromkeys(("disambiguation", "gender", "country", "birthdate"), value)
+            yield f"what is said of a performer {what}", {"performers": [{"name": "Ann", **facts}]}
             yield f"tag {what}", {"tags": named([value, "Drama", f"{value} more"])}
             yield f"group {what}", {"groups": [{"group": {"name": value}}]}
             yield f"screenshot {what}", {"paths": {"screenshot": value}}
@@ -100,6 +102,7 @@ SETTINGS = Settings(
     sort_title_template="{studio} {date} {title}",
     original_title_template="{code} {id} {rating}",
     tagline_template="{groups} with {performers} in {tags}",
+    role_template="{performer} {disambiguation} {gender} {country} {age}",
     write_directors=True,
     write_watched=True,
     collections_from=("studio", "parent_studio", "groups", "organized"),

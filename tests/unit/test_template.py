@@ -37,6 +37,7 @@ ALL = {"studio": "St", "title": "T", "date": "2024-05-17", "code": "AB-1", "perf
         ("{title} {date}", (), "T 2024-05-17"),
         ("{date:%d.%m.%y}", (), "17.05.24"),
         ("just text", (), "just text"),
+        ("{code} years old", ("code",), ""),
         ("{{{title}}}", (), "{T}"),
         ("", (), ""),
     ],
