@@ -34,6 +34,7 @@ OTHER_FIELDS = (
     "directors",
     "labels",
     "collections",
+    "roles",
     "watched",
 )
 COLLECTION_SOURCES = ("studio", "parent_studio", "groups", "performers", "tags", "organized")

@@ -9,6 +9,7 @@ import pytest
 
 from plexsync.core.edits import (
     FIELDS,
+    ROLES,
     SUMMARY_LIMIT,
     TEXT_LIMIT,
     WATCHED,
@@ -330,7 +331,7 @@ def test_every_usual_field_can_be_left_alone() -> None:
 
 
 def test_other_fields_are_left_alone_until_something_is_set_for_them() -> None:
-    assert {*(row.name for row in FIELDS), WATCHED} == {*USUAL_FIELDS, *OTHER_FIELDS}
+    assert {*(row.name for row in FIELDS), ROLES, WATCHED} == {*USUAL_FIELDS, *OTHER_FIELDS}
     for name in OTHER_FIELDS:
         assert field(name) == "left alone"
 
@@ -665,7 +666,7 @@ def test_roles_are_made_by_a_template_and_written_once() -> None:
     ],
 )
 def test_a_role_edited_in_plex_is_settled_like_any_field(policy: Policy, held: str, sent: str | None) -> None:
-    settings = replace(WITH_ROLES, conflict_policy=(("", policy),))
+    settings = replace(WITH_ROLES, conflict_policy=(("roles", policy),))
     memory = {**written(), "roles": ["ann\tthe elder (23)"]}
     later = replace(CAST, date="2024-05-18")
     item = replace(roles(held), originally_available_at="2024-05-18")
