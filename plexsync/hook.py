@@ -24,7 +24,10 @@ UPDATE_TYPES = {"Scene.Create.Post": "create", "Scene.Update.Post": "update", "S
 # Scene hook (pkg/plugin/hook/hooks.go): the hook, the entity of the note, and the fields that matter. Stash fires the
 # Group hooks under the name Movie as well; those are not asked for.
 ENTITY_HOOKS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Performer.Update.Post": ("performer", ("name", "image")),
+    "Performer.Update.Post": (
+        "performer",
+        ("name", "image", "disambiguation", "gender", "country", "birthdate"),
+    ),
     "Studio.Update.Post": ("studio", ("name", "parent_id")),
     "Tag.Update.Post": ("tag", ("name",)),
     "Tag.Merge.Post": ("tag", ()),

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from plexsync.core.failures import (
 )
 from plexsync.core.item import Actor, Item
 from plexsync.core.match import common_end, file_name, folder_of, is_below, path_key
+from plexsync.core.pieces import halves, kind_of
 from plexsync.core.settings import Settings, library_key
 
 
@@ -234,6 +236,10 @@ class _NotThere(Transient):
     """404: what was asked for is not there (any more)."""
 
 
+class _TooLong(Permanent):
+    """An edit whose address is longer than Plex, or a proxy before it, takes."""
+
+
 class Plex:
     """One Plex server and the libraries of ours in it. Connects when first used.
 
@@ -256,6 +262,7 @@ class Plex:
         self._connected: Any = None
         self._headers = {"X-Plex-Token": settings.plex_token, "Accept": "*/*"}  # beside those of the door
         self._libraries: tuple[Library, ...] = ()
+        self._too_long = sys.maxsize  # the shortest path that was refused for its length
         self._session = requests.Session()
         self._door = door = transport.Transport(
             "Plex",
@@ -453,12 +460,13 @@ class Plex:
         return items
 
     def write(self, item: Item, edits: Edits) -> None:
-        """Apply ``edits`` to ``item``: one PUT, one more request when it is to be marked, none when there are none.
+        """Apply ``edits`` to ``item``: one PUT (several when Plex finds it too long), one more request when it is to be
+        marked, none when there are none.
 
         Of what it raises, ``unwritten`` tells that Plex has certainly taken none of the edits and will not.
         """
         if edits.params:
-            self._edit(item, edits)
+            self._edit(item, edits.params)
         if edits.watched is not None:
             self._mark(item, edits.watched)
 
@@ -470,20 +478,44 @@ class Plex:
         with self._there(item), self._border():
             self._door.ask("GET", server.url(path), self._headers)
 
-    def _edit(self, item: Item, edits: Edits) -> None:
-        query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
+    def _edit(self, item: Item, params: Mapping[str, str]) -> None:
+        """All of it in one request, in pieces if that is too long."""
+        query = _query({**params, "type": _MOVIE, "id": item.rating_key})
         query = query.replace("[", "%5B").replace("]", "%5D")  # as requests does to python-plexapi's
         path = f"/library/sections/{item.section_id}/all{query}"
+        pieces = halves(params)
+        if pieces and len(path) >= self._too_long:
+            self._edit_in_two(item, *pieces)
+            return
         server = self._server()
         try:
             with self._there(item), self._border():
                 answer = self._door.ask("PUT", server.url(path), self._headers)
+        except _TooLong as failure:
+            self._too_long = min(self._too_long, len(path))
+            if pieces:
+                self._edit_in_two(item, *pieces)
+                return
+            alone = Permanent(
+                f"{failure} One {kind_of(next(iter(params)))} alone is longer than it takes: shorten that in Stash or, "
+                "where a proxy stands before Plex, let the proxy take longer addresses."
+            )
+            alone.unwritten = True
+            raise alone from None
         except SyncFailure as failure:
             certain = (NeedsAttention, SettingProblem, Permanent)
             failure.unwritten = failure.unwritten or failure.refused or isinstance(failure, certain)
             raise
         if answer.content and not _is_xml(answer.content):
             raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
+
+    def _edit_in_two(self, item: Item, first: Mapping[str, str], second: Mapping[str, str]) -> None:
+        self._edit(item, first)
+        try:
+            self._edit(item, second)
+        except SyncFailure as failure:
+            failure.unwritten = False
+            raise
 
     def upload(self, item: Item, data: bytes, gallery: Literal["posters", "arts"] = "posters") -> None:
         """Give ``item`` a picture, which it then shows and keeps through refreshes.
@@ -651,6 +683,8 @@ class Plex:
             raise _NotThere(f"{self._where} does not have what was asked for (404).")
         elif status == 400 and "starting up" in response.text:
             raise self._refusal("is still starting up (400)")
+        elif status in (413, 414, 431) and request.method == "PUT":
+            raise _TooLong(f"Plex refuses the edit ({status}): it is too long.")
         elif status in (400, 413, 414, 431) and not reading:
             said = redact(transport.excerpt(response.text), [self._settings.plex_token])
             raise Permanent(f"Plex refuses the edit ({status}): {said or 'it does not say why'}")

@@ -34,6 +34,7 @@ OTHER_FIELDS = (
     "directors",
     "labels",
     "collections",
+    "roles",
     "watched",
 )
 COLLECTION_SOURCES = ("studio", "parent_studio", "groups", "performers", "tags", "organized")
@@ -46,6 +47,7 @@ PER_LIBRARY = (
     "sort_title_template",
     "original_title_template",
     "tagline_template",
+    "role_template",
     "content_rating",
     "parent_studio",
     "write_directors",
@@ -339,6 +341,13 @@ class Settings:
         "Write backgrounds (off by default)",
         "On: the scene's cover becomes the item's background too.",
     )
+    role_template: str = _row(
+        "",
+        "Role template",
+        "How the text below an actor's name is made, for example {disambiguation} or {age} years old. Beside the names "
+        "of the other templates there are performer, disambiguation, gender, country and age (at the scene's date). "
+        "Empty: roles are left alone.",
+    )
     photo_address: str = _row(
         "",
         "Actor photos from",
@@ -383,8 +392,8 @@ class Settings:
     skip_bare: bool = _row(
         False,
         "Skip scenes without metadata (off by default)",
-        "On: scenes with neither title, details, date, rating, studio, performers nor tags are skipped, unless they were "
-        "synced before.",
+        "On: scenes with neither title, details, date, rating, studio, performers nor tags are skipped, unless they "
+        "were synced before.",
     )
     include_tags: tuple[str, ...] = _row(
         (), "Only with these tags", "Only scenes with one of these tags, separated by commas. Empty: all."
@@ -673,7 +682,8 @@ def _read_pairs(row: Setting, given: object, example: str, *, right_needed: bool
 
 def _template(row: Setting, given: object) -> Read:
     text = _plain(row, given)
-    wrong = template.problem(text)
+    of_one = template.PERFORMER_NAMES if row.key == "role_template" else ()
+    wrong = template.problem(text, (*template.NAMES, *of_one))
     if wrong:
         raise _Wrong(wrong)
     return text, []
@@ -779,6 +789,7 @@ _READERS: Mapping[str, Callable[[Setting, object], Read]] = {
     "sort_title_template": _template,
     "original_title_template": _template,
     "tagline_template": _template,
+    "role_template": _template,
     "tag_map": _tag_pairs,
     "collections_from": _sources,
     "conflict_policy": _policies,

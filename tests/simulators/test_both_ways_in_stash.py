@@ -233,6 +233,20 @@ def test_behind_a_login_no_photo_is_written_and_it_is_said_why(world: World) -> 
     assert any("photo_address is not used: this Stash asks for a login" in message for message in told), told
 
 
+def test_an_actors_role_says_what_stash_says_of_the_performer(world: World) -> None:
+    performer = performer_with_a_picture(world, 9)
+    update = "mutation($input: PerformerUpdateInput!) { performerUpdate(input: $input) { id } }"
+    facts = {"id": performer, "disambiguation": "the elder", "birthdate": "1990-05-17"}
+    world.stash.graphql(update, input=facts)
+    world.edit(id="9", date="2024-05-17")
+    synced(world, 9, role_template="{disambiguation}, {age}")
+    assert 'role="the elder, 34"' in roles(world, 9)
+    # Nobody touches the scene: it is the performer's own hook that brings it level.
+    world.stash.graphql(update, input={"id": performer, "disambiguation": "the eldest"})
+    wait_until(lambda: 'role="the eldest, 34"' in roles(world, 9))
+    at_rest(world)
+
+
 def test_without_a_login_performers_have_their_photos_in_plex(tmp_path: Path) -> None:
     with installed(tmp_path) as world:
         performer = performer_with_a_picture(world, 8)

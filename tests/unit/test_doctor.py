@@ -164,6 +164,17 @@ def test_a_map_where_none_is_needed(office: Office, paper: Paper) -> None:
     assert not ok and "Empty path_map (with it 40 of 40 files are found by their path)." in message
 
 
+def test_names_that_differ_in_case_are_no_trouble_of_the_path_map(office: Office, paper: Paper) -> None:
+    for number in range(1, 501):
+        paper.items[1000 + number] = Item(1000 + number, 1, files=(f"/Data/{number}.MP4",), sizes=(9,))
+        paper.has[number] = replace(paper.has[number], files=(SceneFile(f"/data/{number}.mp4", size=9),))
+    assert checks(office)["Paths"] == (
+        True,
+        "Of 40 scenes tried, 0 are in Plex under their paths, and 40 were told by the size of a file whose name there "
+        "differs in case: scene 1, /data/1.mp4, is /Data/1.MP4 in Plex.",
+    )
+
+
 def test_scenes_that_are_nowhere_in_plex_are_counted(office: Office, paper: Paper) -> None:
     del paper.items[1001]
     ok, message = checks(office)["Paths"]

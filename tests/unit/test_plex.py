@@ -702,6 +702,8 @@ def test_an_answer_without_charset_is_utf8(plex: Plex, wire: Wire) -> None:
         (400, "", Permanent, "does not say why"),
         (400, "the server is still starting up. Please retry later", Unavailable, "starting up"),
         (413, "", Permanent, "413"),
+        (414, HTML, Permanent, "One title alone is longer than it takes"),
+        (431, HTML, Permanent, "431"),
         (404, HTML, Transient, "vanished"),
         (406, HTML, Transient, "406"),
         (500, HTML, Transient, "this item"),

@@ -22,7 +22,7 @@ from plexsync.core.edits import Edits, plan
 from plexsync.core.failures import SyncFailure, Transient
 from plexsync.core.item import Item
 from plexsync.core.job import Job
-from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import SETTINGS, USUAL_FIELDS, Settings, parse
 from plexsync.core.verdict import Bury, Failed, Finish, NotFound, Outcome, Postpone, Skipped, after
 from plexsync.engine import PLAYS, look
@@ -51,6 +51,7 @@ SCENE = Scene(
     parent_studio="Network",
     performers=("Ann",),
     photos=(("Ann", "/performer/5/image?t=9"),),
+    cast=(Performer("Ann", "the elder"),),
     tags=("Drama",),
     groups=("Series 1",),
     play_count=1,
@@ -358,6 +359,7 @@ CASES: dict[str, Case] = {
     "collections_from": Case("groups", parameter("collection[0].tag.tag"), None, "Series 1"),
     "write_poster": Case(True, uploads, [], ["posters"]),
     "write_background": Case(True, uploads, [], ["arts"]),
+    "role_template": Case("{disambiguation}", parameter("actor[0].tagging.text"), None, "the elder"),
     "photo_address": Case(
         "http://stash:9999",
         parameter("actor[0].tag.thumb"),
