@@ -10,7 +10,7 @@ A ``Preview`` is a value; ``as_json`` and ``table`` show it to programs and peop
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,9 @@ class Preview:
     item: Item | None = None
     changes: tuple[Change, ...] = ()
     kept: tuple[Kept, ...] = ()
+    to_stash: Mapping[str, int] = field(
+        default_factory=dict
+    )  # rating out of 100, plays: what Stash would be told
     pictures: tuple[str, ...] = ()  # poster, background: looked at when the scene is synced
     reason: str = ""
     candidates: tuple[Item, ...] = ()
@@ -120,6 +123,11 @@ def _preview(seen: engine.Look, settings: Settings) -> Preview:
         item=seen.item,
         changes=seen.edits.changes,
         kept=seen.edits.kept,
+        to_stash={
+            name: number
+            for name, number in (("rating", seen.edits.rating100), ("plays", seen.plays))
+            if number
+        },
         pictures=tuple(filter(None, pictures)) if seen.cover else (),
         reason=_reason(outcome),
         candidates=outcome.candidates if isinstance(outcome, Ambiguous) else (),
@@ -204,11 +212,12 @@ def as_json(preview: Preview) -> dict[str, object]:
             {"field": kept.field, "plex": kept.plex, "stash": kept.stash, "why": kept.why.value}
             for kept in preview.kept
         ],
+        "to_stash": dict(preview.to_stash),
         "pictures": list(preview.pictures),
         "reason": preview.reason,
         "candidates": [candidate(item) for item in preview.candidates],
     }
-    return {key: value for key, value in whole.items() if value not in ("", None, [])}
+    return {key: value for key, value in whole.items() if value not in ("", None, [], {})}
 
 
 def candidate(item: Item) -> dict[str, object]:
@@ -234,13 +243,15 @@ HEADINGS: Row = ("Scene", "Field", "In Plex", "Would be")
 def rows(preview: Preview) -> list[Row]:
     """The preview as lines of a table, at least one; a text is whole, however long."""
     found: list[Row] = []
-    if preview.reason or not preview.changes:
+    if preview.reason or not (preview.changes or preview.to_stash):
         found.append(("", preview.outcome.replace("_", " "), "", preview.reason))
     for change in preview.changes:
         found.append(("", change.field, *cells(change.before, change.after)))
     for kept in preview.kept:
         text = f"{plain(kept.plex)} is kept, Stash has {plain(kept.stash)}: it {kept.why.value}"
         found.append(("", kept.field, "", text))
+    for name, number in preview.to_stash.items():
+        found.append(("", name, "", f"Stash is told: {number}"))
     for picture in preview.pictures:
         found.append(("", picture, "", "the scene's cover, unless Plex has it already"))
     for item in preview.candidates:

@@ -113,7 +113,7 @@ def scene(preview: Preview) -> str:
         f'<section data-outcome="{preview.outcome}" id="scene-{preview.scene_id}">',
         f'<h2>{name} <span class="soft">scene {preview.scene_id}{escape(item)}</span></h2>',
     ]
-    if preview.reason or not (preview.changes or preview.kept or preview.pictures):
+    if preview.reason or not (preview.changes or preview.kept or preview.to_stash or preview.pictures):
         meaning = MEANINGS[preview.outcome]
         reason = f": {preview.reason}" if preview.reason else ""
         lines.append(f"<p>{escape(meaning[0].upper() + meaning[1:] + reason)}</p>")
@@ -121,6 +121,8 @@ def scene(preview: Preview) -> str:
     for kept in preview.kept:
         note = f"Kept; Stash has {plain(kept.stash)}: it {kept.why.value}."
         table.append(_row(kept.field, escape(plain(kept.plex)), escape(note), note=True))
+    for name, number in preview.to_stash.items():
+        table.append(_row(name, "", f"Stash is told: {number}.", note=True))
     for picture in preview.pictures:
         table.append(_row(picture, "", "The scene’s cover, unless Plex has it already.", note=True))
     for candidate in preview.candidates:

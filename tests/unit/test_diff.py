@@ -15,6 +15,7 @@ from plexsync.core.merge import Step
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.ledger import MemoryLedger
+from plexsync.page import scene
 
 SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token")
 SCENE = Scene(
@@ -239,3 +240,20 @@ def test_kept_fields_are_counted() -> None:
     tally = diff.Tally()
     tally.add(diff.Preview(1, "level", kept=(Kept("title", "a", "b", Step.KEEP_EDIT),)))
     assert tally.sentence() == "1 scene: 1 level. Kept as they are in Plex: 1."
+
+
+def test_what_stash_would_be_told_is_shown_as_well(world: World) -> None:
+    """Else a scene would be said to differ, and nobody could see in what."""
+    settings = Settings(
+        plex_url="http://plex:32400", plex_token="token", ratings_to_stash=True, watched_to_stash=True
+    )
+    world.scenes_held[1] = Scene(1, title="Old", files=SCENE.files)
+    world.items[0] = replace(ITEM, user_rating=7.5, view_count=5, last_viewed_at=70)
+    world.remembered.remember(1, 11, "", {"plays": "3"})
+    (preview,) = look(world, settings=settings)
+    assert diff.as_json(preview)["to_stash"] == {"rating": 75, "plays": 2}
+    assert diff.rows(preview) == [
+        ("1", "rating", "", "Stash is told: 75"),
+        ("", "plays", "", "Stash is told: 2"),
+    ]
+    assert "Stash is told: 75." in scene(preview) and "Would change" not in scene(preview)
