@@ -154,8 +154,10 @@ def plan(
                 changes += ending.changes
                 params |= ending.params
                 aims |= ending.intended
-            elif last:  # left alone for now, and perhaps not for ever
-                ours[row.name] = last
+            else:  # left alone for now, and perhaps not for ever
+                names = [row.name + suffix for suffix in ("", TAKEN, REFUSED)]
+                meanwhile = {name: _remembered(written, name, held) for name in names}
+                ours |= {name: value for name, value in meanwhile.items() if value is not None}
             continue
         theirs: tuple[str, ...] = ()
         if row.shared and isinstance(wanted, tuple) and isinstance(held, tuple):

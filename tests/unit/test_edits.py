@@ -696,6 +696,8 @@ def test_an_edit_of_another_field_does_not_make_an_old_title_the_newest() -> Non
     later = replace(scene, details="Other.", updated_at="1970-01-01T01:00:00+00:00")
     second = plan(later, item, settings, memory)
     assert second.fields == ("summary",) and [kept.field for kept in second.kept] == ["title"]
+    left = plan(later, item, replace(settings, leave_title=True), second.written)
+    assert "title" not in plan(later, item, settings, left.written).fields
     third = plan(replace(later, title="Newer"), item, settings, {**second.written})
     assert third.params["title.value"] == "Newer"
     assert not [name for name in third.written if name.endswith("refused")]
