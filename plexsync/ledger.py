@@ -9,12 +9,12 @@ Written in small transactions: a hook that meets a lock for longer than a moment
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -116,7 +116,7 @@ class Ledger:
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             self._made_in = self._store.db
 
-    @contextlib.contextmanager
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._see_to_tables()
         with self._store.transaction() as db:
@@ -430,20 +430,15 @@ class Ledger:
 
     def written_to_many(self, rating_keys: Collection[int]) -> dict[int, dict[int, Mapping[str, Any]]]:
         """What was written to these items, by item and scene."""
-        found: dict[int, dict[int, Mapping[str, Any]]] = {}
+        scene_ids: list[int] = []
         for some in _batches(rating_keys):
             marks = ",".join("?" * len(some))
             rows = self._db.execute(
-                "SELECT rating_key, scene_id, written FROM scenes"
-                f" WHERE server = ? AND rating_key IN ({marks}) ORDER BY scene_id",
+                f"SELECT scene_id FROM scenes WHERE server = ? AND rating_key IN ({marks})",
                 (self._server, *some),
             )
-            for rating_key, scene_id, text in rows.fetchall():
-                with contextlib.suppress(ValueError, RecursionError):  # damaged: as if never written
-                    written = json.loads(text)
-                    if isinstance(written, dict):
-                        found.setdefault(int(rating_key), {})[int(scene_id)] = written
-        return found
+            scene_ids += [int(row[0]) for row in rows.fetchall()]
+        return _by_item(self.recall_many(scene_ids))
 
     def scene_ids(self, after_id: int, last_id: int) -> list[int]:
         """The scenes that were ever level and are not forgotten, those beyond ``after_id`` up to ``last_id``."""
@@ -598,11 +593,9 @@ class MemoryLedger(MemoryPathIndex):
         return tuple(sorted(other for other in same if other != scene_id))
 
     def written_to_many(self, rating_keys: Collection[int]) -> dict[int, dict[int, Mapping[str, Any]]]:
-        found: dict[int, dict[int, Mapping[str, Any]]] = {}
-        for scene_id, memory in sorted(self._memories.items()):
-            if memory.rating_key in rating_keys:
-                found.setdefault(memory.rating_key, {})[scene_id] = memory.written
-        return found
+        return _by_item(
+            {n: memory for n, memory in self._memories.items() if memory.rating_key in rating_keys}
+        )
 
     def scene_ids(self, after_id: int, last_id: int) -> list[int]:
         return sorted(scene_id for scene_id in self._memories if after_id < scene_id <= last_id)
@@ -628,6 +621,14 @@ class MemoryLedger(MemoryPathIndex):
 
     def choose(self, scene_id: int, rating_key: int) -> None:
         self._choices[scene_id] = rating_key
+
+
+def _by_item(memories: Mapping[int, Memory]) -> dict[int, dict[int, Mapping[str, Any]]]:
+    """What was written, by item and scene."""
+    found: dict[int, dict[int, Mapping[str, Any]]] = {}
+    for scene_id, memory in sorted(memories.items()):
+        found.setdefault(memory.rating_key, {})[scene_id] = memory.written
+    return found
 
 
 T = TypeVar("T")

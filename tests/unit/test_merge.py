@@ -59,7 +59,7 @@ def test_changed_in_plex_only(policy: Policy, newer: bool, then: Step) -> None:
     assert step("old", "", "old", policy=policy, newer=newer) is then
 
 
-@pytest.mark.parametrize(
+EDITED_TWICE = pytest.mark.parametrize(
     ("policy", "newer", "then"),
     [
         ("stash", False, Step.WRITE),
@@ -68,6 +68,9 @@ def test_changed_in_plex_only(policy: Policy, newer: bool, then: Step) -> None:
         ("newest", False, Step.KEEP_EDIT),
     ],
 )
+
+
+@EDITED_TWICE
 def test_changed_on_both_sides(policy: Policy, newer: bool, then: Step) -> None:
     assert step("new", "by hand", "old", policy=policy, newer=newer) is then
     assert step("", "by hand", "old", policy=policy, newer=newer) is then
@@ -94,15 +97,7 @@ def test_unset_in_stash_without_any_memory() -> None:
     assert step("", "theirs?", NEVER, known=False, locked=True, respect=True) is Step.LEAVE
 
 
-@pytest.mark.parametrize(
-    ("policy", "newer", "then"),
-    [
-        ("stash", False, Step.WRITE),
-        ("plex", True, Step.KEEP_EDIT),
-        ("newest", True, Step.WRITE),
-        ("newest", False, Step.KEEP_EDIT),
-    ],
-)
+@EDITED_TWICE
 @pytest.mark.parametrize("known", [True, False])
 def test_what_only_a_person_can_have_given_is_an_edit_though_we_never_wrote_there(
     policy: Policy, newer: bool, then: Step, known: bool
