@@ -109,6 +109,8 @@ def _preview(seen: engine.Look, settings: Settings) -> Preview:
         outcome.error, (Unavailable, NeedsAttention, SettingProblem)
     ):
         raise outcome.error  # the servers' or the settings' trouble, and the next scene's too
+    if seen.item is not None:
+        settings = settings.for_library(seen.item.section_title)
     pictures = ("poster" * settings.write_poster, "background" * settings.write_background)
     return Preview(
         seen.scene_id,

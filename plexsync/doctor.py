@@ -128,8 +128,14 @@ def _check_plex(office: Office) -> str:
 
 
 def _check_libraries(office: Office) -> str:
+    from plexsync.core.settings import library_key
+
     found = office.servers.plex().health()
-    names = ", ".join(f"“{library.title}”" for library in found.libraries)
+    rules = {library_key(rule.library) for rule in _settings(office).library_rules}
+    names = ", ".join(
+        f"“{library.title}”" + " (with rules of its own)" * (library_key(library.title) in rules)
+        for library in found.libraries
+    )
     return f"“{found.name}” accepts the token; libraries to write to: {names}."
 
 

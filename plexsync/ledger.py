@@ -39,6 +39,7 @@ CREATE INDEX IF NOT EXISTS plex_files_item ON plex_files(server, rating_key);
 CREATE INDEX IF NOT EXISTS plex_files_listing ON plex_files(server, section_id, listing);
 CREATE TABLE IF NOT EXISTS plex_sections (
     server TEXT NOT NULL, section_id INTEGER NOT NULL, items INTEGER NOT NULL, listed_at REAL NOT NULL,
+    title TEXT NOT NULL DEFAULT '',  -- what the library was called then
     PRIMARY KEY (server, section_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scenes (
@@ -108,6 +109,7 @@ class Ledger:
                 for table, column, kind in (
                     ("scenes", "files", "TEXT NOT NULL DEFAULT '[]'"),
                     ("intended", "checked", "INTEGER NOT NULL DEFAULT 0"),
+                    ("plex_sections", "title", "TEXT NOT NULL DEFAULT ''"),
                 ):
                     if column not in [row[1] for row in db.execute(f"PRAGMA table_info({table})")]:
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
@@ -139,6 +141,19 @@ class Ledger:
             )
             for path, rating_key in rows.fetchall():
                 found.setdefault(str(path), set()).add(int(rating_key))
+        return found
+
+    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
+        """What the libraries of these items are called, by rating key; without the items the index does not know."""
+        found: dict[int, str] = {}
+        for some in _batches(rating_keys):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                "SELECT DISTINCT rating_key, title FROM plex_files JOIN plex_sections USING (server, section_id)"
+                f" WHERE server = ? AND rating_key IN ({marks})",
+                (self._server, *some),
+            )
+            found |= {int(rating_key): str(title) for rating_key, title in rows.fetchall()}
         return found
 
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
@@ -207,17 +222,17 @@ class Ledger:
 
     def mark(self, section_id: int) -> Mark | None:
         row = self._db.execute(
-            "SELECT items, listed_at FROM plex_sections WHERE server = ? AND section_id = ?",
+            "SELECT items, listed_at, title FROM plex_sections WHERE server = ? AND section_id = ?",
             (self._server, section_id),
         ).fetchone()
-        return None if row is None else Mark(int(row[0]), float(row[1]))
+        return None if row is None else Mark(int(row[0]), float(row[1]), str(row[2]))
 
     def set_mark(self, section_id: int, mark: Mark) -> None:
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO plex_sections VALUES (?1, ?2, ?3, ?4)"
-                " ON CONFLICT (server, section_id) DO UPDATE SET items = ?3, listed_at = ?4",
-                (self._server, section_id, mark.items, mark.listed_at),
+                "INSERT INTO plex_sections VALUES (?1, ?2, ?3, ?4, ?5)"
+                " ON CONFLICT (server, section_id) DO UPDATE SET items = ?3, listed_at = ?4, title = ?5",
+                (self._server, section_id, mark.items, mark.listed_at, mark.title),
             )
 
     # ---- what was written last ----

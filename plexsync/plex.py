@@ -20,7 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from xml.etree import ElementTree
@@ -41,7 +41,7 @@ from plexsync.core.failures import (
 from plexsync.core.item import Actor, Item
 from plexsync.core.match import common_end, file_name, folder_of, is_below, path_key
 from plexsync.core.pieces import halves, kind_of
-from plexsync.core.settings import Settings
+from plexsync.core.settings import Settings, library_key
 
 
 @contextlib.contextmanager
@@ -132,6 +132,7 @@ class Mark:
 
     items: int  # it has, as far as we saw
     listed_at: float  # seconds of the adapter's clock
+    title: str = ""  # what the library was called then
 
 
 class PathIndex(Protocol):
@@ -142,6 +143,9 @@ class PathIndex(Protocol):
 
     def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
         """``lookup`` of several at once; without those no item has."""
+
+    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
+        """What the libraries of these items are called, by rating key; without the items it does not know."""
 
     def paths(self) -> Iterator[str]:
         """The path keys of all files, in any order."""
@@ -175,6 +179,10 @@ class MemoryPathIndex:
 
     def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
         return {key: set(self._keys[key]) for key in keys if key in self._keys}
+
+    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
+        sections = {key: self._paths[key][0] for key in rating_keys if key in self._paths}
+        return {key: self._marks[at].title for key, at in sections.items() if at in self._marks}
 
     def paths(self) -> Iterator[str]:
         yield from self._keys
@@ -297,18 +305,22 @@ class Plex:
         ]
         if not there:
             raise SettingProblem("plex_library", "Plex has no library of films or other videos to write to.")
-        wanted = {name.strip().casefold(): name for name in self._settings.plex_library}
-        if not wanted:
-            return tuple(there)
-        titles = {library.title.strip().casefold() for library in there}
-        unknown = [name for folded, name in wanted.items() if folded not in titles]
-        if unknown:
-            raise SettingProblem(
-                "plex_library",
-                f"plex_library: Plex has no library {' or '.join(map(repr, unknown))}; "
-                f"it has {', '.join(repr(library.title) for library in there)}.",
-            )
-        return tuple(library for library in there if library.title.strip().casefold() in wanted)
+        named = {
+            "plex_library": self._settings.plex_library,
+            # Were a library of another name, what is to be left alone in it would be written.
+            "library_rules": [rule.library for rule in self._settings.library_rules],
+        }
+        titles = {library_key(library.title) for library in there}
+        for key, names in named.items():
+            unknown = [name for name in names if library_key(name) not in titles]
+            if unknown:
+                raise SettingProblem(
+                    key,
+                    f"{key}: Plex has no library {' or '.join(map(repr, unknown))}; "
+                    f"it has {', '.join(repr(library.title) for library in there)}.",
+                )
+        wanted = set(map(library_key, self._settings.plex_library))
+        return tuple(library for library in there if not wanted or library_key(library.title) in wanted)
 
     def find(self, paths: Sequence[str]) -> tuple[Item, ...]:
         """Every item that has one of these files (as Plex sees them), read in full; () when none has.
@@ -320,8 +332,11 @@ class Plex:
     def find_many(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
         """``find`` for several groups of paths at once, READ_SIZE items a request."""
         for library in self.libraries():
-            if self._index.mark(library.id) is None:
+            mark = self._index.mark(library.id)
+            if mark is None:
                 self._list(library)
+            elif mark.title != library.title:
+                self._index.set_mark(library.id, replace(mark, title=library.title))
         wanted = [{path_key(path) for path in paths} for paths in groups]
         found = self._holders(wanted)
         unknown = {key for keys, items in zip(wanted, found, strict=True) if not items for key in keys}
@@ -428,7 +443,8 @@ class Plex:
                 self._index.drop(rating_keys[0])
                 return ()
             raise
-        items = tuple(_item(video, root) for video in root.findall("Video"))
+        titles = {library.id: library.title for library in self._libraries}
+        items = tuple(_item(video, root, titles) for video in root.findall("Video"))
         for gone in set(rating_keys) - {item.rating_key for item in items}:
             self._index.drop(gone)
         return items
@@ -536,7 +552,7 @@ class Plex:
             if last or not news or len(page) > PAGE_SIZE:
                 break
         self._index.replace(library.id, entries.values())
-        self._index.set_mark(library.id, Mark(len(entries), self._clock()))
+        self._index.set_mark(library.id, Mark(len(entries), self._clock(), library.title))
 
     def _look_again(self, wanted: set[str]) -> None:
         """Find out whether Plex has one of these paths by now, at one request a library as a rule."""
@@ -547,7 +563,7 @@ class Plex:
                 continue
             newest, total = self._page(library, "updatedAt:desc", 0, NEWEST_SIZE)
             items = mark.items + self._index.put(library.id, newest)
-            self._index.set_mark(library.id, Mark(items, mark.listed_at))
+            self._index.set_mark(library.id, Mark(items, mark.listed_at, library.title))
             if any(path_key(file) in wanted for entry in newest for file in entry.files):
                 continue
             age_s = self._clock() - mark.listed_at
@@ -701,13 +717,17 @@ def _is_xml(body: bytes) -> bool:
     return True
 
 
-def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:
-    """One full item. Values that are missing or no numbers count as unset."""
+def _item(video: ElementTree.Element, container: ElementTree.Element, titles: Mapping[int, str]) -> Item:
+    """One full item. Values that are missing or no numbers count as unset. ``titles`` are those of the libraries."""
+    section_id = _int(video.get("librarySectionID") or container.get("librarySectionID"))
     parts = [part for part in video.iter("Part") if part.get("file")]
     return Item(
         rating_key=_int(video.get("ratingKey")),
-        section_id=_int(video.get("librarySectionID") or container.get("librarySectionID")),
-        section_title=video.get("librarySectionTitle") or container.get("librarySectionTitle") or "",
+        section_id=section_id,
+        section_title=video.get("librarySectionTitle")
+        or titles.get(section_id)
+        or container.get("librarySectionTitle")
+        or "",
         title=video.get("title", ""),
         title_sort=video.get("titleSort", ""),
         original_title=video.get("originalTitle", ""),

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from plexsync import engine
 from plexsync.core.edits import rating_text
-from plexsync.core.gate import gate
 from plexsync.core.match import path_key, plex_paths
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
@@ -67,7 +66,8 @@ def sweep(
         now = datetime.datetime.fromtimestamp(store.clock.now(), datetime.UTC)
         since = now - datetime.timedelta(hours=hours)
     for scenes in world.stash().scene_pages(after_id=after_id, per_page=PAGE, updated_since=since):
-        wanted = [scene for scene in scenes if scene.files and not gate(scene, settings)]
+        skipped = engine.known_skipped(scenes, ledger, settings)
+        wanted = [scene for scene in scenes if scene.files and scene.id not in skipped]
         memories = ledger.recall_many([scene.id for scene in wanted])
         known = engine.known_level(wanted, memories, ledger, settings)
         stale = [scene.id for scene in wanted if scene.id not in known]
@@ -101,11 +101,12 @@ def _returning(store: Store, world: World, settings: Settings, ledger: Ledger | 
     Found are also ratings we wrote ourselves, and those are told by our memory of them; so the looks may overlap.
     """
     returned = 0
+    libraries = settings.in_all_libraries()
     for moment, wanted in (
-        ("lastRatedAt", settings.ratings_to_stash),
-        ("lastViewedAt", settings.watched_to_stash),
+        ("lastRatedAt", [library.ratings_to_stash for library in libraries]),
+        ("lastViewedAt", [library.watched_to_stash for library in libraries]),
     ):
-        if not wanted:
+        if not any(wanted):
             continue
         place = f"{moment} of {settings.plex_url}"
         began = store.clock.now()

@@ -662,7 +662,9 @@ class Store(Door):
 
     def _take_owner_lock(self) -> None:
         """From the first claim on, a lock that is free exactly when this process is gone says whether we live."""
-        if self._owner_lock is None:
+        with self._mutex:  # threads that share the store share the lock
+            if self._owner_lock is not None:
+                return
             folder = os.path.join(self.data_dir, "owners")
             os.makedirs(folder, mode=0o700, exist_ok=True)
             lock = FileLock(os.path.join(folder, self.owner + ".lock"))

@@ -218,3 +218,19 @@ def test_without_a_login_performers_have_their_photos_in_plex(tmp_path: Path) ->
         world.edit(id="8", code="nothing Plex shows")
         at_rest(world)
         assert sum(row["method"] == "PUT" for row in world.plex.get("/requests")) == writes
+
+
+def test_a_rule_of_its_library_reaches_a_scene_and_goes_again(world: World) -> None:
+    """The rule is met by a reconcile: the settings changed, and no scene."""
+    (library,) = {section["title"] for section in world.plex.get("/state")["sections"]}
+    item = synced(world, 10)
+    world.configure(library_rules=f"[{library.upper()}] title_template = {{id}}: {{title}}")
+    end_worker(world.data)
+    world.operation("reconcile_all")
+    wait_until(lambda: world.item(item["file"])["title"] == f"10: {item['title']}")
+    at_rest(world)
+    world.configure()
+    end_worker(world.data)
+    world.operation("reconcile_all")
+    wait_until(lambda: world.item(item["file"])["title"] == item["title"])
+    at_rest(world)

@@ -51,6 +51,11 @@ def test_health_names_what_is_not_set(office: Office, paper: Paper) -> None:
         assert found[later] == (False, "Not possible until “Settings” is well.")
 
 
+def test_health_names_the_libraries_with_rules_of_their_own(office: Office, paper: Paper) -> None:
+    paper.stored["library_rules"] = "[films] leave_title"
+    assert "“Films” (with rules of its own)" in checks(office)["Libraries"][1]
+
+
 def test_health_without_stash(office: Office, paper: Paper) -> None:
     paper.trouble["Stash"] = NeedsAttention("Stash", "Stash does not accept our key (401).")
     found = checks(office)

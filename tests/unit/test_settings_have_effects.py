@@ -383,6 +383,9 @@ CASES: dict[str, Case] = {
         "/data/films", outcome(), "", "is in the folder '/data/films', which is not to be synced"
     ),
     "keep_unlocked": Case(True, parameter("title.locked"), "1", "0"),
+    "library_rules": Case(  # more about them in test_library_rules.py
+        "[films] only_organized", outcome(item=replace(ITEM, section_title="Films")), "", "not organized"
+    ),
     "plex_insecure": Case(True, a_plex_with_a_certificate_of_its_own, "SettingProblem", "T"),
 }
 

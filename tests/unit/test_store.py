@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from plexsync import intake
 from plexsync import store as store_module
 from plexsync.clock import ManualClock
 from plexsync.core.job import DEATHS_MAX, LEASE_S, SUSPECT_S, StaleLease
+from plexsync.locks import FileLock
 from plexsync.store import LeasedAckQueue
 from tests.stores import Durable, InMemory, files_in
 
@@ -771,6 +772,27 @@ def test_threads_share_a_store(durable):
         thread.join()
     assert errors == []
     assert where(store) == (0, 0, 120, 0, 0)
+
+
+def test_threads_that_claim_first_at_the_same_moment(durable, monkeypatch):
+    """Each of them sees that the store has no lock of its owner yet; the one that came second tried for ever."""
+    store = durable.open()
+    store.put_many([1, 2])
+    both, take = threading.Barrier(2), FileLock.take
+
+    def take_together(lock, *args):
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return take(lock, *args)
+
+    monkeypatch.setattr(FileLock, "take", take_together)
+    jobs = []
+    threads = [threading.Thread(target=lambda: jobs.append(store.claim()), daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(job.scene_id for job in jobs) == [1, 2]
 
 
 def test_the_log_is_cut_when_nobody_reads(durable, caplog, monkeypatch):
