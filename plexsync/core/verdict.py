@@ -35,11 +35,12 @@ ATTENTION_HOLD_S = 60.0
 @dataclass(frozen=True)
 class Synced:
     """Written to Plex: the fields that differed. ``kept`` differ too and stay as they are in Plex, by rule.
-    ``to_stash`` is what went the other way."""
+    ``to_stash`` is what went the other way; ``remarks`` are phrases for whoever wonders."""
 
     fields: tuple[str, ...]
     kept: tuple[str, ...] = ()
     to_stash: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     name: ClassVar[str] = "synced"
 
 
@@ -56,6 +57,7 @@ class Level:
     """Plex had all of it already; nothing was written. ``kept`` differ and stay as they are in Plex, by rule."""
 
     kept: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     name: ClassVar[str] = "level"
 
 
@@ -143,14 +145,14 @@ Decision = Finish | Postpone | Bury
 def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: Settings) -> Decision:
     """What to do with ``job``, whose ``attempts`` already counts the attempt that had this outcome."""
     match outcome:
-        case Synced(fields, kept, to_stash):
+        case Synced(fields, kept, to_stash, remarks):
             wrote = [f"wrote {', '.join(fields)}"] if fields else []
             told = [f"told Stash the {', '.join(to_stash)}"] if to_stash else []
-            return Finish("; ".join([*wrote, *told]) + _kept(kept))
+            return Finish("; ".join([*wrote, *told, *_kept(kept), *remarks]))
         case FannedOut(scenes):
             return Finish(f"queued {scenes} scenes")
-        case Level(kept):
-            return Finish("nothing to write" + _kept(kept))
+        case Level(kept, remarks):
+            return Finish("; ".join(["nothing to write", *_kept(kept), *remarks]))
         case Skipped(reason):
             return Finish(reason)
         case Gone(fields):
@@ -173,8 +175,8 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             return _after_failure(job, error, traceback, now, rng, settings)
 
 
-def _kept(fields: tuple[str, ...]) -> str:
-    return f"; kept Plex's own {', '.join(fields)}" if fields else ""
+def _kept(fields: tuple[str, ...]) -> list[str]:
+    return [f"kept Plex's own {', '.join(fields)}"] if fields else []
 
 
 def _after_failure(
