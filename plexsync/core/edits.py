@@ -143,6 +143,8 @@ def plan(
         wanted, held = wants[row.name], row.has(item)
         last = _remembered(written, row.name, wanted)
         tried = [value for one in intended if (value := _remembered(one, row.name, wanted)) is not None]
+        # A line break that is not escaped comes out of XML as a space; what we wrote so is ours all the same.
+        held = next((v for v in (last, *tried) if isinstance(v, str) and held == v.replace("\n", " ")), held)
         theirs: tuple[str, ...] = ()
         if row.shared and isinstance(wanted, tuple) and isinstance(held, tuple):
             added = tuple(tag for value in (last, *tried) if isinstance(value, tuple) for tag in value)
