@@ -28,6 +28,7 @@ LATE_S = (
     3600.0  # a write that nobody saw the end of may land this late; busy servers were seen to take minutes
 )
 BATCH = 500  # rows in one transaction: a few milliseconds
+LATEST = 2**63 - 1  # SQLite's largest: no listing has this number
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS plex_files (
@@ -164,13 +165,17 @@ class Ledger:
         ).fetchone()
         listing = int(last[0]) + 1
         self._put(section_id, entries, listing)
+        self._drop_listings(section_id, listing)
+
+    def _drop_listings(self, section_id: int, before: int) -> None:
+        """Forget what a listing saw last that is older than this one."""
         which = "server = ? AND section_id = ? AND listing < ?"
         while True:
             with self._transaction() as db:
                 gone = db.execute(
                     f"DELETE FROM plex_files WHERE (server, path, rating_key) IN"
                     f" (SELECT server, path, rating_key FROM plex_files WHERE {which} LIMIT ?)",
-                    (self._server, section_id, listing, BATCH),
+                    (self._server, section_id, before, BATCH),
                 ).rowcount
             if gone < BATCH:
                 return
@@ -219,6 +224,29 @@ class Ledger:
             db.execute(
                 "DELETE FROM plex_files WHERE server = ? AND rating_key = ?", (self._server, rating_key)
             )
+
+    def keep(self, section_ids: Collection[int]) -> None:
+        for section_id in self._sections() - set(section_ids):
+            self._drop_listings(section_id, LATEST)
+            with self._transaction() as db:
+                db.execute(
+                    "DELETE FROM plex_sections WHERE server = ? AND section_id = ?",
+                    (self._server, section_id),
+                )
+
+    def _sections(self) -> set[int]:
+        """The libraries of which anything is known, also of those whose listing was cut short. One step of the index
+        each, however many files they have."""
+        rows = self._db.execute(
+            "WITH RECURSIVE known(section_id) AS ("
+            " SELECT min(section_id) FROM plex_files WHERE server = ?1 UNION ALL"
+            " SELECT (SELECT min(section_id) FROM plex_files WHERE server = ?1 AND section_id > known.section_id)"
+            " FROM known WHERE known.section_id IS NOT NULL"
+            ") SELECT section_id FROM known WHERE section_id IS NOT NULL"
+            " UNION SELECT section_id FROM plex_sections WHERE server = ?1",
+            (self._server,),
+        )
+        return {int(row[0]) for row in rows.fetchall()}
 
     def mark(self, section_id: int) -> Mark | None:
         row = self._db.execute(

@@ -159,6 +159,9 @@ class PathIndex(Protocol):
     def drop(self, rating_key: int) -> None:
         """Forget an item, if it is known."""
 
+    def keep(self, section_ids: Collection[int]) -> None:
+        """Forget all other libraries: they are gone, or left out from now on."""
+
     def mark(self, section_id: int) -> Mark | None:
         """What ``set_mark`` stored, None for a library never listed."""
 
@@ -210,6 +213,12 @@ class MemoryPathIndex:
             holders.discard(rating_key)
             if not holders:
                 self._keys.pop(key, None)
+
+    def keep(self, section_ids: Collection[int]) -> None:
+        for rating_key in [key for key, (section, _) in self._paths.items() if section not in section_ids]:
+            self.drop(rating_key)
+        for section_id in set(self._marks) - set(section_ids):
+            del self._marks[section_id]
 
     def mark(self, section_id: int) -> Mark | None:
         return self._marks.get(section_id)
@@ -291,6 +300,7 @@ class Plex:
         """The libraries we write to, read once unless ``fresh``; SettingProblem when one of them does not exist."""
         if fresh or not self._libraries:
             self._libraries = self._chosen(self._get("/library/sections").findall("Directory"))
+            self._index.keep({library.id for library in self._libraries})
         return self._libraries
 
     def _chosen(self, directories: Sequence[ElementTree.Element]) -> tuple[Library, ...]:

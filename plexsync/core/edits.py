@@ -234,6 +234,8 @@ def plan(
     else:
         played, seen = YES if scene.play_count else "", YES if item.view_count else ""
         last = _remembered(written, WATCHED, played)
+        tried = [mark for one in intended if (mark := _remembered(one, WATCHED, played)) is not None]
+        last = next((mark for mark in reversed(tried) if mark == seen), last)
         rules = Rules(settings.policy(WATCHED), stash_is_newer=_is_newer(scene, item.last_viewed_at))
         step = settle(played, seen, last, known=written is not None, locked=False, rules=rules)
         if step is Step.WRITE:

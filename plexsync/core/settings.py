@@ -47,6 +47,7 @@ PER_LIBRARY = (
     "sort_title_template",
     "original_title_template",
     "tagline_template",
+    "role_template",
     "content_rating",
     "parent_studio",
     "write_directors",

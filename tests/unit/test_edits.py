@@ -374,6 +374,15 @@ def test_tags_are_mapped_by_name_and_by_their_beginning() -> None:
     assert field("tags", tag_map=(Pair("*", "Stash *"),)) == ("Stash Drama", "Stash Short")
 
 
+def test_a_mark_taken_back_whose_answer_was_lost_is_no_edit_of_anybodys() -> None:
+    """Found by the law of writes whose end nobody saw: marked, taken back without an answer, and played again."""
+    played, on = replace(SCENE, play_count=1), Settings(write_watched=True, conflict_policy=(("", "plex"),))
+    first = plan(played, LEVEL, on)
+    unseen = plan(SCENE, replace(LEVEL, view_count=1), on, first.written)
+    assert unseen.watched is False
+    assert plan(played, LEVEL, on, first.written, [unseen.intended]).watched is True
+
+
 def test_what_was_played_is_marked_as_watched_once_and_only_our_mark_is_taken_back() -> None:
     played, on = replace(SCENE, play_count=3), Settings(write_watched=True)
     assert plan(played, LEVEL, SETTINGS).watched is None
