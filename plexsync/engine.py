@@ -47,6 +47,7 @@ class Look:
     cover: bool = False  # the cover may have changed and is to be written
     files: tuple[str, ...] = ()  # those of the item that are the scene's
     plays: int = 0  # in Plex, that Stash is to be told of
+    remarks: tuple[str, ...] = ()  # phrases for whoever wonders why Plex looks as it does
     landed: bool = False  # Plex has answered that it took the edits
 
 
@@ -269,12 +270,13 @@ def _one(
         # Noted also while nobody wants to know, so that later nothing is told that was played before.
         views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
         changes = replace(changes, written={**changes.written, PLAYS: str(views)})
+        remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.ledger)
         told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
         cover = bool(_pictures(settings)) and images.get("cover") != _cover_key(scene, settings)
         return Look(
             scene.id,
-            outcome=None if changes or cover or told else Level(_kept(changes)),
+            outcome=None if changes or cover or told else Level(_kept(changes), remarks),
             scene=scene,
             item=chosen,
             edits=changes,
@@ -282,10 +284,21 @@ def _one(
             images=images,
             cover=cover,
             plays=plays,
+            remarks=remarks,
             files=matching.files_of(scene, chosen, settings.path_map),
         )
     except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the other scenes of the batch theirs
         return Look(scene.id, failed(error, settings), scene)
+
+
+def _sharing(item: Item, others: Sequence[int], ledger: Ledger | MemoryLedger) -> tuple[str, ...]:
+    """A remark where other scenes were level with this item and it still has their files, as versions or parts of one
+    film: the one that is edited last has it."""
+    memories = ledger.recall_many(others) if others else {}
+    sharing = [str(other) for other, memory in memories.items() if not _has_none_of(item, memory.files)]
+    if not sharing:
+        return ()
+    return (f"the item is that of scene{'s' if len(sharing) > 1 else ''} {', '.join(sharing)} too",)
 
 
 def _fingerprint_once_told(
@@ -387,8 +400,8 @@ def _apply_beside(seen: Look, world: World, settings: Settings) -> tuple[Outcome
         return Gone(fields), seen
     settings = settings.for_library(item.section_title)
     if seen.cover:
-        images, sent = _apply_cover(seen, world, settings)
-        seen, fields = replace(seen, images=images), (*fields, *sent)
+        seen, sent = _apply_cover(seen, world, settings)
+        fields = (*fields, *sent)
     told: list[str] = []
     if seen.edits.rating100 is not None:
         world.stash().rate(seen.scene_id, seen.edits.rating100)
@@ -397,11 +410,13 @@ def _apply_beside(seen: Look, world: World, settings: Settings) -> tuple[Outcome
         world.stash().add_plays(seen.scene_id, seen.plays, item.last_viewed_at)
         told.append("plays")
     kept = _kept(seen.edits)
-    return (Synced(fields, kept, tuple(told)) if fields or told else Level(kept)), seen
+    if fields or told:
+        return Synced(fields, kept, tuple(told), seen.remarks), seen
+    return Level(kept, seen.remarks), seen
 
 
-def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What to remember of the cover, and the fields that were written.
+def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[Look, tuple[str, ...]]:
+    """The look with what to remember of the cover as ``images``, and the fields that were written.
 
     Remembered: ``cover``, the address it had and what was made of it; ``etag``, Stash's name for its bytes; ``poster``
     and ``background``, the hash of what Plex was given. Bytes that are no picture (Stash's placeholder above all) are
@@ -413,18 +428,19 @@ def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[dict[str
     has_all = all(name in seen.images for name, _ in given)
     cover = world.stash().cover(seen.scene_id, seen.images.get("etag", "") if has_all else "")
     if cover is None:
-        return images, ()
+        return replace(seen, images=images), ()
     images["etag"] = cover.etag
     picture = judge(cover.data, cover.content_type)
     if not isinstance(picture, Picture):
-        return images, ()
+        remark = f"the cover is not written: it {picture.reason}"
+        return replace(seen, images=images, remarks=(*seen.remarks, remark)), ()
     sent = []
     for name, gallery in given:
         if images.get(name) != picture.sha256:
             world.plex().upload(seen.item, picture.data, gallery)
             images[name] = picture.sha256
             sent.append(name)
-    return images, tuple(sent)
+    return replace(seen, images=images), tuple(sent)
 
 
 def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:

@@ -159,6 +159,8 @@ def plan(
                 meanwhile = {name: _remembered(written, name, held) for name in names}
                 ours |= {name: value for name, value in meanwhile.items() if value is not None}
             continue
+        # A line break that is not escaped comes out of XML as a space; what we wrote so is ours all the same.
+        held = next((v for v in (last, *tried) if isinstance(v, str) and held == v.replace("\n", " ")), held)
         theirs: tuple[str, ...] = ()
         if row.shared and isinstance(wanted, tuple) and isinstance(held, tuple):
             added = tuple(tag for value in (last, *tried) if isinstance(value, tuple) for tag in value)

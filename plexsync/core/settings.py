@@ -56,6 +56,7 @@ PER_LIBRARY = (
     "collections_from",
     "write_poster",
     "write_background",
+    "role_template",
     "conflict_policy",
     "write_watched",
     "ratings_to_stash",

@@ -38,11 +38,12 @@ ATTENTION_HOLD_S = 60.0
 @dataclass(frozen=True)
 class Synced:
     """Written to Plex: the fields that differed. ``kept`` differ too and stay as they are in Plex, by rule.
-    ``to_stash`` is what went the other way."""
+    ``to_stash`` is what went the other way; ``remarks`` are phrases for whoever wonders."""
 
     fields: tuple[str, ...]
     kept: tuple[str, ...] = ()
     to_stash: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     name: ClassVar[str] = "synced"
 
 
@@ -60,6 +61,7 @@ class Level:
     """Plex had all of it already; nothing was written. ``kept`` differ and stay as they are in Plex, by rule."""
 
     kept: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     name: ClassVar[str] = "level"
 
 
@@ -147,16 +149,16 @@ Decision = Finish | Postpone | Bury
 def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: Settings) -> Decision:
     """What to do with ``job``, whose ``attempts`` already counts the attempt that had this outcome."""
     match outcome:
-        case Synced(fields, kept, to_stash):
+        case Synced(fields, kept, to_stash, remarks):
             wrote = [f"wrote {', '.join(fields)}"] if fields else []
             told = [f"told Stash the {', '.join(to_stash)}"] if to_stash else []
-            return Finish("; ".join([*wrote, *told]) + _kept(kept))
+            return Finish("; ".join([*wrote, *told, *_kept(kept), *remarks]))
         case FannedOut(scenes, done):
             if not done:
                 return Postpone(now + LET_PASS_S, "goes on after the edits that are due", uses_attempt=False)
             return Finish(f"queued {scenes} scenes")
-        case Level(kept):
-            return Finish("nothing to write" + _kept(kept))
+        case Level(kept, remarks):
+            return Finish("; ".join(["nothing to write", *_kept(kept), *remarks]))
         case Skipped(reason):
             return Finish(reason)
         case Gone(fields):
@@ -179,11 +181,11 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             return _after_failure(job, error, traceback, now, rng, settings)
 
 
-KEPT = "; kept Plex's own "
+KEPT = "kept Plex's own "
 
 
-def _kept(fields: tuple[str, ...]) -> str:
-    return f"{KEPT}{', '.join(fields)}" if fields else ""
+def _kept(fields: tuple[str, ...]) -> list[str]:
+    return [f"{KEPT}{', '.join(fields)}"] if fields else []
 
 
 def left_alone(notes: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
@@ -196,7 +198,9 @@ def left_alone(notes: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
         if name == Skipped.name:
             skipped[note] += 1
         elif name in (Synced.name, Level.name):
-            kept.update(filter(None, note.partition(KEPT)[2].split(", ")))
+            for phrase in note.split("; "):
+                if phrase.startswith(KEPT):
+                    kept.update(phrase.removeprefix(KEPT).split(", "))
     return skipped, kept
 
 

@@ -7,6 +7,7 @@ a real Plex as well.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -247,6 +248,21 @@ def test_a_picture_is_shown_locked_and_kept_once(server: Handle, plex: Plex) -> 
     assert "vanished" in str(failure(lambda: plex.upload(gone, JPEG)))
     server.fault("status", code=500, count=1, match={"method": "POST"})
     assert isinstance(failure(lambda: plex.upload(there, JPEG)), Transient)
+
+
+def test_a_picture_whose_answer_was_lost_is_one_picture_after_the_next_try(
+    server: Handle, plex: Plex
+) -> None:
+    there = item(plex)
+    picture = JPEG + b"another"
+    server.fault("reset_after", count=2, match={"method": "POST"})
+    assert isinstance(failure(lambda: plex.upload(there, picture)), Unavailable)
+    plex.upload(there, picture)
+    (shown,) = [
+        i for section in server.state()["sections"] for i in section["items"] if i["file"] == CLIPS[0]
+    ]
+    key = f"upload://posters/{hashlib.sha1(picture).hexdigest()}"
+    assert [key in str(poster) for poster in shown["posters"]].count(True) == 1
 
 
 def test_a_mark_counts_one_view_even_where_the_connection_was_dropped(server: Handle, plex: Plex) -> None:

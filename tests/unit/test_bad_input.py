@@ -241,19 +241,22 @@ JPEG = b"\xff\xd8\xff\xe0"
 
 
 @pytest.mark.parametrize(
-    "cover",
+    ("cover", "why"),
     [
-        Cover(b"", "image/jpeg", "e"),
-        Cover(JPEG.ljust(50_000_000, b"x"), "image/jpeg", "e"),
-        Cover(b"GIF89a", "image/gif", "e"),
-        Cover(b"\x00\x00\x00\x20ftypmp42", "video/mp4", ""),
-        Cover(b"<!DOCTYPE html><html>", "image/jpeg", "e"),
-        Cover(JPEG[:2], "image/jpeg", "e"),
+        (Cover(b"", "image/jpeg", "e"), "is empty"),
+        (
+            Cover(JPEG.ljust(50_000_000, b"x"), "image/jpeg", "e"),
+            "has 50,000,000 bytes, and Plex takes 10,000,000",
+        ),
+        (Cover(b"GIF89a", "image/gif", "e"), "is neither JPEG, PNG nor WebP but image/gif"),
+        (Cover(b"\x00\x00\x00\x20ftypmp42", "video/mp4", ""), "is a video"),
+        (Cover(b"<!DOCTYPE html><html>", "image/jpeg", "e"), "is a web page"),
+        (Cover(JPEG[:2], "image/jpeg", "e"), "is neither JPEG, PNG nor WebP but image/jpeg"),
     ],
     ids=["0 bytes", "50 MB", "GIF", "video", "web page", "cut short"],
 )
 def test_a_cover_that_is_no_picture_costs_the_scene_nothing_and_is_asked_for_once(
-    queue: Store, cover: Cover
+    queue: Store, cover: Cover, why: str
 ) -> None:
     scene = Scene(
         1, title="T", files=(SceneFile("/data/1.mp4"),), screenshot="http://stash/scene/1/screenshot?t=1"
@@ -267,6 +270,8 @@ def test_a_cover_that_is_no_picture_costs_the_scene_nothing_and_is_asked_for_onc
     assert model.items[101].title == "T"
     assert (model.uploads, len(model.covers_asked)) == ([], 1)
     assert queue.counts().finished == 2 and queue.counts().dead == 0
+    notes = [note for (note,) in queue.db.execute("SELECT note FROM ack_queue_default ORDER BY _id")]
+    assert notes[0].endswith(f"; the cover is not written: it {why}") and "cover" not in notes[1]
 
 
 # An edit is answered by nothing, of which nothing can be cut off.

@@ -234,6 +234,19 @@ def test_line_breaks_stay_in_a_summary_and_leave_one_line_fields() -> None:
     assert edits.params["summary.value"] == "One.\n\nTwo."
 
 
+@pytest.mark.parametrize("policy", ["stash", "plex", "newest"])
+def test_line_breaks_that_come_back_as_spaces_are_no_edit_and_no_endless_difference(policy: Policy) -> None:
+    settings = Settings(conflict_policy=(("summary", policy),))
+    scene = replace(SCENE, details="One.\n\nTwo.")
+    flat = replace(LEVEL, summary="One.  Two.")
+    first = plan(scene, flat, settings, {**written(), "summary": "One.  Two."})
+    assert first.fields == ("summary",), "as an edit in Stash it goes over"
+    assert not plan(scene, flat, settings, first.written)
+    assert plan(replace(scene, details="Three."), flat, settings, first.written).fields == ("summary",)
+    by_hand = replace(LEVEL, summary="Mine. Two.")
+    assert plan(scene, by_hand, settings, first.written).fields == (("summary",) if policy == "stash" else ())
+
+
 def test_names_that_differ_only_in_case_are_one() -> None:
     edits = plan(replace(SCENE, performers=("Cy", "CY", "Ann")), LEVEL, SETTINGS)
     assert edits.params["actor[0].tag.tag"] == "Cy"

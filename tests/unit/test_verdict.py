@@ -43,6 +43,12 @@ def judged(outcome: Outcome, attempts: int = 1, **settings: float) -> Decision:
     [
         (Synced(("title", "tags")), "synced", "wrote title, tags"),
         (Level(), "level", "nothing to write"),
+        (Level(remarks=("a remark",)), "level", "nothing to write; a remark"),
+        (
+            Synced(("title",), ("rating",), ("plays",), ("one", "two")),
+            "synced",
+            "wrote title; told Stash the plays; kept Plex's own rating; one; two",
+        ),
         (Skipped("not organized"), "skipped", "not organized"),
         (Gone(), "gone", "no longer in Stash"),
         (NoFile(), "no_file", "has no file"),

@@ -1231,6 +1231,30 @@ def test_of_an_item_two_scenes_had_the_last_one_cleans(worker, store, labelled, 
     assert labelled.items[101].labels == (("Theirs",) if together else ("Theirs", "More"))
 
 
+def test_two_scenes_whose_files_are_versions_of_one_item_are_told_of_each_other(worker, store, model):
+    """The one that is edited last has the item, and neither is written again and again."""
+    model.items[101] = replace(model.items[101], files=("/data/1.mp4", "/data/2.mp4"))
+    del model.items[102]
+    for number in (1, 2):
+        store.put(number)
+        drain(worker)
+    notes = [note for (note,) in store.db.execute("SELECT note FROM ack_queue_default ORDER BY _id")]
+    assert notes[0].startswith("synced: wrote title") and "scene" not in notes[0]
+    assert notes[1].endswith("; the item is that of scene 1 too")
+    assert model.items[101].title == "Scene 2" and len(model.writes) == 2
+    model.freshen()  # the index knows the files
+    for number in (1, 2):
+        store.put(number, "sync")
+    drain(worker)
+    assert len(model.writes) == 2
+    # A version that has left the item has left the scene's company.
+    model.items[101] = replace(model.items[101], files=("/data/2.mp4",))
+    store.put(2)
+    drain(worker)
+    (note,) = store.db.execute("SELECT note FROM ack_queue_default ORDER BY _id DESC LIMIT 1").fetchone()
+    assert note == "level: nothing to write"
+
+
 def test_with_exact_paths_no_other_path_will_do(worker, store, model):
     model.given = replace(SETTINGS, exact_paths=True)
     model.has[1] = replace(model.has[1], files=(SceneFile("/mnt/nas/films/1.mp4", size=777),))
