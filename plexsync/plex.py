@@ -18,6 +18,7 @@ import hashlib
 import math
 import os
 import time
+import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,6 +240,8 @@ class Plex:
         self._connected: Any = None
         self._headers = {"X-Plex-Token": settings.plex_token, "Accept": "*/*"}  # beside those of the door
         self._libraries: tuple[Library, ...] = ()
+        hint = _address_hint(settings.plex_url)
+        self._doubt = f"is plex_url right? {hint}".rstrip()
         self._session = requests.Session()
         self._door = door = transport.Transport(
             "Plex",
@@ -253,6 +256,7 @@ class Plex:
                 "X-Plex-Client-Identifier": client_id,
             },
             address_setting="plex_url",
+            address_hint=hint,
             insecure_setting="plex_insecure",
             once=lambda request: f"{_MARK}?" in (request.url or ""),  # each counts a view
         )
@@ -294,12 +298,23 @@ class Plex:
         if not wanted:
             return tuple(there)
         titles = {library.title.strip().casefold() for library in there}
-        unknown = [name for folded, name in wanted.items() if folded not in titles]
+        unknown = {folded: name for folded, name in wanted.items() if folded not in titles}
         if unknown:
+            others = {d.get("title", "").strip().casefold() for d in directories}
+            missing = [repr(name) for folded, name in unknown.items() if folded not in others]
+            odd = [repr(name) for folded, name in unknown.items() if folded in others]
+            said = [f"Plex has no library {' or '.join(missing)}"] * bool(missing)
+            said += [f"{' and '.join(odd)} cannot be written to, only films and other videos can"] * bool(odd)
+            with_comma = next((library.title for library in there if "," in library.title), None)
+            hint = (
+                f" A name with a comma needs a semicolon behind it, like “{with_comma};”."
+                if with_comma
+                else ""
+            )
             raise SettingProblem(
                 "plex_library",
-                f"plex_library: Plex has no library {' or '.join(map(repr, unknown))}; "
-                f"it has {', '.join(repr(library.title) for library in there)}.",
+                f"plex_library: {'; '.join(said)}; there are "
+                f"{', '.join(repr(library.title) for library in there)}.{hint}",
             )
         return tuple(library for library in there if library.title.strip().casefold() in wanted)
 
@@ -599,7 +614,7 @@ class Plex:
             raise SettingProblem("plex_url", "plex_url is not an address one can connect to.") from None
 
     def _strange(self) -> Unavailable:
-        return Unavailable("Plex", f"{self._where} does not answer as Plex does; is plex_url right?")
+        return Unavailable("Plex", f"{self._where} does not answer as Plex does; {self._doubt}")
 
     def _judge(self, request: requests.PreparedRequest, response: requests.Response) -> None:
         """Turn an answer that is no use into its failure, by status and by the first bytes of the body."""
@@ -637,13 +652,11 @@ class Plex:
         elif status >= 500:
             raise Unavailable("Plex", f"{self._where} answers {status}; its own log may say why.")
         elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
-            raise Unavailable(
-                "Plex", f"{self._where} points to another address ({status}); is plex_url right?"
-            )
+            raise Unavailable("Plex", f"{self._where} points to another address ({status}); {self._doubt}")
         elif about_one_item:
             raise Transient(f"{self._where} answered {status}.")
         else:
-            raise Unavailable("Plex", f"{self._where} answered {status}; is plex_url right?")
+            raise Unavailable("Plex", f"{self._where} answered {status}; {self._doubt}")
 
     def _refusal(self, how: str) -> Unavailable:
         """Plex cannot be talked to, and says so before it does anything."""
@@ -657,6 +670,17 @@ class Plex:
                 raise Unavailable("Plex", f"{self._where} answered nothing.")
         elif not start.startswith(b"<") or b"<html" in start or start.startswith(b"<!doctype html"):
             raise self._strange()
+
+
+def _address_hint(url: str) -> str:
+    """What is odd about an address that leads nowhere: a sentence, or ""."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.path:
+            return f"It ends in {parts.path}, which only a proxy in front of Plex asks for."
+        return "" if parts.port else "It names no port; Plex's own is 32400."
+    except ValueError:
+        return ""
 
 
 def _is_xml(body: bytes) -> bool:
