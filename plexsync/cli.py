@@ -26,6 +26,7 @@ from plexsync import __version__, context, intake, office, tasks
 FINE, NOT_WELL, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
 COLOURS = {"warning": "yellow", "error": "red"}
 BAR_WIDTH = 30
+OURS = ("queue", "spool", "connection.json")  # one of which is in every data folder
 OPEN_TO_OTHERS = 0o666  # a file somebody named, as the umask has it; all else is for its owner alone
 
 
@@ -149,11 +150,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
         ours.handlers[:] = [_Lines(desk)]
         ours.setLevel(logging.INFO if command.__name__ == "drain" and desk.chatty else logging.ERROR)
         try:
-            if not os.path.isdir(desk.office.data_dir):
-                raise office.NoFolder(
-                    f"There is no data folder {desk.office.data_dir}; name it with --data. It lies in Stash's folder, "
-                    "in plugins/PlexSync/data, and is made by the first edit."
-                )
+            _see_folder(desk.office.data_dir)
             return command(desk, **given)
         except BrokenPipeError:  # the reader, head for one, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -170,6 +167,22 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     return DATA(AS_JSON(wrapped))
+
+
+def _see_folder(data_dir: str) -> None:
+    """Raises NoFolder for what cannot be our data folder: an answer about another one would be about nothing."""
+    if not os.path.isdir(data_dir):
+        wrong = f"There is no data folder {data_dir}"
+    elif not os.access(data_dir, os.R_OK | os.X_OK):
+        raise office.NoFolder(f"You may not look into {data_dir}; be the user Stash runs as.")
+    elif not any(os.path.exists(os.path.join(data_dir, name)) for name in OURS):
+        wrong = f"{data_dir} is not PlexSync's data folder"
+    else:
+        return
+    raise office.NoFolder(
+        f"{wrong}; name it with --data. It lies in Stash's folder, in plugins/PlexSync/data, and is made by the first "
+        "edit."
+    )
 
 
 def _before(name: str) -> Any:
@@ -335,7 +348,7 @@ def reconcile(desk: Desk, scope: str, hours: float) -> int:
 @_options
 def export(desk: Desk, output: str) -> int:
     """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
-    store = desk.office.store  # trouble with it is none of the file's
+    store = desk.office.reading  # trouble with it is none of the file's
     named = contextlib.nullcontext(sys.stdout) if output == "-" else office.replacing(output, OPEN_TO_OTHERS)
     with named as file:
         tasks.export_to(store, lambda row: file.write(f"{as_json(row)}\n"))

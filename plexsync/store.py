@@ -48,7 +48,7 @@ from plexsync.locks import FileLock
 
 log = logging.getLogger(__name__)
 
-__all__ = ["LEASE_S", "Counts", "DeadLetter", "LeasedAckQueue", "StaleLease", "Store"]
+__all__ = ["LEASE_S", "Counts", "DeadLetter", "LeasedAckQueue", "StaleLease", "Store", "StoreToRead"]
 
 SQLITE_LEAST = (3, 35)  # for RETURNING; a Python may be newer than the system's SQLite it was built with
 DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
@@ -1133,6 +1133,25 @@ class Store(Door):
             dict(zip(("server", "cause", "started_at", "ended_at", "waiting"), row, strict=True))
             for row in rows
         ]
+
+
+class StoreToRead(Store):
+    """The queue where it may only be looked at: on a full disk, in a snapshot, in somebody else's folder.
+
+    What writes raises sqlite3.Error, and so does opening it where SQLite cannot even read it: as long as the log holds
+    something, that takes the log's index, which a process with the file open keeps beside it.
+    """
+
+    def _open(self) -> None:
+        self._identity = intake.identity(self.path)
+        db = intake.connect_to_read(self.path)
+        try:
+            db.text_factory = intake.as_text
+            rescue.look_through(db)
+        except BaseException:
+            db.close()
+            raise
+        self.db = db
 
 
 _ROW = (

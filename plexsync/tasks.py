@@ -31,6 +31,7 @@ from plexsync.office import (
     SERVERS,
     TROUBLES,
     Args,
+    NoFolder,
     Office,
     WrongArgument,
     blocked,
@@ -82,7 +83,7 @@ def run(task: protocol.Task) -> int:
     log_to_stash()
     try:
         button = _button(task)
-        os.makedirs(data_dir, mode=0o700, exist_ok=True)
+        make_data_folder(data_dir)
         if task.connection:
             hook.remember(data_dir, task.connection)
         output = button.run(office, task.args)
@@ -95,6 +96,16 @@ def run(task: protocol.Task) -> int:
     finally:
         office.close()
     return 0
+
+
+def make_data_folder(data_dir: str) -> None:
+    """The folder, if it is not there yet. Raises NoFolder for a name no folder can have, OSError for any other reason."""
+    try:
+        os.makedirs(data_dir, mode=0o700, exist_ok=True)
+    except ValueError as error:  # a NUL, or half a letter
+        raise NoFolder(
+            f"There can be no data folder {data_dir!r}: {error}. Stash names its folder so."
+        ) from None
 
 
 def _button(task: protocol.Task) -> Button:
@@ -251,7 +262,7 @@ def choose(office: Office, args: Args) -> dict[str, object]:
     named, chosen = numbers(args, "scene_id"), numbers(args, "rating_key")
     if len(named) > 1 or len(chosen) > 1 or (chosen and not named):
         raise WrongArgument("choose takes one scene_id, and one rating_key to choose.")
-    letters = office.store.dead_letters(LETTERS_MOST, CHOICE)
+    letters = (office.store if named else office.reading).dead_letters(LETTERS_MOST, CHOICE)
     if not named:
         office.say("info", f"{some(len(letters), 'scene')} waiting for a choice between several Plex items.")
         for letter in letters[:LETTERS_SHOWN]:
@@ -417,7 +428,7 @@ class _Watch:
 
 def queue_status(office: Office, args: Args) -> dict[str, object]:
     """What waits, what is being done, what is done, what failed."""
-    store = office.store
+    store = office.reading
     runs = office.worker_runs()
     counts = store.counts()
     letters = store.dead_letters(LETTERS_SHOWN)
@@ -438,6 +449,7 @@ def queue_status(office: Office, args: Args) -> dict[str, object]:
         "dead_by_type": store.dead_by_type(),
         "dead_letters": [letter_summary(letter) for letter in letters],
         "mended": office.troubles,
+        "read_only": office.read_only,
         "data_folder": office.data_dir,
     }
     for line in status_lines(status):
@@ -467,7 +479,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
 def queue(office: Office, args: Args) -> dict[str, object]:
     """The first ``limit`` waiting jobs, in the order in which they are due."""
     now = office.clock.now()
-    jobs = office.store.waiting(int(number(args, "limit", JOBS_SHOWN, "jobs")))
+    jobs = office.reading.waiting(int(number(args, "limit", JOBS_SHOWN, "jobs")))
     rows = [
         {
             "job": job.id,
@@ -498,13 +510,15 @@ def dead(office: Office, args: Args) -> dict[str, object]:
     """The newest ``limit`` dead letters, perhaps of one ``error_type``; or all about those numbered ``ids``."""
     ids = numbers(args, "ids")
     if ids:
-        letters = [letter for letter_id in ids if (letter := office.store.dead_letter(letter_id)) is not None]
+        letters = [
+            letter for letter_id in ids if (letter := office.reading.dead_letter(letter_id)) is not None
+        ]
         found = [letter_whole(letter) for letter in letters]
         for whole in found:
             for key, value in whole.items():
                 office.say("info", f"{key}: {value}")
     else:
-        letters = office.store.dead_letters(
+        letters = office.reading.dead_letters(
             int(number(args, "limit", JOBS_SHOWN, "letters")), _error_type(args)
         )
         found = [letter_summary(letter) for letter in letters]
@@ -525,7 +539,7 @@ def dead(office: Office, args: Args) -> dict[str, object]:
 def export(office: Office, args: Args) -> dict[str, object]:
     """Write jobs, letters and what is remembered as JSON lines to a file in the data folder."""
     path = os.path.join(office.data_dir, EXPORT_FILE)
-    store = office.store  # trouble with it is none of the file's
+    store = office.reading  # trouble with it is none of the file's
     with replacing(path) as file:
         counted = export_to(store, lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n"))
     office.say("info", f"{some(sum(counted.values()), 'line')} written to {path}.")
@@ -618,7 +632,7 @@ def asked_for(office: Office, args: Args) -> tuple[Iterable[int], int, str]:
 
 def outage_summary(office: Office, args: Args) -> dict[str, object]:
     """How often Stash and Plex were away, for how long, and what share of the time they were there."""
-    records = office.store.outages()
+    records = office.reading.outages()
     servers = outages.summary(records, office.clock.now())
     if not servers:
         office.say("info", "No outage of Stash or Plex so far.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = {"Scheme": "http", "Host": "127.0.0.1", "Port": 1, "SessionCookie": {"Value": "secret-cookie"}}
 
 
-def plexsync(*args: object, data: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def plexsync(
+    *args: object, data: Path | None = None, preexec_fn: Callable[[], None] | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
     """The command with no STASH_PLUGIN_DATA but the one given."""
     given = [*map(str, args), *(["--data", str(data)] if data else [])]
     clean = {name: value for name, value in os.environ.items() if name != "STASH_PLUGIN_DATA"}
@@ -33,6 +36,7 @@ def plexsync(*args: object, data: Path | None = None, **env: str) -> subprocess.
         errors="replace",
         stdin=subprocess.DEVNULL,
         env={**clean, **env},
+        preexec_fn=preexec_fn,
         timeout=60,
         check=False,
     )
@@ -113,6 +117,49 @@ def test_no_data_folder_is_status_3(tmp_path: Path) -> None:
     done = plexsync("status", "--json", data=missing)
     assert done.returncode == 3 and "no data folder" in json.loads(done.stdout)["error"]
     assert not missing.exists()
+
+
+@pytest.mark.parametrize("command", ["status", "queue", "doctor", "drain", "diff 1", "export"])
+def test_a_folder_of_something_else_is_no_data_folder(command: str, tmp_path: Path) -> None:
+    """Stash's own, for one: it was said that nothing waits, and given a queue."""
+    (tmp_path / "config.yml").touch()
+    done = plexsync(*command.split(), data=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"{tmp_path} is not PlexSync's data folder; name it with --data.")
+    assert os.listdir(tmp_path) == ["config.yml"]
+
+
+def no_room() -> None:
+    """Nothing can be written any more, as on a full disk; a file of no bytes can be made there too."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+LOOKS = ["status", "queue", "dead", "outages", "choose", "export"]
+
+
+@pytest.mark.parametrize("command", [*LOOKS, "dead 1"])
+def test_a_queue_that_cannot_be_written_is_looked_at(command: str, letters: Store, tmp_path: Path) -> None:
+    letters.close()
+    well = plexsync(*command.split(), "--json", data=tmp_path)
+    stop_worker(tmp_path)
+    done = plexsync(*command.split(), "--json", data=tmp_path, preexec_fn=no_room)
+    assert (done.returncode, done.stderr) == (well.returncode, "")
+    if command == "status":
+        assert json.loads(done.stdout)["read_only"].endswith(" It can be read all the same.")
+        assert json.loads(done.stdout)["pending"] == json.loads(well.stdout)["pending"] == 2
+    elif command != "queue":  # which says in how many seconds
+        assert done.stdout == well.stdout
+    text = plexsync(*command.split(), data=tmp_path, preexec_fn=no_room)
+    assert text.stderr.startswith(f"The queue in {tmp_path} cannot be used: ")
+    assert text.stderr.count("\n") == 1 and text.stdout
+
+
+@pytest.mark.parametrize("command", ["retry --all", "drain", "choose 12"])
+def test_what_writes_says_why_it_cannot(command: str, letters: Store, tmp_path: Path) -> None:
+    letters.close()
+    done = plexsync(*command.split(), data=tmp_path, preexec_fn=no_room)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert done.stderr.startswith(f"The queue in {tmp_path} cannot be used: ")
 
 
 def test_status(letters: Store, quiet: FileLock, tmp_path: Path) -> None:

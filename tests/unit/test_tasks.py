@@ -23,6 +23,7 @@ from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import Permanent, Unavailable
 from plexsync.ledger import Ledger
 from plexsync.locks import FileLock
+from plexsync.office import sentence
 from plexsync.plex import Entry
 from plexsync.protocol import Task
 from plexsync.store import Store
@@ -595,6 +596,50 @@ def test_a_folder_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]
     (folder / "plugins").write_text("not a folder")
     answer, _ = run(capfd, folder, "queue_status")
     assert str(answer["error"]).startswith(f"The queue in {data(folder)} cannot be used: ")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"], ids=["NUL", "half a letter"])
+def test_a_folder_of_a_name_no_folder_can_have(
+    name: str, capfd: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """It ended in a traceback."""
+    answer, lines = run(capfd, folder, "queue_status", {"Dir": f"/{name}"})
+    assert str(answer["error"]).startswith("There can be no data folder '/") and "\0" not in str(
+        answer["error"]
+    )
+    assert len(lines) == 1
+
+
+def sqlite_trouble(code: int, text: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (
+            sqlite_trouble(5, "database is locked"),
+            "database is locked. Another program keeps the file locked;",
+        ),
+        (sqlite_trouble(13, "database or disk is full"), "database or disk is full. Make room on that disk."),
+        (
+            sqlite_trouble(8 | 6 << 8, "attempt to write a readonly database"),
+            "database. Give the user PlexSync runs",
+        ),
+        (sqlite_trouble(10, "disk I/O error"), "disk I/O error. Check that the folder exists,"),
+        (
+            OSError(28, "No space left on device", "/x/y"),
+            "No space left on device, /x/y. Make room on that disk.",
+        ),
+        (OSError(30, "Read-only file system", "/x/y"), "Read-only file system, /x/y. Give the user"),
+        (OSError("odd"), "odd. Check that"),
+    ],
+)
+def test_a_queue_that_cannot_be_used_has_its_remedy(trouble: Exception, said: str, tmp_path: Path) -> None:
+    text = sentence(trouble, str(tmp_path))
+    assert text.startswith(f"The queue in {tmp_path} cannot be used: ") and said in text
 
 
 def is_held(lock_file: Path) -> bool:
