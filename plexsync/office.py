@@ -56,15 +56,16 @@ TROUBLES = (WrongArgument, NoFolder, CannotWrite, SyncFailure, rescue.Refused, s
 def sentence(trouble: Exception, data_dir: str) -> str:
     """One of TROUBLES for a person."""
     if isinstance(trouble, (sqlite3.Error, OSError)):
-        return f"The queue in {data_dir} cannot be used: {cause(trouble)}. {_remedy(trouble, data_dir)}"
+        return _about_queue(trouble, data_dir, "cannot be used")
     return str(trouble)
 
 
-def cause(trouble: Exception) -> str:
-    """What SQLite or the system says, without Python's numbers."""
+def _about_queue(trouble: sqlite3.Error | OSError, data_dir: str, how: str) -> str:
+    """What SQLite or the system says, without Python's numbers, and what to do."""
+    said = str(trouble)
     if isinstance(trouble, OSError) and trouble.strerror:
-        return f"{trouble.strerror}{f', {trouble.filename}' if trouble.filename else ''}"
-    return str(trouble)
+        said = f"{trouble.strerror}{f', {trouble.filename}' if trouble.filename else ''}"
+    return f"The queue in {data_dir} {how}: {said}. {_remedy(trouble, data_dir)}"
 
 
 _LOCKED, _FULL = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), (sqlite3.SQLITE_FULL,)
@@ -83,7 +84,9 @@ def _remedy(trouble: Exception, data_dir: str) -> str:
         return "Make room on that disk."
     if code in _LOCKED:
         return "Another program keeps the file locked; edits are kept beside it until that ends. Try again."
-    if code in _NO_RIGHT or number in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number == errno.EROFS:
+        return "Mount it so that it can be written to."
+    if code in _NO_RIGHT or number in (errno.EACCES, errno.EPERM):
         return "Give the user PlexSync runs as the right to write there, or be the user Stash runs as."
     return "Check that the folder exists, is writable and has room."
 
@@ -170,7 +173,7 @@ class Office:
                 found = StoreToRead(self.data_dir, self.clock)
             except (sqlite3.Error, OSError, UnicodeDecodeError):
                 raise trouble from None
-            self.read_only = f"{sentence(trouble, self.data_dir)} It can be read all the same."
+            self.read_only = _about_queue(trouble, self.data_dir, "can only be read")
             self.say("warning", self.read_only)
             return found
 

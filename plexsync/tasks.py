@@ -99,7 +99,7 @@ def run(task: protocol.Task) -> int:
 
 
 def make_data_folder(data_dir: str) -> None:
-    """The folder, if it is not there yet. Raises NoFolder for a name no folder can have, OSError for any other reason."""
+    """Make the folder if need be. Raises NoFolder for a name no folder can have, OSError for any other reason."""
     try:
         os.makedirs(data_dir, mode=0o700, exist_ok=True)
     except ValueError as error:  # a NUL, or half a letter

@@ -145,12 +145,12 @@ def test_a_queue_that_cannot_be_written_is_looked_at(command: str, letters: Stor
     done = plexsync(*command.split(), "--json", data=tmp_path, preexec_fn=no_room)
     assert (done.returncode, done.stderr) == (well.returncode, "")
     if command == "status":
-        assert json.loads(done.stdout)["read_only"].endswith(" It can be read all the same.")
+        assert json.loads(done.stdout)["read_only"].startswith(f"The queue in {tmp_path} can only be read")
         assert json.loads(done.stdout)["pending"] == json.loads(well.stdout)["pending"] == 2
     elif command != "queue":  # which says in how many seconds
         assert done.stdout == well.stdout
     text = plexsync(*command.split(), data=tmp_path, preexec_fn=no_room)
-    assert text.stderr.startswith(f"The queue in {tmp_path} cannot be used: ")
+    assert text.stderr.startswith(f"The queue in {tmp_path} can only be read: ")
     assert text.stderr.count("\n") == 1 and text.stdout
 
 

@@ -633,7 +633,7 @@ def sqlite_trouble(code: int, text: str) -> sqlite3.OperationalError:
             OSError(28, "No space left on device", "/x/y"),
             "No space left on device, /x/y. Make room on that disk.",
         ),
-        (OSError(30, "Read-only file system", "/x/y"), "Read-only file system, /x/y. Give the user"),
+        (OSError(30, "Read-only file system", "/x/y"), "Read-only file system, /x/y. Mount it so"),
         (OSError("odd"), "odd. Check that"),
     ],
 )
