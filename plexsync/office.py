@@ -251,6 +251,19 @@ def some(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def lasting(seconds: float) -> str:
+    """A time a person can picture: "0.4 s", "90 s", "5 min", "3 h 20 min", "2 days 4 h"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 24:
+        return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
+    days, hours = divmod(round(seconds / 3600), 24)
+    return some(days, "day") + f" {hours} h" * bool(hours)
+
+
 def number(args: Args, key: str, default: float, unit: str) -> float:
     """An argument as a number from 0 to NUMBER_MAX; Stash hands arguments over as texts and the API as numbers."""
     given = args.get(key)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from plexsync import hook, intake, protocol
 from plexsync.core import outages
+from plexsync.core.failures import SyncFailure
 from plexsync.doctor import health_check
 from plexsync.locks import FileLock
 from plexsync.office import (
@@ -35,6 +36,7 @@ from plexsync.office import (
     Office,
     WrongArgument,
     blocked,
+    lasting,
     letter_about,
     letter_summary,
     letter_whole,
@@ -177,7 +179,20 @@ def _queued(office: Office, seen: int, queued: int, which: str) -> dict[str, obj
     office.wake()
     office.progress(1.0)
     office.say("info", f"{some(seen, 'scene')} {which}: {queued} queued, {seen - queued} waiting already.")
+    _warn(office)
     return {"scenes": seen, "queued": queued, "already_waiting": seen - queued}
+
+
+def _warn(office: Office) -> None:
+    """Say what is wrong with the settings, and what else keeps waiting what was just queued."""
+    said: list[str] = []
+    with contextlib.suppress(SyncFailure):  # Stash has just gone, and that is not what was asked
+        said = [problem.sentence for problem in office.servers.read_settings()[1]]
+    why = blocked(office.store)
+    if why and not any(sentence in why for sentence in said):
+        said.append(why)
+    for text in said:
+        office.say("warning", text)
 
 
 def reconcile_all(office: Office, args: Args) -> dict[str, object]:
@@ -211,6 +226,7 @@ def _sweep(office: Office, hours: float | None, which: str) -> dict[str, object]
         f"{some(found.seen, 'scene')} {which}: {found.level} level with Plex, {found.queued} queued, "
         f"{found.skipped} not to be synced.",
     )
+    _warn(office)
     return dataclasses.asdict(found)
 
 
@@ -460,7 +476,7 @@ def queue_status(office: Office, args: Args) -> dict[str, object]:
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """queue_status in sentences."""
     later = f", {status['waiting_later']} of them for later" if status["waiting_later"] else ""
-    due = f"; the next is due in {status['next_due_in_s']:g} s" if status["waiting_later"] else ""
+    due = f"; the next is due in {lasting(status['next_due_in_s'])}" if status["waiting_later"] else ""
     lines = [
         f"{status['pending']} waiting{later}{due}; {status['in_progress']} in progress; "
         f"{status['finished_ever']} done so far; {some(status['dead'], 'dead letter')}.",
@@ -495,7 +511,8 @@ def queue(office: Office, args: Args) -> dict[str, object]:
         for job in jobs
     ]
     for row in rows:
-        due = f"due in {row['due_in_s']} s" if row["due_in_s"] else "due"
+        wait_s = float(str(row["due_in_s"]))
+        due = f"due in {lasting(wait_s)}" if wait_s else "due"
         tried = (
             f", {some(job_attempts, 'attempt')} so far" if (job_attempts := int(str(row["attempts"]))) else ""
         )
@@ -637,7 +654,7 @@ def outage_summary(office: Office, args: Args) -> dict[str, object]:
     if not servers:
         office.say("info", "No outage of Stash or Plex so far.")
     for server, its in servers.items():
-        mean = "" if its["mttr_s"] is None else f", {its['mttr_s']:g} s each on average"
+        mean = "" if its["mttr_s"] is None else f", {lasting(its['mttr_s'])} each on average"
         now = ", one of them now" if its["ongoing"] else ""
         office.say(
             "info",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,6 +100,7 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
         ["queue", "--limit", "0"],
         ["dead", "--", "-1"],
         ["diff", "99999999999999999999"],
+        ["queue", "--limit", "1000001"],
         ["choose", "0"],
     ],
 )
@@ -282,6 +287,84 @@ def test_json_is_whole_whatever_the_console_can_show(encoding: str, store: Store
             assert message.startswith("“映画” → −")
 
 
+def test_hours_that_are_no_number_are_a_wrong_command_line(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    done = plexsync("reconcile", "--hours", "nan", "--json", data=tmp_path)
+    assert done.returncode == 2 and "hours must be a number" in json.loads(done.stdout)["error"]
+
+
+def test_an_export_that_cannot_be_had_is_one_line_too(store: Store, tmp_path: Path) -> None:
+    store.db.execute("PRAGMA user_version = 99")
+    store.close()
+    done = plexsync("export", "--json", data=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (3, "", 1)
+    assert "made by a newer PlexSync" in json.loads(done.stdout)["error"]
+
+
+@pytest.fixture
+def silence(tmp_path: Path) -> Iterator[socket.socket]:
+    """A Stash that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        (tmp_path / "connection.json").write_text(json.dumps({**NOWHERE, "Port": port}))
+        yield listening
+
+
+@pytest.mark.parametrize("command", ["diff --all", "reconcile", "doctor"])
+def test_ctrl_c_ends_with_130_and_json_all_the_same(
+    command: str, store: Store, silence: socket.socket, tmp_path: Path
+) -> None:
+    given = [sys.executable, str(ROOT / "PlexSync.py"), *command.split(), "--json", "--data", str(tmp_path)]
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(given, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+    silence.settimeout(60)
+    silence.accept()[0].recv(1)  # it waits for Stash now
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "")
+    assert json.loads(out)["error"] == "Interrupted; what waits stays queued."
+
+
+def at_a_terminal(*args: object, data: Path, **env: str) -> str:
+    """All a person sees of a command on a screen of 40 columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 40))
+    unmarked = {name: value for name, value in os.environ.items() if name not in (*CI_MARKS, "COLUMNS")}
+    child = subprocess.Popen(
+        [sys.executable, str(ROOT / "PlexSync.py"), *map(str, args), "--data", str(data)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**unmarked, "TERM": "xterm", **env},
+    )
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while piece := os.read(ours, 65536):
+            seen += piece
+    os.close(ours)
+    child.wait(60)
+    return seen.decode()
+
+
+@pytest.mark.parametrize(
+    ("env", "colour", "bar"),
+    [
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, False, True),
+        ({"TERM": "dumb"}, False, False),
+        ({"CI": "1"}, True, False),
+    ],
+    ids=["usual", "NO_COLOR", "dumb", "CI"],
+)
+def test_colours_and_bar(env: dict[str, str], colour: bool, bar: bool, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    seen = at_a_terminal("doctor", data=tmp_path, **env)
+    assert "Stash: Stash at http://127.0.0.1:1 is not reachable" in seen
+    assert ("\x1b[31m" in seen, "█" in seen) == (colour, bar)
+    assert bar or colour or "\x1b" not in seen
+
+
 def test_outages(store: Store, tmp_path: Path) -> None:
     assert plexsync("outages", data=tmp_path).stdout == "No outage of Stash or Plex so far.\n"
     store.open_outage("Plex", "Plex is not reachable.")
@@ -321,7 +404,8 @@ def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
     assert found["Data folder"]["ok"] and not found["Stash"]["ok"]
     assert "127.0.0.1:1" in found["Stash"]["message"]
     text = plexsync("doctor", data=tmp_path)
-    assert text.returncode == 1 and "Stash: Stash at http://127.0.0.1:1 is not reachable" in text.stderr
+    assert text.returncode == 1 and "Stash: Stash at http://127.0.0.1:1 is not reachable" in text.stdout
+    assert text.stderr == "" and "\nNot well: Stash, " in text.stdout
     done = plexsync("drain", data=tmp_path)
     stop_worker(tmp_path)
     assert done.returncode == 1
