@@ -1107,8 +1107,12 @@ class Store(Door):
             db.execute("DELETE FROM state WHERE name = ?", (name,))
 
     def open_outage(self, server: str, cause: str) -> None:
-        """One record an outage: begun once, however many failures it has."""
+        """One record an outage: begun once, however many failures it has; the latest cause is what keeps it going."""
         with self.transaction() as db:
+            db.execute(
+                "UPDATE outages SET cause = ?2 WHERE server = ?1 AND ended_at IS NULL AND cause <> ?2",
+                (server, cause),
+            )
             db.execute(
                 "INSERT INTO outages (server, cause, started_at) SELECT ?1, ?2, ?3"
                 " WHERE NOT EXISTS (SELECT 1 FROM outages WHERE server = ?1 AND ended_at IS NULL)",
