@@ -37,6 +37,14 @@ def main(argv: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a title may hold what a Windows console has no letter for
             stream.reconfigure(errors="backslashreplace")
     try:
+        return _run(argv)
+    except (BrokenPipeError, SystemExit):  # the reader, head for one, has seen enough; click then exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FINE
+
+
+def _run(argv: list[str]) -> int:
+    try:
         colour = None if context.wants_colour() else False  # None: where it is a terminal
         status = cli.main(argv, prog_name="PlexSync", standalone_mode=False, color=colour)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
@@ -157,9 +165,8 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
         try:
             _see_folder(desk.office.data_dir)
             return command(desk, **given)
-        except BrokenPipeError:  # the reader, head for one, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return FINE
+        except BrokenPipeError:  # for main to deal with
+            raise
         except KeyboardInterrupt:
             desk.hide_bar()
             desk.show({"error": INTERRUPTION})

@@ -67,7 +67,8 @@ CALM = frozenset({"level", "skipped", "no_file", "gone"})  # nothing would chang
 def previews(world: World, settings: Settings, scene_ids: Iterable[int]) -> Iterator[Preview]:
     """A Preview for each of these scenes, BATCH at a time however many there are.
 
-    Raises Unavailable, NeedsAttention, SettingProblem and sqlite3.Error; what is wrong with one scene alone is its outcome.
+    Raises Unavailable, NeedsAttention, SettingProblem and sqlite3.Error; what is wrong with one scene alone is its
+    outcome.
     """
     for batch in _batches(scene_ids):
         looks = engine.look(batch, world, settings, fresh=frozenset(batch))
@@ -326,9 +327,10 @@ def _stacked(found: Iterable[Row]) -> Iterator[str]:
         if (first, name, before, after) == HEADINGS:
             continue
         yield f"{first}: {name}" if first else f"  {name}"
-        yield from (
-            f"    {text}" for text in (before and f"- {before}", before and f"+ {after}" or after) if text
-        )
+        if before:
+            yield f"    - {before}"
+        if after:
+            yield f"    {'+ ' * bool(before)}{after}"
 
 
 def table(found: Iterable[Row], width: int | None = None) -> Iterator[str]:

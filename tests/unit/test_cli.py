@@ -480,10 +480,11 @@ def test_sources_without_their_packages_say_what_to_do(
         assert json.loads(done.stdout)["error"].startswith("PlexSync cannot work without the Python package")
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(letters: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("args", ["queue", "export", "queue --help", "queue --bogus --json"])
+def test_a_reader_that_has_seen_enough_is_no_failure(args: str, letters: Store, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, str(ROOT / "PlexSync.py"), "queue", "--data", str(tmp_path)]
+    command = [sys.executable, str(ROOT / "PlexSync.py"), *args.split(), "--data", str(tmp_path)]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")

@@ -240,7 +240,8 @@ def test_a_screen_too_narrow_for_columns_has_them_below_each_other() -> None:
         diff.HEADINGS,
         ("1", "title", "Old", "New"),
         ("", "tags", "a", "+ b"),
-        ("2", "skipped", "", "A rule."),
+        ("2", "skipped", "", "Why."),
+        ("3", "level", "", ""),
     ]
     assert list(diff.table(rows, 40)) == [
         "1: title",
@@ -250,7 +251,8 @@ def test_a_screen_too_narrow_for_columns_has_them_below_each_other() -> None:
         "    - a",
         "    + + b",
         "2: skipped",
-        "    A rule.",
+        "    Why.",
+        "3: level",
     ]
 
 
