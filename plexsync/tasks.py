@@ -489,6 +489,9 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
             f"Dead letter {letter['id']}: {letter['about']} after {some(letter['attempts'], 'attempt')}, "
             f"{letter['error_type']}: {letter['message']}"
         )
+    undecided = status["dead_by_type"].get(CHOICE)
+    if undecided:
+        lines.append(f"{some(undecided, 'scene')} waiting for a choice: “PlexSync.py choose” lists the items.")
     return lines + list(status["mended"])
 
 

@@ -172,6 +172,7 @@ def test_status(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "2 waiting, 1 of them for later" in done.stdout and "2 dead letters" in done.stdout
     assert "A worker is running." in done.stdout
+    assert "1 scene waiting for a choice: “PlexSync.py choose” lists the items." in done.stdout
     answer = json.loads(plexsync("status", "--json", data=tmp_path).stdout)
     assert (answer["pending"], answer["waiting_later"], answer["dead"]) == (2, 1, 2)
     assert answer["worker_running"] is True
