@@ -112,6 +112,8 @@ def _preview(seen: engine.Look, settings: Settings) -> Preview:
         outcome.error, (Unavailable, NeedsAttention, SettingProblem, sqlite3.Error)
     ):
         raise outcome.error  # the servers', the settings' or the queue's trouble, and the next scene's too
+    if seen.item is not None:
+        settings = settings.for_library(seen.item.section_title)
     pictures = ("poster" * settings.write_poster, "background" * settings.write_background)
     return Preview(
         seen.scene_id,

@@ -141,8 +141,14 @@ def _check_plex(office: Office) -> str:
 
 
 def _check_libraries(office: Office) -> str:
+    from plexsync.core.settings import library_key
+
     found = office.servers.plex().health()
-    names = ", ".join(f"“{library.title}”" for library in found.libraries)
+    rules = {library_key(rule.library) for rule in _settings(office).library_rules}
+    names = ", ".join(
+        f"“{library.title}”" + " (with rules of its own)" * (library_key(library.title) in rules)
+        for library in found.libraries
+    )
     return f"“{found.name}” accepts the token; libraries to write to: {names}."
 
 
@@ -168,12 +174,18 @@ def _check_paths(office: Office) -> str:
             lost.append((scene, paths))
     # Of what the paths do not lead to, files of the same name and size: by them the path map is learned.
     alike = plex.find_alike([paths for _, paths in lost]) if lost else []
-    astray = 0
+    astray, of_another_case = 0, []
     for (scene, _), items in zip(lost, alike, strict=True):
         chosen = match.closest(scene, items, settings.path_map)
         if isinstance(chosen, match.Found):
-            astray += 1
-            pairs += _pairs(scene, chosen.item)
+            theirs = _pairs(scene, chosen.item)
+            pairs += theirs
+            if theirs:
+                astray += 1
+            else:  # no prefix can say that
+                of_another_case.append(
+                    f"scene {scene.id}, {scene.files[0].path}, is {chosen.item.files[0]} in Plex"
+                )
     tried = some(len(scenes), "scene")
     if astray:
         text = "; ".join(f"{pair.stash} => {pair.plex}" for pair in match.learn(pairs))
@@ -185,6 +197,11 @@ def _check_paths(office: Office) -> str:
         raise Unhealthy(
             f"Of {tried} tried, Plex has {astray} under another path than path_map says; they were told by the name "
             f"and size of their file alone. {remedy} (with it {right} of {len(pairs)} files are found by their path)."
+        )
+    if of_another_case:
+        return (
+            f"Of {tried} tried, {len(reached)} are in Plex under their paths, and {len(of_another_case)} were told by "
+            f"the size of a file whose name there differs in case: {of_another_case[0]}."
         )
     if reached:
         several = len(scenes) - len(reached) - len(lost)

@@ -83,9 +83,10 @@ def _look(
     compared = {*fresh, *ledger.unsettled(scenes)}
     stale = [scene for scene in scenes.values() if scene.id not in compared]
     level = known_level(stale, memories, ledger, settings)
+    skipped = known_skipped(stale, ledger, settings)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
-        outcome = _without_plex(scene, settings)
+        outcome = _without_plex(scene, settings, skipped.get(scene_id))
         if outcome is None and scene is not None:
             if scene_id in level:
                 outcome = Level()
@@ -144,14 +145,45 @@ def _has_none_of(item: Item, files: Iterable[str]) -> bool:
     return {matching.path_key(file) for file in files}.isdisjoint(map(matching.path_key, item.files))
 
 
-def _without_plex(scene: Scene | None, settings: Settings) -> Outcome | None:
-    """What can be said without asking Plex."""
+def _without_plex(scene: Scene | None, settings: Settings, reason: str | None) -> Outcome | None:
+    """What can be said without asking Plex; ``reason`` is why the scene is known to be skipped."""
     if scene is None:
         return Gone()
     if not scene.files:
         return NoFile()
-    reason = gate(scene, settings)
+    reason = reason or _reason_anywhere(scene, settings.in_all_libraries())
     return Skipped(reason) if reason else None
+
+
+def _reason_anywhere(scene: Scene, libraries: Iterable[Settings]) -> str | None:
+    """Why the scene is to be skipped whichever of these libraries it is in; None when it is to be synced in one."""
+    reasons = [gate(scene, library) for library in libraries]
+    return reasons[0] if all(reasons) else None
+
+
+def known_skipped(
+    scenes: Collection[Scene], ledger: Ledger | MemoryLedger, settings: Settings
+) -> dict[int, str]:
+    """Why scenes are to be skipped, by id, as far as the index knows which libraries they are in."""
+    if not settings.library_rules:
+        return {scene.id: reason for scene in scenes if (reason := gate(scene, settings))}
+    keys = {scene.id: _path_keys(matching.plex_paths(scene, settings.path_map)) for scene in scenes}
+    holders = ledger.lookup_many({key for some in keys.values() for key in some})
+    titles = ledger.libraries_of({rating_key for some in holders.values() for rating_key in some})
+    found = {}
+    for scene in scenes:
+        places = {titles.get(one, "") for key in keys[scene.id] for one in holders.get(key, ())}
+        known = places and all(places)
+        reason = _reason_anywhere(
+            scene, map(settings.for_library, sorted(places)) if known else settings.in_all_libraries()
+        )
+        if reason:
+            found[scene.id] = reason
+    return found
+
+
+def _path_keys(paths: Iterable[str]) -> list[str]:
+    return [matching.path_key(path) for path in paths]
 
 
 def known_level(
@@ -162,13 +194,20 @@ def known_level(
 ) -> set[int]:
     """The ids of those scenes of which nothing has changed since Plex was level with them, and whose item still has
     their file, as far as the index knows. ``memories`` are what the ledger recalls of them."""
+    titles: dict[int, str] = {}
+    if settings.library_rules:
+        titles = ledger.libraries_of({memory.rating_key for memory in memories.values()})
     unchanged: dict[int, list[str]] = {}
     for scene in scenes:
         memory = memories.get(scene.id)
-        if memory is not None and memory.fingerprint == fingerprint(scene, settings):
+        if memory is None:
+            continue
+        library = titles.get(memory.rating_key, "")
+        if settings.library_rules and not library:
+            continue  # which rules hold for it is not known
+        if memory.fingerprint == fingerprint(scene, settings.for_library(library)):
             # Of other names where the path map does not reach.
-            theirs = memory.files or matching.plex_paths(scene, settings.path_map)
-            unchanged[scene.id] = [matching.path_key(path) for path in theirs]
+            unchanged[scene.id] = _path_keys(memory.files or matching.plex_paths(scene, settings.path_map))
     holders = ledger.lookup_many({key for keys in unchanged.values() for key in keys})
     return {
         scene_id
@@ -200,6 +239,9 @@ def _one(
         chosen = _choose(scene, items, near, known.ledger, settings)
         if not isinstance(chosen, Item):
             return Look(scene.id, chosen or NotFound(paths), scene)
+        settings = settings.for_library(chosen.section_title)
+        if (reason := gate(scene, settings)) is not None:
+            return Look(scene.id, Skipped(reason), scene, chosen)
         wants = planning.wanted_values(scene, settings)
         memory = known.memories.get(scene.id)
         if memory is not None and memory.rating_key != chosen.rating_key:
@@ -326,6 +368,7 @@ def _apply_beside(seen: Look, world: World, settings: Settings) -> tuple[Outcome
     fields = seen.edits.fields
     if seen.scene is None:
         return Gone(fields), seen
+    settings = settings.for_library(item.section_title)
     if seen.cover:
         images, sent = _apply_cover(seen, world, settings)
         seen, fields = replace(seen, images=images), (*fields, *sent)

@@ -24,12 +24,18 @@ UPDATE_TYPES = {"Scene.Create.Post": "create", "Scene.Update.Post": "update", "S
 # Scene hook (pkg/plugin/hook/hooks.go): the hook, the entity of the note, and the fields that matter. Stash fires the
 # Group hooks under the name Movie as well; those are not asked for.
 ENTITY_HOOKS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Performer.Update.Post": ("performer", ("name", "image")),
+    "Performer.Update.Post": (
+        "performer",
+        ("name", "image", "disambiguation", "gender", "country", "birthdate"),
+    ),
     "Studio.Update.Post": ("studio", ("name", "parent_id")),
     "Tag.Update.Post": ("tag", ("name",)),
     "Tag.Merge.Post": ("tag", ()),
     "Group.Update.Post": ("group", ("name",)),
 }
+# Of what was deleted Stash cannot say any more which scenes it was of, nor what it was called. So one note, however
+# many are deleted together, asks for a look at all scenes that were level once.
+DELETED = {f"{kind}.Destroy.Post": kind.lower() for kind in ("Performer", "Studio", "Tag", "Group")}
 
 # Every field of Stash 0.30's SceneUpdateInput and BulkSceneUpdateInput, and whether an edit of it can change anything
 # in Plex. A name that is not here comes from another Stash: it is kept, since a look too many costs nothing but time.
@@ -89,6 +95,8 @@ def event_of(hook: Hook) -> dict[str, object] | None:
         if matter and hook.input_fields and not named:
             return None
         return intake.new_event(hook.scene_id, "update", named, entity=entity)
+    if hook.type in DELETED:
+        return intake.new_event(1, "destroy", [DELETED[hook.type]], entity=intake.LIBRARY)
     update_type = UPDATE_TYPES.get(hook.type)
     if update_type is None:
         return None

@@ -62,8 +62,11 @@ GATE = ".gate"  # the lock beside the file that keeps opening and mending apart
 BUSY_MS = 12  # how long the hook waits for another writer before it spools, which costs about as much
 RETRY_S = 0.0003  # between two tries to be the writer
 BUSY = 5  # SQLite's code for: another one writes
-KINDS = ("create", "update", "destroy", "sync")
-ENTITIES = ("scene", "performer", "studio", "tag", "group")  # what a note can be about
+EDITS = ("create", "update", "destroy")
+KINDS = (*EDITS, "sync")
+EVER = 0.0  # the epoch: before all that is due at a time
+LIBRARY = "library"  # what a note about all scenes is about; there is one, number 1
+ENTITIES = ("scene", "performer", "studio", "tag", "group", LIBRARY)  # what a note can be about
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (
@@ -272,6 +275,9 @@ def insert(
     A row of the same scene that still waits takes the edit in and becomes due at once: it is the newer state that
     will be read. A row already being worked on is left alone; its scene gets a new one. ``late``: the edit happened
     before what waits was put, so where the two differ the row is right (a dead letter replayed, a spooled edit).
+
+    An edit is due since ever, so that it passes all that a task has queued: somebody waits for it, and a first sync of
+    a large library takes hours.
     """
     key = key_of(event)
     row = db.execute(_WAITING, (key,)).fetchone()
@@ -281,8 +287,13 @@ def insert(
     text = encode(event)
     put_at = moment(event.get("enqueued_at"))
     stamp = now if put_at is None else put_at
-    new = db.execute(_INSERT, (text, stamp, key, checksum(text), now, now)).fetchone()
+    new = db.execute(_INSERT, (text, stamp, key, checksum(text), due(event, now), now)).fetchone()
     return int(new[0]), int(new[1])
+
+
+def due(event: dict[str, object], now: float) -> float:
+    """From when on a note that is put now may be claimed; those due longest come first."""
+    return EVER if event.get("update_type") in EDITS else now
 
 
 def _read(raw: object, crc: object) -> dict[str, object] | None:

@@ -28,6 +28,7 @@ LATE_S = (
     3600.0  # a write that nobody saw the end of may land this late; busy servers were seen to take minutes
 )
 BATCH = 500  # rows in one transaction: a few milliseconds
+LATEST = 2**63 - 1  # SQLite's largest: no listing has this number
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS plex_files (
@@ -39,6 +40,7 @@ CREATE INDEX IF NOT EXISTS plex_files_item ON plex_files(server, rating_key);
 CREATE INDEX IF NOT EXISTS plex_files_listing ON plex_files(server, section_id, listing);
 CREATE TABLE IF NOT EXISTS plex_sections (
     server TEXT NOT NULL, section_id INTEGER NOT NULL, items INTEGER NOT NULL, listed_at REAL NOT NULL,
+    title TEXT NOT NULL DEFAULT '',  -- what the library was called then
     PRIMARY KEY (server, section_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scenes (
@@ -108,6 +110,7 @@ class Ledger:
                 for table, column, kind in (
                     ("scenes", "files", "TEXT NOT NULL DEFAULT '[]'"),
                     ("intended", "checked", "INTEGER NOT NULL DEFAULT 0"),
+                    ("plex_sections", "title", "TEXT NOT NULL DEFAULT ''"),
                 ):
                     if column not in [row[1] for row in db.execute(f"PRAGMA table_info({table})")]:
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
@@ -141,6 +144,19 @@ class Ledger:
                 found.setdefault(str(path), set()).add(int(rating_key))
         return found
 
+    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
+        """What the libraries of these items are called, by rating key; without the items the index does not know."""
+        found: dict[int, str] = {}
+        for some in _batches(rating_keys):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                "SELECT DISTINCT rating_key, title FROM plex_files JOIN plex_sections USING (server, section_id)"
+                f" WHERE server = ? AND rating_key IN ({marks})",
+                (self._server, *some),
+            )
+            found |= {int(rating_key): str(title) for rating_key, title in rows.fetchall()}
+        return found
+
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         """Every entry is marked with the number of this listing; what still carries an older one has gone."""
         last = self._db.execute(
@@ -149,13 +165,17 @@ class Ledger:
         ).fetchone()
         listing = int(last[0]) + 1
         self._put(section_id, entries, listing)
+        self._drop_listings(section_id, listing)
+
+    def _drop_listings(self, section_id: int, before: int) -> None:
+        """Forget what a listing saw last that is older than this one."""
         which = "server = ? AND section_id = ? AND listing < ?"
         while True:
             with self._transaction() as db:
                 gone = db.execute(
                     f"DELETE FROM plex_files WHERE (server, path, rating_key) IN"
                     f" (SELECT server, path, rating_key FROM plex_files WHERE {which} LIMIT ?)",
-                    (self._server, section_id, listing, BATCH),
+                    (self._server, section_id, before, BATCH),
                 ).rowcount
             if gone < BATCH:
                 return
@@ -205,19 +225,42 @@ class Ledger:
                 "DELETE FROM plex_files WHERE server = ? AND rating_key = ?", (self._server, rating_key)
             )
 
+    def keep(self, section_ids: Collection[int]) -> None:
+        for section_id in self._sections() - set(section_ids):
+            self._drop_listings(section_id, LATEST)
+            with self._transaction() as db:
+                db.execute(
+                    "DELETE FROM plex_sections WHERE server = ? AND section_id = ?",
+                    (self._server, section_id),
+                )
+
+    def _sections(self) -> set[int]:
+        """The libraries of which anything is known, also of those whose listing was cut short. One step of the index
+        each, however many files they have."""
+        rows = self._db.execute(
+            "WITH RECURSIVE known(section_id) AS ("
+            " SELECT min(section_id) FROM plex_files WHERE server = ?1 UNION ALL"
+            " SELECT (SELECT min(section_id) FROM plex_files WHERE server = ?1 AND section_id > known.section_id)"
+            " FROM known WHERE known.section_id IS NOT NULL"
+            ") SELECT section_id FROM known WHERE section_id IS NOT NULL"
+            " UNION SELECT section_id FROM plex_sections WHERE server = ?1",
+            (self._server,),
+        )
+        return {int(row[0]) for row in rows.fetchall()}
+
     def mark(self, section_id: int) -> Mark | None:
         row = self._db.execute(
-            "SELECT items, listed_at FROM plex_sections WHERE server = ? AND section_id = ?",
+            "SELECT items, listed_at, title FROM plex_sections WHERE server = ? AND section_id = ?",
             (self._server, section_id),
         ).fetchone()
-        return None if row is None else Mark(int(row[0]), float(row[1]))
+        return None if row is None else Mark(int(row[0]), float(row[1]), str(row[2]))
 
     def set_mark(self, section_id: int, mark: Mark) -> None:
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO plex_sections VALUES (?1, ?2, ?3, ?4)"
-                " ON CONFLICT (server, section_id) DO UPDATE SET items = ?3, listed_at = ?4",
-                (self._server, section_id, mark.items, mark.listed_at),
+                "INSERT INTO plex_sections VALUES (?1, ?2, ?3, ?4, ?5)"
+                " ON CONFLICT (server, section_id) DO UPDATE SET items = ?3, listed_at = ?4, title = ?5",
+                (self._server, section_id, mark.items, mark.listed_at, mark.title),
             )
 
     # ---- what was written last ----

@@ -152,10 +152,14 @@ class MemoryStore(Door):
         now = self.clock.now()
         return self._insert(intake.new_event(scene_id, update_type, sorted(fields), data, now, entity), now)
 
-    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync") -> int:
+    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
         now = self.clock.now()
-        rows = [self._insert(intake.new_event(one, update_type, [], now=now), now) for one in scene_ids]
-        return sum(generation == 1 for _, generation in rows)
+        added = 0
+        for one in scene_ids:
+            event = intake.new_event(one, update_type, [], now=now)
+            if hurry or self.memory.waiting(intake.key_of(event)) is None:
+                added += self._insert(event, now)[1] == 1
+        return added
 
     def put_payload(self, payload: object) -> int:
         now = self.clock.now()
@@ -169,7 +173,9 @@ class MemoryStore(Door):
         self.memory.changes += 1
         if row is None:
             put_at = intake.moment(event.get("enqueued_at"))
-            return self._new_row(intake.encode(event), key, now if put_at is None else put_at, now).id, 1
+            row = self._new_row(intake.encode(event), key, now if put_at is None else put_at, now)
+            row.due_at = intake.due(event, now)
+            return row.id, 1
         self.memory.last_row += (
             1  # as in the file, whose INSERT draws a number before it meets the row that waits
         )
@@ -178,7 +184,7 @@ class MemoryStore(Door):
         row.text = intake.encode(both)
         row.generation += 1
         row.attempts = row.deaths = 0
-        row.due_at, row.decided_at = min(row.due_at, now), max(row.decided_at, now)
+        row.due_at, row.decided_at = min(row.due_at, intake.due(both, now)), max(row.decided_at, now)
         return row.id, row.generation
 
     def _new_row(self, text: str, key: str | None, timestamp: float, now: float) -> Row:

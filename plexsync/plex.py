@@ -17,10 +17,11 @@ import contextlib
 import hashlib
 import math
 import os
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from xml.etree import ElementTree
@@ -40,7 +41,8 @@ from plexsync.core.failures import (
 )
 from plexsync.core.item import Actor, Item
 from plexsync.core.match import common_end, file_name, folder_of, is_below, path_key
-from plexsync.core.settings import Settings
+from plexsync.core.pieces import halves, kind_of
+from plexsync.core.settings import Settings, library_key
 
 
 @contextlib.contextmanager
@@ -131,6 +133,7 @@ class Mark:
 
     items: int  # it has, as far as we saw
     listed_at: float  # seconds of the adapter's clock
+    title: str = ""  # what the library was called then
 
 
 class PathIndex(Protocol):
@@ -141,6 +144,9 @@ class PathIndex(Protocol):
 
     def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
         """``lookup`` of several at once; without those no item has."""
+
+    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
+        """What the libraries of these items are called, by rating key; without the items it does not know."""
 
     def paths(self) -> Iterator[str]:
         """The path keys of all files, in any order."""
@@ -153,6 +159,9 @@ class PathIndex(Protocol):
 
     def drop(self, rating_key: int) -> None:
         """Forget an item, if it is known."""
+
+    def keep(self, section_ids: Collection[int]) -> None:
+        """Forget all other libraries: they are gone, or left out from now on."""
 
     def mark(self, section_id: int) -> Mark | None:
         """What ``set_mark`` stored, None for a library never listed."""
@@ -174,6 +183,10 @@ class MemoryPathIndex:
 
     def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
         return {key: set(self._keys[key]) for key in keys if key in self._keys}
+
+    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
+        sections = {key: self._paths[key][0] for key in rating_keys if key in self._paths}
+        return {key: self._marks[at].title for key, at in sections.items() if at in self._marks}
 
     def paths(self) -> Iterator[str]:
         yield from self._keys
@@ -202,6 +215,12 @@ class MemoryPathIndex:
             if not holders:
                 self._keys.pop(key, None)
 
+    def keep(self, section_ids: Collection[int]) -> None:
+        for rating_key in [key for key, (section, _) in self._paths.items() if section not in section_ids]:
+            self.drop(rating_key)
+        for section_id in set(self._marks) - set(section_ids):
+            del self._marks[section_id]
+
     def mark(self, section_id: int) -> Mark | None:
         return self._marks.get(section_id)
 
@@ -216,6 +235,10 @@ def client_identifier(data_dir: str | Path) -> str:
 
 class _NotThere(Transient):
     """404: what was asked for is not there (any more)."""
+
+
+class _TooLong(Permanent):
+    """An edit whose address is longer than Plex, or a proxy before it, takes."""
 
 
 class Plex:
@@ -242,6 +265,7 @@ class Plex:
         self._libraries: tuple[Library, ...] = ()
         hint = _address_hint(settings.plex_url)
         self._doubt = f"is plex_url right? {hint}".rstrip()
+        self._too_long = sys.maxsize  # the shortest path that was refused for its length
         self._session = requests.Session()
         self._door = door = transport.Transport(
             "Plex",
@@ -280,6 +304,7 @@ class Plex:
         """The libraries we write to, read once unless ``fresh``; SettingProblem when one of them does not exist."""
         if fresh or not self._libraries:
             self._libraries = self._chosen(self._get("/library/sections").findall("Directory"))
+            self._index.keep({library.id for library in self._libraries})
         return self._libraries
 
     def _chosen(self, directories: Sequence[ElementTree.Element]) -> tuple[Library, ...]:
@@ -294,29 +319,31 @@ class Plex:
         ]
         if not there:
             raise SettingProblem("plex_library", "Plex has no library of films or other videos to write to.")
-        wanted = {name.strip().casefold(): name for name in self._settings.plex_library}
-        if not wanted:
-            return tuple(there)
-        titles = {library.title.strip().casefold() for library in there}
-        unknown = {folded: name for folded, name in wanted.items() if folded not in titles}
-        if unknown:
-            others = {d.get("title", "").strip().casefold() for d in directories}
-            missing = [repr(name) for folded, name in unknown.items() if folded not in others]
-            odd = [repr(name) for folded, name in unknown.items() if folded in others]
-            said = [f"Plex has no library {' or '.join(missing)}"] * bool(missing)
-            said += [f"{' and '.join(odd)} cannot be written to, only films and other videos can"] * bool(odd)
-            with_comma = next((library.title for library in there if "," in library.title), None)
-            hint = (
-                f" A name with a comma needs a semicolon behind it, like “{with_comma};”."
-                if with_comma
-                else ""
-            )
-            raise SettingProblem(
-                "plex_library",
-                f"plex_library: {'; '.join(said)}; there are "
-                f"{', '.join(repr(library.title) for library in there)}.{hint}",
-            )
-        return tuple(library for library in there if library.title.strip().casefold() in wanted)
+        named = {
+            "plex_library": self._settings.plex_library,
+            # Were a library of another name, what is to be left alone in it would be written.
+            "library_rules": [rule.library for rule in self._settings.library_rules],
+        }
+        titles = {library_key(library.title) for library in there}
+        for key, names in named.items():
+            unknown = [name for name in names if library_key(name) not in titles]
+            if unknown:
+                others = {library_key(d.get("title", "")) for d in directories}
+                missing = [repr(name) for name in unknown if library_key(name) not in others]
+                odd = [repr(name) for name in unknown if library_key(name) in others]
+                said = [f"Plex has no library {' or '.join(missing)}"] * bool(missing)
+                said += [f"{' and '.join(odd)} cannot be written to, only films and other videos can"] * bool(
+                    odd
+                )
+                comma = next((x.title for x in there if "," in x.title and key == "plex_library"), None)
+                hint = f" A name with a comma needs a semicolon behind it, like “{comma};”." if comma else ""
+                raise SettingProblem(
+                    key,
+                    f"{key}: {'; '.join(said)}; {'there are' if odd else 'it has'} "
+                    f"{', '.join(repr(library.title) for library in there)}.{hint}",
+                )
+        wanted = set(map(library_key, self._settings.plex_library))
+        return tuple(library for library in there if not wanted or library_key(library.title) in wanted)
 
     def find(self, paths: Sequence[str]) -> tuple[Item, ...]:
         """Every item that has one of these files (as Plex sees them), read in full; () when none has.
@@ -328,8 +355,11 @@ class Plex:
     def find_many(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
         """``find`` for several groups of paths at once, READ_SIZE items a request."""
         for library in self.libraries():
-            if self._index.mark(library.id) is None:
+            mark = self._index.mark(library.id)
+            if mark is None:
                 self._list(library)
+            elif mark.title != library.title:
+                self._index.set_mark(library.id, replace(mark, title=library.title))
         wanted = [{path_key(path) for path in paths} for paths in groups]
         found = self._holders(wanted)
         unknown = {key for keys, items in zip(wanted, found, strict=True) if not items for key in keys}
@@ -436,18 +466,20 @@ class Plex:
                 self._index.drop(rating_keys[0])
                 return ()
             raise
-        items = tuple(_item(video, root) for video in root.findall("Video"))
+        titles = {library.id: library.title for library in self._libraries}
+        items = tuple(_item(video, root, titles) for video in root.findall("Video"))
         for gone in set(rating_keys) - {item.rating_key for item in items}:
             self._index.drop(gone)
         return items
 
     def write(self, item: Item, edits: Edits) -> None:
-        """Apply ``edits`` to ``item``: one PUT, one more request when it is to be marked, none when there are none.
+        """Apply ``edits`` to ``item``: one PUT (several when Plex finds it too long), one more request when it is to be
+        marked, none when there are none.
 
         Of what it raises, ``unwritten`` tells that Plex has certainly taken none of the edits and will not.
         """
         if edits.params:
-            self._edit(item, edits)
+            self._edit(item, edits.params)
         if edits.watched is not None:
             self._mark(item, edits.watched)
 
@@ -459,20 +491,44 @@ class Plex:
         with self._there(item), self._border():
             self._door.ask("GET", server.url(path), self._headers)
 
-    def _edit(self, item: Item, edits: Edits) -> None:
-        query = _query({**edits.params, "type": _MOVIE, "id": item.rating_key})
+    def _edit(self, item: Item, params: Mapping[str, str]) -> None:
+        """All of it in one request, in pieces if that is too long."""
+        query = _query({**params, "type": _MOVIE, "id": item.rating_key})
         query = query.replace("[", "%5B").replace("]", "%5D")  # as requests does to python-plexapi's
         path = f"/library/sections/{item.section_id}/all{query}"
+        pieces = halves(params)
+        if pieces and len(path) >= self._too_long:
+            self._edit_in_two(item, *pieces)
+            return
         server = self._server()
         try:
             with self._there(item), self._border():
                 answer = self._door.ask("PUT", server.url(path), self._headers)
+        except _TooLong as failure:
+            self._too_long = min(self._too_long, len(path))
+            if pieces:
+                self._edit_in_two(item, *pieces)
+                return
+            alone = Permanent(
+                f"{failure} One {kind_of(next(iter(params)))} alone is longer than it takes: shorten that in Stash or, "
+                "where a proxy stands before Plex, let the proxy take longer addresses."
+            )
+            alone.unwritten = True
+            raise alone from None
         except SyncFailure as failure:
             certain = (NeedsAttention, SettingProblem, Permanent)
             failure.unwritten = failure.unwritten or failure.refused or isinstance(failure, certain)
             raise
         if answer.content and not _is_xml(answer.content):
             raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
+
+    def _edit_in_two(self, item: Item, first: Mapping[str, str], second: Mapping[str, str]) -> None:
+        self._edit(item, first)
+        try:
+            self._edit(item, second)
+        except SyncFailure as failure:
+            failure.unwritten = False
+            raise
 
     def upload(self, item: Item, data: bytes, gallery: Literal["posters", "arts"] = "posters") -> None:
         """Give ``item`` a picture, which it then shows and keeps through refreshes.
@@ -519,7 +575,7 @@ class Plex:
             if last or not news or len(page) > PAGE_SIZE:
                 break
         self._index.replace(library.id, entries.values())
-        self._index.set_mark(library.id, Mark(len(entries), self._clock()))
+        self._index.set_mark(library.id, Mark(len(entries), self._clock(), library.title))
 
     def _look_again(self, wanted: set[str]) -> None:
         """Find out whether Plex has one of these paths by now, at one request a library as a rule."""
@@ -530,7 +586,7 @@ class Plex:
                 continue
             newest, total = self._page(library, "updatedAt:desc", 0, NEWEST_SIZE)
             items = mark.items + self._index.put(library.id, newest)
-            self._index.set_mark(library.id, Mark(items, mark.listed_at))
+            self._index.set_mark(library.id, Mark(items, mark.listed_at, library.title))
             if any(path_key(file) in wanted for entry in newest for file in entry.files):
                 continue
             age_s = self._clock() - mark.listed_at
@@ -640,6 +696,8 @@ class Plex:
             raise _NotThere(f"{self._where} does not have what was asked for (404).")
         elif status == 400 and "starting up" in response.text:
             raise self._refusal("is still starting up (400)")
+        elif status in (413, 414, 431) and request.method == "PUT":
+            raise _TooLong(f"Plex refuses the edit ({status}): it is too long.")
         elif status in (400, 413, 414, 431) and not reading:
             said = redact(transport.excerpt(response.text), [self._settings.plex_token])
             raise Permanent(f"Plex refuses the edit ({status}): {said or 'it does not say why'}")
@@ -691,13 +749,17 @@ def _is_xml(body: bytes) -> bool:
     return True
 
 
-def _item(video: ElementTree.Element, container: ElementTree.Element) -> Item:
-    """One full item. Values that are missing or no numbers count as unset."""
+def _item(video: ElementTree.Element, container: ElementTree.Element, titles: Mapping[int, str]) -> Item:
+    """One full item. Values that are missing or no numbers count as unset. ``titles`` are those of the libraries."""
+    section_id = _int(video.get("librarySectionID") or container.get("librarySectionID"))
     parts = [part for part in video.iter("Part") if part.get("file")]
     return Item(
         rating_key=_int(video.get("ratingKey")),
-        section_id=_int(video.get("librarySectionID") or container.get("librarySectionID")),
-        section_title=video.get("librarySectionTitle") or container.get("librarySectionTitle") or "",
+        section_id=section_id,
+        section_title=video.get("librarySectionTitle")
+        or titles.get(section_id)
+        or container.get("librarySectionTitle")
+        or "",
         title=video.get("title", ""),
         title_sort=video.get("titleSort", ""),
         original_title=video.get("originalTitle", ""),

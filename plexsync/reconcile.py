@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from plexsync import engine
 from plexsync.core.edits import rating_text
-from plexsync.core.gate import gate
 from plexsync.core.match import path_key, plex_paths
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
@@ -50,15 +49,19 @@ def sweep(
     hours: float | None = None,
     progress: Callable[[int, int], None] = lambda seen, last_id: None,
     should_stop: Callable[[], bool] = lambda: False,
+    hurry: bool = True,
+    synced_once: str = "",
 ) -> Swept:
     """Queue every scene that is not known to be level, or of those changed in the last ``hours`` hours.
 
     A look at all of them also queues those we remember and Stash no longer has, since a merge fires no hook for the
     scenes it swallows. Where Stash has none at all it is more likely another Stash than an emptied one.
 
-    Raises the failures of the servers. ``progress`` is told how many were seen and the last id.
+    Raises the failures of the servers. ``progress`` is told how many were seen and the last id. Without ``hurry`` what
+    waits for a reason, like a file Plex does not have yet, goes on waiting. ``synced_once`` names a look that leaves
+    alone what was never level, and by which it goes on when it was cut short.
     """
-    place = f"sweep {'all' if hours is None else f'{hours:g} h'}"
+    place = synced_once or f"sweep {'all' if hours is None else f'{hours:g} h'}"
     ledger = world.ledger(settings)
     found, after_id, since = Swept(), 0, None
     if hours is None:
@@ -67,13 +70,18 @@ def sweep(
         now = datetime.datetime.fromtimestamp(store.clock.now(), datetime.UTC)
         since = now - datetime.timedelta(hours=hours)
     for scenes in world.stash().scene_pages(after_id=after_id, per_page=PAGE, updated_since=since):
-        wanted = [scene for scene in scenes if scene.files and not gate(scene, settings)]
+        skipped = engine.known_skipped(scenes, ledger, settings)
+        wanted = [scene for scene in scenes if scene.files and scene.id not in skipped]
         memories = ledger.recall_many([scene.id for scene in wanted])
         known = engine.known_level(wanted, memories, ledger, settings)
-        stale = [scene.id for scene in wanted if scene.id not in known]
+        stale = [
+            scene.id
+            for scene in wanted
+            if scene.id not in known and (scene.id in memories or not synced_once)
+        ]
         gone = _gone(ledger, after_id, scenes) if hours is None else []
         after_id = scenes[-1].id
-        queued = store.put_many([*stale, *gone]) if stale or gone else 0
+        queued = store.put_many([*stale, *gone], hurry=hurry)
         found = Swept(
             found.seen + len(scenes),
             found.queued + queued,
@@ -88,10 +96,10 @@ def sweep(
             return replace(found, done=False)
     if hours is None and after_id:
         gone = ledger.scene_ids(after_id, LAST_ID)
-        queued = store.put_many(gone) if gone else 0
+        queued = store.put_many(gone, hurry=hurry)
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.drop_state(place)
-    returned = _returning(store, world, settings, ledger)
+    returned = 0 if synced_once else _returning(store, world, settings, ledger)
     return replace(found, queued=found.queued + returned, returned=returned)
 
 
@@ -101,11 +109,12 @@ def _returning(store: Store, world: World, settings: Settings, ledger: Ledger | 
     Found are also ratings we wrote ourselves, and those are told by our memory of them; so the looks may overlap.
     """
     returned = 0
+    libraries = settings.in_all_libraries()
     for moment, wanted in (
-        ("lastRatedAt", settings.ratings_to_stash),
-        ("lastViewedAt", settings.watched_to_stash),
+        ("lastRatedAt", [library.ratings_to_stash for library in libraries]),
+        ("lastViewedAt", [library.watched_to_stash for library in libraries]),
     ):
-        if not wanted:
+        if not any(wanted):
             continue
         place = f"{moment} of {settings.plex_url}"
         began = store.clock.now()

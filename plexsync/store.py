@@ -25,6 +25,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from persistqueue.sqlackqueue import AckStatus, SQLiteAckQueue
@@ -55,7 +56,8 @@ DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
 LOG_BYTES = 4_000_000  # the write-ahead log is cut to this once it has been copied back
 LOG_PAGES_ODD = 5_000  # five times what a log has when nobody stands in the way of copying it back
 EXAMINE_S = 86_400.0  # between two looks through the whole file
-PRUNE_ROWS = 500  # finished rows deleted at once: some milliseconds in which no hook can write
+PRUNE_ROWS = 500  # rows deleted at once: some milliseconds in which no hook can write
+PUT_ROWS = 200  # rows queued at once: the same
 SPOOL_KEPT_S = 30 * 86400.0  # how long the ids of merged spool files are remembered
 HALF_WRITTEN_S = 60.0  # a spool file without its final name that is older than this has lost its writer
 
@@ -347,13 +349,26 @@ class Store(Door):
         with self.transaction() as db:
             return intake.insert(db, event, self.clock.now())
 
-    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync") -> int:
-        """Queue many scenes in one transaction; how many were not waiting already."""
+    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
+        """Queue many scenes, some at a time; how many were not waiting already.
+
+        Without ``hurry`` those stay as they are: a look at them is to come, and has its reasons to wait.
+        """
         now = self.clock.now()
-        events = [intake.new_event(scene_id, update_type, [], now=now) for scene_id in scene_ids]
-        with self.transaction() as db:
-            rows = [intake.insert(db, event, now) for event in events]
-        return sum(generation == 1 for _, generation in rows)
+        added = 0
+        left = iter(scene_ids)
+        while some := list(islice(left, PUT_ROWS)):
+            events = [intake.new_event(scene_id, update_type, [], now=now) for scene_id in some]
+            with self.transaction() as db:
+                for event in events:
+                    if hurry or not self._waits(db, event):
+                        added += intake.insert(db, event, now)[1] == 1
+        return added
+
+    def _waits(self, db: sqlite3.Connection, event: Mapping[str, object]) -> bool:
+        """Whether a row about the same thing waits."""
+        which = f"SELECT 1 FROM {TABLE} WHERE status < 2 AND key = ?"
+        return db.execute(which, (intake.key_of(event),)).fetchone() is not None
 
     def put_later(self, scene_id: int, until: float) -> bool:
         """Queue a look at a scene for the wall time ``until``; False when one waits already, which stays as it is.
@@ -662,7 +677,9 @@ class Store(Door):
 
     def _take_owner_lock(self) -> None:
         """From the first claim on, a lock that is free exactly when this process is gone says whether we live."""
-        if self._owner_lock is None:
+        with self._mutex:  # threads that share the store share the lock
+            if self._owner_lock is not None:
+                return
             folder = os.path.join(self.data_dir, "owners")
             os.makedirs(folder, mode=0o700, exist_ok=True)
             lock = FileLock(os.path.join(folder, self.owner + ".lock"))
@@ -1023,8 +1040,16 @@ class Store(Door):
     def clear_waiting(self) -> int:
         """Forget every waiting job, spooled ones too; how many. What a worker holds goes on, dead letters stay."""
         self.merge_spool()
-        with self.transaction() as db:
-            return db.execute(f"DELETE FROM {TABLE} WHERE status < 2").rowcount
+        # What comes while this goes on is of those who queue it, and would give this no end.
+        last = self._read(f"SELECT max(_id) FROM {TABLE}")[0][0] or 0
+        some = f"SELECT _id FROM {TABLE} INDEXED BY plexsync_due WHERE status < 2 AND _id <= ? LIMIT {PRUNE_ROWS}"
+        cleared = 0
+        while True:
+            with self.transaction() as db:
+                gone = db.execute(f"DELETE FROM {TABLE} WHERE _id IN ({some})", (last,)).rowcount
+            cleared += gone
+            if gone < PRUNE_ROWS:
+                return cleared
 
     def prune(self, keep: int) -> int:
         """Delete the oldest finished rows beyond ``keep``, at most PRUNE_ROWS at a time; how many."""

@@ -280,6 +280,8 @@ def choose(office: Office, args: Args) -> dict[str, object]:
         raise WrongArgument("choose takes one scene_id, and one rating_key to choose.")
     letters = (office.store if named else office.reading).dead_letters(LETTERS_MOST, CHOICE)
     if not named:
+        # A scene that was queued again meanwhile has a letter more; the newest is first, and says it.
+        letters = list({letter.scene_id: letter for letter in reversed(letters)}.values())[::-1]
         office.say("info", f"{some(len(letters), 'scene')} waiting for a choice between several Plex items.")
         for letter in letters[:LETTERS_SHOWN]:
             office.say("info", f"{letter_about(letter)}: {letter.message}")
@@ -489,9 +491,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
             f"Dead letter {letter['id']}: {letter['about']} after {some(letter['attempts'], 'attempt')}, "
             f"{letter['error_type']}: {letter['message']}"
         )
-    undecided = status["dead_by_type"].get(CHOICE)
-    if undecided:
-        lines.append(f"{some(undecided, 'scene')} waiting for a choice: “PlexSync.py choose” lists the items.")
+    if CHOICE in status["dead_by_type"]:
+        lines.append("“PlexSync.py choose” lists the scenes that wait for a choice.")
     return lines + list(status["mended"])
 
 

@@ -41,6 +41,7 @@ from plexsync.core.verdict import (
     Synced,
     after,
 )
+from plexsync.intake import LIBRARY
 from plexsync.servers import World
 from plexsync.store import LEASE_S, StaleLease, Store
 from plexsync.writers import Writers
@@ -67,6 +68,10 @@ IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 TIDY_S = 600.0
 
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
+SCHEDULE_FAILED_S = 60.0  # after one that failed
+OVERLAP_HOURS = (
+    1.0  # by which it reaches beyond the one before it: that took a while, and Stash's clock is another
+)
 SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
 # Between two steps while an outage's backlog begins to be worked off: one job, then two, then three, until as many are
 # taken as ever. A server that just came back has enough to do.
@@ -350,6 +355,8 @@ class Worker:
     def _fan_out(self, job: Job) -> FannedOut:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
         place = f"fan-out of job {job.id}.{job.generation}"
+        if job.entity == LIBRARY:
+            return self._look_through(place)
         done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
         scenes = int(done)
         for page in self.world.stash().scene_ids_of(job.entity, job.entity_id, int(after_id)):
@@ -358,6 +365,17 @@ class Worker:
             self.store.save_state(place, f"{scenes} {page[-1]}")
         self.store.drop_state(place)
         return FannedOut(scenes)
+
+    def _look_through(self, place: str) -> FannedOut:
+        """A performer, studio, tag or group was deleted: queue what was level once and is not now. Others go first."""
+        found = reconcile.sweep(
+            self.store,
+            self.world,
+            self.world.settings(),
+            should_stop=self._is_wanted,
+            synced_once=place,
+        )
+        return FannedOut(found.queued, found.done)
 
     def _record(self, job: Job, outcome: Outcome) -> None:
         decision = after(job, outcome, self.clock.now(), self.rng, self._settings)
@@ -548,9 +566,9 @@ class Worker:
             on_step()
             self._backlog = 0
             counts = self.store.counts()
-            if not counts.pending and now >= next_schedule:
-                next_schedule = now + SCHEDULE_S
-                self._reconcile_if_due()
+            # Also while something waits for later: a file Plex does not have is waited for during hours.
+            if counts.pending == counts.waiting_later and now >= next_schedule and self.may_claim():
+                next_schedule = now + (SCHEDULE_S if self._reconcile_if_due() else SCHEDULE_FAILED_S)
             if counts.waiting_later and self.may_claim():
                 self._look_for_awaited()
             if counts.pending or counts.in_progress or self._settings.reconcile_interval:
@@ -573,28 +591,40 @@ class Worker:
         if known.state is breakers.State.HALF_OPEN:
             self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
 
-    def _reconcile_if_due(self) -> None:
-        """The look for changes no hook told, when the settings ask for one and its time has come."""
+    def _reconcile_if_due(self) -> bool:
+        """The look for changes no hook told, when the settings ask for one and its time has come; False when it could
+        not be done.
+
+        It reaches back to the one before it at least, however long ago that was: nobody need have woken a worker.
+        """
         try:
             settings = self._settings = self.world.settings()
             every_s = settings.reconcile_interval * 3600
             last = float(self.store.load_state("reconciled_at") or 0.0)
-            if not every_s or 0 <= self.clock.now() - last < every_s:
-                return
+            since_s = self.clock.now() - last
+            if not every_s or 0 <= since_s < every_s:
+                return True
             hours = SCOPE_HOURS[settings.reconcile_scope]
+            if hours is not None and last:
+                hours = max(hours, since_s / 3600 + OVERLAP_HOURS)
             found = reconcile.sweep(
                 self.store,
                 self.world,
                 settings,
                 hours,
                 should_stop=lambda: hours is None and self._is_wanted(),
+                hurry=False,
             )
         except SyncFailure as failure:
             log.warning("could not look for changes: %s", failure)
-            return
+            self._learn(Failed(failure))
+            return False
+        self._let_go()
+        self._answered("Stash")
         if found.done:
             self.store.save_state("reconciled_at", str(self.clock.now()))
         log.info("looked for changes: %s scenes seen, %s queued", found.seen, found.queued)
+        return True
 
     def _is_wanted(self) -> bool:
         """Something waits that can be done now; a long look for more of it can go on later."""

@@ -57,7 +57,7 @@ IMPORTS: dict[str, set[str]] = {
     "engine": {"core", "ledger", "servers"},
     "reconcile": {"core", "engine", "ledger", "plex", "servers", "store"},
     "writers": {"clock", "core", "engine"},
-    "worker": {"clock", "core", "engine", "reconcile", "servers", "store", "writers"},
+    "worker": {"clock", "core", "engine", "intake", "reconcile", "servers", "store", "writers"},
     "daemon": MIDDLE,
     "diff": {"core", "engine", "ledger", "servers"},
     "page": {"core", "diff"},

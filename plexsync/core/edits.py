@@ -34,15 +34,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from plexsync.core import template
+from plexsync.core.cast import kept as kept_roles
+from plexsync.core.cast import recalled, role, to_write
 from plexsync.core.item import Item
 from plexsync.core.match import plex_paths
 from plexsync.core.merge import Rules, Step, Value, folded, same, settle, without_theirs
-from plexsync.core.scene import Scene, writable
+from plexsync.core.scene import Performer, Scene, writable
 from plexsync.core.settings import Settings
 
 TEXT_LIMIT = 1_000
 SUMMARY_LIMIT = 10_000
 WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no parameter for it
+ROLES = "roles"  # beside the fields in what is remembered as written: a line for each actor we gave a role
 PHOTOS = "photos"  # beside the fields in what is remembered as written: the addresses of actors' photos
 _in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
@@ -130,8 +133,12 @@ def plan(
     rating100: int | None = None
     actors: Value = ()
     wants = wanted_values(scene, settings) if wants is None else wants
+    as_found = item
     for row in FIELDS:
-        if row.name not in wants:
+        if row.name not in wants:  # left alone, perhaps not for ever
+            before = _remembered(written, row.name, row.has(item))
+            if before:
+                ours[row.name] = before
             continue
         wanted, held = wants[row.name], row.has(item)
         last = _remembered(written, row.name, wanted)
@@ -142,6 +149,8 @@ def plan(
             wanted, held, theirs = without_theirs(wanted, held, added)
         # Of a write that seemed to fail and landed all the same, Plex has what we wanted to write then.
         last = next((value for value in (last, *reversed(tried)) if _agree(held, value)), last)
+        if held != row.has(as_found) and any(_agree(row.has(as_found), value) for value in (last, *tried)):
+            last = held  # a sort title of ours that follows the new title by itself is nobody's edit
         locked = row.plex in item.locked
         rules = Rules(
             policy=settings.policy(row.name),
@@ -174,6 +183,34 @@ def plan(
                 item = replace(item, title=wanted)  # a sort title Plex does not name follows the title
             params |= _parameters(row.plex, change.after, change.before)
             params[f"{row.plex}.locked"] = "0" if settings.keep_unlocked else "1"
+    held_roles = {folded(actor.name): actor.role for actor in item.actors}
+    roles: dict[str, str] = {}
+    last_roles, *tried_roles = (recalled(_remembered(one, ROLES, ()) or ()) for one in (written, *intended))
+    ours_now: Mapping[str, str] = last_roles
+    if settings.role_template and "performers" in wants:
+        wanted_roles = _roles(scene, settings, actors)
+        # Of a write that seemed to fail and landed all the same, as above.
+        landed = {
+            name: text
+            for one in tried_roles
+            for name, text in one.items()
+            if text == held_roles.get(name) != last_roles.get(name)
+        }
+        newer = _is_newer(scene, item.updated_at)
+        rules = Rules(settings.policy(ROLES), settings.respect_locks, stash_is_newer=newer)
+        locked = "actor" in item.locked
+        roles = to_write(wanted_roles, held_roles, last_roles | landed, locked=locked, rules=rules)
+        ours_now = {
+            name: text if name in roles or held_roles.get(name) == text else last_roles.get(name, "")
+            for name, text in wanted_roles.items()
+        }
+    if any(ours_now.values()):
+        ours[ROLES] = kept_roles({name: text for name, text in ours_now.items() if text})
+    if roles:
+        held_then = {name: held_roles.get(name, "") for name in roles}
+        changes.append(Change(ROLES, _shown_roles(held_then), _shown_roles(roles)))
+        aims[ROLES] = kept_roles(roles)
+        params |= _named_actors(params, actors, item)
     photos = _photos(scene, settings, actors)
     if photos:
         ours[PHOTOS] = tuple(photos.values())
@@ -183,14 +220,20 @@ def plan(
         else:
             before = tuple(actor.photo for actor in item.actors if actor.photo)
             changes.append(Change(PHOTOS, before, tuple(photos.values())))
-            if "actor.locked" not in params:  # actors are named so that they can be given photos
-                params |= _parameters("actor", actors, actors)
-                params["actor.locked"] = "1" if "actor" in item.locked else "0"
-    params |= _beside_actors(params, item, photos)
+            params |= _named_actors(params, actors, item)
+    params |= _beside_actors(
+        params, {name: role for name, role in held_roles.items() if role} | roles, photos
+    )
     watched = None
-    if settings.write_watched:
+    if not settings.write_watched:
+        before = _remembered(written, WATCHED, "")
+        if before:
+            ours[WATCHED] = before
+    else:
         played, seen = YES if scene.play_count else "", YES if item.view_count else ""
         last = _remembered(written, WATCHED, played)
+        tried = [mark for one in intended if (mark := _remembered(one, WATCHED, played)) is not None]
+        last = next((mark for mark in reversed(tried) if mark == seen), last)
         rules = Rules(settings.policy(WATCHED), stash_is_newer=_is_newer(scene, item.last_viewed_at))
         step = settle(played, seen, last, known=written is not None, locked=False, rules=rules)
         if step is Step.WRITE:
@@ -223,10 +266,32 @@ def _photos(scene: Scene, settings: Settings, actors: Iterable[str]) -> dict[str
     return {name: settings.photo_address + paths[name] for name in names if name in paths}
 
 
-def _beside_actors(params: Mapping[str, str], item: Item, photos: Mapping[str, str]) -> dict[str, str]:
-    """What goes beside the name of each actor that is sent: the photo, and the role it has. Stash knows of no roles;
-    those somebody else wrote stay, also on a server that replaces the whole list."""
-    roles = {folded(actor.name): actor.role for actor in item.actors if actor.role}
+def _roles(scene: Scene, settings: Settings, actors: Iterable[str]) -> dict[str, str]:
+    """The role text of each of these actors, by the folded name; "" where nothing is known to make it of. Of two
+    performers of one name the first is meant."""
+    values, day = _values(scene, settings)
+    performers = {folded(_line(name)): Performer(name) for name in scene.performers}
+    performers |= {folded(_line(one.name)): one for one in reversed(scene.cast)}
+    there = [name for name in map(folded, actors) if name in performers]
+    return {name: _line(role(settings.role_template, performers[name], values, day)) for name in there}
+
+
+def _shown_roles(roles: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name}: {text}" for name, text in roles.items() if text)
+
+
+def _named_actors(params: Mapping[str, str], actors: Value, item: Item) -> dict[str, str]:
+    """The actors as they are, named so that something can go beside them; nothing where they are sent anyway."""
+    if "actor.locked" in params:
+        return {}
+    return {**_parameters("actor", actors, actors), "actor.locked": "1" if "actor" in item.locked else "0"}
+
+
+def _beside_actors(
+    params: Mapping[str, str], roles: Mapping[str, str], photos: Mapping[str, str]
+) -> dict[str, str]:
+    """What goes beside the name of each actor that is sent: the photo, and the role it has or gets. Those somebody else
+    wrote stay, also on a server that replaces the whole list."""
     found: dict[str, str] = {}
     for key, name in params.items():
         place = key.removesuffix("tag.tag")
@@ -338,6 +403,7 @@ def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | N
         settings.conflict_policy,
         *(["exact_paths"] if settings.exact_paths else []),
         *([_photos(scene, settings, scene.performers)] if settings.photo_address else []),
+        *([_roles(scene, settings, scene.performers)] if settings.role_template else []),
         *([bool(scene.play_count)] if settings.write_watched else []),
     ]
     return hashlib.sha256(_in_order(parts).encode()).hexdigest()
@@ -378,6 +444,11 @@ def full_date(date: str | None) -> str:
 
 def filled(text: str, scene: Scene, settings: Settings) -> str:
     """A template filled with the scene's parts; the title is the file's name where the scene has none."""
+    return _line(template.fill(text, *_values(scene, settings)))
+
+
+def _values(scene: Scene, settings: Settings) -> tuple[dict[str, str], datetime.date | None]:
+    """What the names of a template stand for, and the day a form of {date} is applied to."""
     stem = file_stem(scene)
     date = full_date(scene.date)
     values = {
@@ -394,7 +465,7 @@ def filled(text: str, scene: Scene, settings: Settings) -> str:
         "rating": "" if scene.rating100 is None else str(scene.rating100),
         "id": str(scene.id),
     }
-    return _line(template.fill(text, values, datetime.date.fromisoformat(date) if date else None))
+    return values, datetime.date.fromisoformat(date) if date else None
 
 
 def title(scene: Scene, settings: Settings) -> str:

@@ -2,8 +2,8 @@
 
 The note holds no copy of the scene: whoever works on it reads the scene as it is then. So a note may come twice,
 late, or merged with another of the same scene, and the result is the same. Some notes are about a performer, a
-studio, a tag or a group, and mean all its scenes. The table below is the whole life of a note; ``store.Store`` and
-``memory_store.MemoryStore`` move notes only along it, and ``move()`` refuses the rest.
+studio, a tag, a group or the library, and mean all its scenes. The table below is the whole life of a note;
+``store.Store`` and ``memory_store.MemoryStore`` move notes only along it, and ``move()`` refuses the rest.
 
     put ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish──▶ DONE
                ▲                  │   │
@@ -81,7 +81,7 @@ class Job:
     first_failed_at: float | None = None
     last_error: str = ""
     deaths: int = 0  # workers that ended while holding it, in a row
-    entity: str = "scene"  # or performer, studio, tag, group: a look at all its scenes
+    entity: str = "scene"  # or performer, studio, tag, group, library: a look at all its scenes
     entity_id: int = 0
 
     @property

@@ -178,18 +178,21 @@ def files_of(scene: Scene, item: Item, path_map: Sequence[PathPair] = ()) -> tup
     paths = plex_paths(scene, path_map)
     keys = {path_key(path) for path in paths}
     exact = tuple(file for file in item.files if path_key(file) in keys)
-    return exact or tuple(file for file in item.files if any(common_tail(path, file) for path in paths))
+    return exact or tuple(
+        file for file in item.files if any(common_tail(path, file, any_case=True) for path in paths)
+    )
 
 
 # --- where the path map does not reach
 
 
-def common_tail(path: str, plex: str) -> int:
+def common_tail(path: str, plex: str, *, any_case: bool = False) -> int:
     """How many parts a path shares with one of Plex, counted from the file name; without case where Plex is
-    on Windows."""
+    on Windows, or in ``any_case``."""
     ours, theirs = _split(path), _split(plex)
     pairs = zip(reversed(ours.parts), reversed(theirs.parts), strict=False)
-    same = (_folded(a, theirs.windows) == _folded(b, theirs.windows) for a, b in pairs)
+    fold = any_case or theirs.windows
+    same = (_folded(a, fold) == _folded(b, fold) for a, b in pairs)
     return next((n for n, equal in enumerate(same) if not equal), min(len(ours.parts), len(theirs.parts)))
 
 
@@ -198,16 +201,12 @@ def closest(scene: Scene, items: Sequence[Item], path_map: Sequence[PathPair] = 
 
     A candidate shares the file name with the scene's file, and their sizes are equal to the byte. Where one
     side does not know the size, the folder must be called the same too and the durations agree to DURATION_S.
-    Of several the one with the longest common tail is meant; with equally long ones a person must choose.
+    Of several the one with the longest common tail is meant; with equally long ones a person must choose. Only
+    where there is none may the names differ in case and the sizes be equal: there are file systems without case
+    that look like those of Linux, as on macOS.
     """
     for file, path in zip(scene.files, plex_paths(scene, path_map), strict=True):
-        tails: dict[int, int] = {}
-        for item in items:
-            sizes = (*item.sizes, *(0 for _ in item.files))
-            for theirs, size in zip(item.files, sizes, strict=False):
-                tail = common_tail(path, theirs)
-                if tail and _is_same_content(file, size, item.duration, tail):
-                    tails[item.rating_key] = max(tail, tails.get(item.rating_key, 0))
+        tails = _tails(file, path, items) or _tails(file, path, items, any_case=True)
         if tails:
             best = [key for key, tail in tails.items() if tail == max(tails.values())]
             chosen = {item.rating_key: item for item in items if item.rating_key in best}
@@ -215,6 +214,19 @@ def closest(scene: Scene, items: Sequence[Item], path_map: Sequence[PathPair] = 
                 return Found(*chosen.values())
             return Ambiguous(tuple(chosen[key] for key in sorted(chosen)))
     return Missing(plex_paths(scene, path_map))
+
+
+def _tails(file: SceneFile, path: str, items: Iterable[Item], *, any_case: bool = False) -> dict[int, int]:
+    """The longest common tail of each item that has a candidate, by rating key."""
+    tails: dict[int, int] = {}
+    for item in items:
+        sizes = (*item.sizes, *(0 for _ in item.files))
+        for theirs, size in zip(item.files, sizes, strict=False):
+            tail = common_tail(path, theirs, any_case=any_case)
+            sure = not any_case or (file.size and size)
+            if tail and sure and _is_same_content(file, size, item.duration, tail):
+                tails[item.rating_key] = max(tail, tails.get(item.rating_key, 0))
+    return tails
 
 
 DURATION_S = 1.0  # two readers of one file round its duration differently

@@ -33,6 +33,18 @@ class SceneFile:
 
 
 @dataclass(frozen=True)
+class Performer:
+    """What is said of one performer, "" when unset: the gender in words, the country as Stash has it (a code, as a
+    rule), the date of birth perhaps partial."""
+
+    name: str
+    disambiguation: str = ""
+    gender: str = ""
+    country: str = ""
+    birthdate: str = ""
+
+
+@dataclass(frozen=True)
 class Scene:
     """One scene. Names keep Stash's order; texts are trimmed and hold only characters Plex can give back."""
 
@@ -52,6 +64,7 @@ class Scene:
     photos: tuple[
         tuple[str, str], ...
     ] = ()  # performer, path and version of the picture: /performer/5/image?t=9
+    cast: tuple[Performer, ...] = ()  # who they are, for what goes beside their names
     groups: tuple[str, ...] = ()
     files: tuple[SceneFile, ...] = ()  # the primary one first
     stash_ids: tuple[str, ...] = ()
@@ -64,7 +77,7 @@ class Scene:
 SELECTION = """
   id title details date rating100 code director organized play_count updated_at
   studio { name parent_studio { name } }
-  performers { id name image_path }
+  performers { id name image_path disambiguation gender country birthdate }
   tags { name }
   groups { group { name } }
   files { path size duration }
@@ -103,6 +116,7 @@ def scene_from(answer: Mapping[str, object]) -> Scene:
         parent_studio=_name(parent),
         performers=_names(_objects(answer.get("performers"))),
         tags=_names(_objects(answer.get("tags"))),
+        cast=tuple(_cast(_objects(answer.get("performers")))),
         photos=tuple(_photos(_objects(answer.get("performers")))),
         groups=_names(groups),
         files=tuple(_files(answer.get("files"))),
@@ -152,6 +166,16 @@ def _names(objects: Iterable[object]) -> tuple[str, ...]:
         if name:
             found.setdefault(name.casefold(), name)
     return tuple(found.values())
+
+
+def _cast(performers: Iterable[Mapping[str, object]]) -> Iterable[Performer]:
+    for entry in performers:
+        name = _name(entry)
+        if name:
+            said = [_text(entry.get(key)) for key in ("disambiguation", "gender", "country", "birthdate")]
+            if any(said):
+                disambiguation, gender, country, birthdate = said
+                yield Performer(name, disambiguation, gender.replace("_", " ").lower(), country, birthdate)
 
 
 def _photos(performers: Iterable[Mapping[str, object]]) -> Iterable[tuple[str, str]]:

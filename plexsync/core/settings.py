@@ -34,9 +34,39 @@ OTHER_FIELDS = (
     "directors",
     "labels",
     "collections",
+    "roles",
     "watched",
 )
 COLLECTION_SOURCES = ("studio", "parent_studio", "groups", "performers", "tags", "organized")
+
+# What may be set apart for a library: what is written there and when not to, but not how the servers are reached, how
+# long is waited, or how a scene's item is found.
+PER_LIBRARY = (
+    *(f"leave_{field}" for field in USUAL_FIELDS),
+    "title_template",
+    "sort_title_template",
+    "original_title_template",
+    "tagline_template",
+    "role_template",
+    "content_rating",
+    "parent_studio",
+    "write_directors",
+    "tags_as_labels",
+    "tag_map",
+    "collections_from",
+    "write_poster",
+    "write_background",
+    "conflict_policy",
+    "write_watched",
+    "ratings_to_stash",
+    "watched_to_stash",
+    "respect_locks",
+    "only_organized",
+    "only_identified",
+    "skip_bare",
+    *(f"{rule}_{what}" for what in ("tags", "studios", "paths") for rule in ("include", "exclude")),
+    "keep_unlocked",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +78,14 @@ class Pair:
 
 
 PathPair = Pair  # as the path map calls its lines
+
+
+@dataclass(frozen=True)
+class LibraryRule:
+    """What is set apart for one Plex library: keys of PER_LIBRARY with their values."""
+
+    library: str
+    values: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -302,6 +340,13 @@ class Settings:
         "Write backgrounds (off by default)",
         "On: the scene's cover becomes the item's background too.",
     )
+    role_template: str = _row(
+        "",
+        "Role template",
+        "How the text below an actor's name is made, for example {disambiguation} or {age} years old. Beside the names "
+        "of the other templates there are performer, disambiguation, gender, country and age (at the scene's date). "
+        "Empty: roles are left alone.",
+    )
     photo_address: str = _row(
         "",
         "Actor photos from",
@@ -374,6 +419,14 @@ class Settings:
         "Off: the fields PlexSync writes are locked in Plex, so that a metadata refresh keeps them. On: they "
         "are not.",
     )
+    library_rules: tuple[LibraryRule, ...] = _row(
+        (),
+        "Rules per library",
+        "What is different in single Plex libraries: a library's name in brackets and the settings that hold there, "
+        "separated by semicolons, for example [Films] tags_as_labels = on; [Clips] leave_rating = on; title_template = "
+        "{title}. All settings from leave_title to keep_unlocked may be set so, except photo_address. Empty: all "
+        "libraries are alike.",
+    )
     plex_insecure: bool = _row(
         False,
         "Accept any Plex certificate (off by default)",
@@ -389,6 +442,21 @@ class Settings:
         chosen = dict(self.conflict_policy)
         usual: Policy = "newest" if field == "rating" and self.ratings_to_stash else "stash"
         return chosen.get(field, chosen.get("", usual))
+
+    def for_library(self, title: str) -> Settings:
+        """The settings as they are in the Plex library of this name; for "" those of a library without rules."""
+        folded = library_key(title)
+        values = next((rule.values for rule in self.library_rules if library_key(rule.library) == folded), ())
+        return dataclasses.replace(self, **dict(values)) if values else self
+
+    def in_all_libraries(self) -> tuple[Settings, ...]:
+        """The settings as they are in any library: without rules first, then for each library that has some."""
+        return (self, *(self.for_library(rule.library) for rule in self.library_rules))
+
+
+def library_key(name: str) -> str:
+    """Equal for two spellings of a library's name."""
+    return name.strip().casefold()
 
 
 def _kind(default: object) -> Kind:
@@ -624,7 +692,8 @@ def _read_pairs(row: Setting, given: object, example: str, *, right_needed: bool
 
 def _template(row: Setting, given: object) -> Read:
     text = _plain(row, given)
-    wrong = template.problem(text)
+    of_one = template.PERFORMER_NAMES if row.key == "role_template" else ()
+    wrong = template.problem(text, (*template.NAMES, *of_one))
     if wrong:
         raise _Wrong(wrong)
     return text, []
@@ -653,6 +722,61 @@ def _policies(row: Setting, given: object) -> Read:
     return tuple(policies.items()), complaints
 
 
+# A library's name in brackets, and before its setting; the name may hold brackets of its own.
+_BRACKETS = re.compile(r"\[(.+?)\]\s*(?=$|\w+\s*(?:=|$)|[^\]]*$)")
+
+
+def _rules(row: Setting, given: object) -> Read:
+    """``[Library] key = value; key = value; [Another] key``: a switch that is only named is on. Of ``tag_map`` further
+    pairs may follow after semicolons."""
+    lines = [_plain(row, part) for part in (given if isinstance(given, (list, tuple)) else [given])]
+    names: dict[str, str] = {}
+    texts: dict[tuple[str, str], str | None] = {}  # by library and key; None where a key has no value
+    complaints: list[str] = []
+    library, last = "", ("", "")
+    for piece in re.split(r"[;\n]", "\n".join(lines)):
+        rule = piece.strip()
+        if (brackets := _BRACKETS.match(rule)) is not None:
+            library, last = library_key(brackets[1]), ("", "")
+            names.setdefault(library, brackets[1].strip())
+            rule = rule[brackets.end() :]
+        key, equals, text = (part.strip() for part in rule.partition("="))
+        key = key.lower()
+        if not rule:
+            continue
+        if not library:
+            complaints.append(
+                f"names no library for {_shown(rule)}, which is left out; write it like [Films] {_shown(rule)[1:-1]}"
+            )
+        elif key in PER_LIBRARY:
+            last = library, key
+            texts[last] = text if equals else None
+        elif last[1] == "tag_map" and text.startswith(">"):
+            texts[last] = f"{texts[last] or ''};{rule}"
+        else:
+            complaints.append(f"knows no setting {_shown(key)} for [{names[library]}], which is left out")
+    values: dict[str, dict[str, Any]] = {}
+    for (library, key), given_text in texts.items():
+        which = next(other for other in SETTINGS if other.key == key)
+        value, why = _apart(which, given_text)
+        complaints += [f"[{names[library]}]: {key} {said}" for said in why]
+        if value is not None:
+            values.setdefault(library, {})[key] = value
+    return tuple(LibraryRule(names[one], tuple(some.items())) for one, some in values.items()), complaints
+
+
+def _apart(row: Setting, text: str | None) -> tuple[Any, list[str]]:
+    """The value of a setting that is set apart for a library, None when it has none; and what is wrong with it."""
+    if text is None and row.kind != "BOOLEAN":
+        return None, ["has no value and is left out"]
+    if text == "":
+        return getattr(Settings(), row.key), []
+    try:
+        return _READERS.get(row.key, _BY_KIND[row.kind])(row, True if text is None else text)
+    except _Wrong as why:
+        return None, [f"{why}; it is left out"]
+
+
 SCOPES = ("recent", "7days", "all")
 
 
@@ -675,9 +799,11 @@ _READERS: Mapping[str, Callable[[Setting, object], Read]] = {
     "sort_title_template": _template,
     "original_title_template": _template,
     "tagline_template": _template,
+    "role_template": _template,
     "tag_map": _tag_pairs,
     "collections_from": _sources,
     "conflict_policy": _policies,
+    "library_rules": _rules,
     **dict.fromkeys(
         [f"{rule}_{what}" for rule in ("include", "exclude") for what in ("tags", "studios", "paths")], _names
     ),

@@ -1,6 +1,6 @@
 """What becomes of a job after an attempt: an outcome in, a decision out.
 
-    Synced, FannedOut, Level, Skipped, Gone, NoFile   Finish
+    Synced, FannedOut, Level, Skipped, Gone, NoFile   Finish; a FannedOut that let others pass: Postpone
     NotFound                                          Postpone, ever longer; Bury after ``not_found_attempts`` looks;
                                                       Finish at once with ``skip_not_found``
     Ambiguous                                         Bury: a person must choose
@@ -28,6 +28,7 @@ from plexsync.core.settings import Settings
 # hours.
 NOT_FOUND_BASE_S = 30.0
 NOT_FOUND_CAP_S = 3600.0
+LET_PASS_S = 0.1  # by which a look at all scenes is due after the edits it lets pass
 # What only a person can put right is looked at again at this pace; "Process queue" looks at once.
 ATTENTION_HOLD_S = 60.0
 
@@ -45,9 +46,10 @@ class Synced:
 
 @dataclass(frozen=True)
 class FannedOut:
-    """The scenes of a performer, studio, tag or group were queued."""
+    """The scenes of a performer, studio, tag or group were queued; without ``done`` some are still to be looked for."""
 
     scenes: int
+    done: bool = True
     name: ClassVar[str] = "fanned_out"
 
 
@@ -147,7 +149,9 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             wrote = [f"wrote {', '.join(fields)}"] if fields else []
             told = [f"told Stash the {', '.join(to_stash)}"] if to_stash else []
             return Finish("; ".join([*wrote, *told]) + _kept(kept))
-        case FannedOut(scenes):
+        case FannedOut(scenes, done):
+            if not done:
+                return Postpone(now + LET_PASS_S, "goes on after the edits that are due", uses_attempt=False)
             return Finish(f"queued {scenes} scenes")
         case Level(kept):
             return Finish("nothing to write" + _kept(kept))

@@ -73,7 +73,9 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
         "director": any_text,
         "updated_at": st.sampled_from(["2026-01-11T18:07:53+11:00", "1970-01-01T00:00:00Z", ""]),
         "studio": st.none() | st.builds(lambda name: {"name": name, "parent_studio": None}, names),
-        "performers": st.lists(st.builds(lambda name: {"name": name}, names), max_size=5),
+        "performers": st.lists(
+            st.builds(lambda name, more: {"name": name, "disambiguation": more}, names, any_text), max_size=5
+        ),
         "tags": st.lists(st.builds(lambda name: {"name": name}, names), max_size=8),
         "files": st.lists(
             st.builds(lambda path: {"path": path, "size": 5, "duration": 1.5}, paths()), max_size=3
@@ -121,6 +123,7 @@ settings_for_edits = st.builds(
     leave_summary=st.booleans(),
     title_template=st.sampled_from(["", "{studio} - {title} ({date:%Y})", "{code}"]),
     sort_title_template=st.sampled_from(["", "{title}", "{studio} {date}"]),
+    role_template=st.sampled_from(["", "{disambiguation}"]),
     tagline_template=st.sampled_from(["", "{performers}"]),
     write_directors=st.booleans(),
     write_watched=st.booleans(),

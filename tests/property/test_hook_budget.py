@@ -40,7 +40,7 @@ VALUES = st.recursive(
     max_leaves=10,
 )
 NAMES = st.sampled_from(sorted(hook.FIELDS)) | TEXTS
-TYPES = st.sampled_from([*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS])
+TYPES = st.sampled_from([*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS, *hook.DELETED])
 
 
 @st.composite

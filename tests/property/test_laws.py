@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from plexsync import engine
 from plexsync.core import breaker, verdict
-from plexsync.core.edits import FIELDS, Edits, fingerprint, plan
+from plexsync.core.edits import FIELDS, ROLES, Edits, fingerprint, plan
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
@@ -34,6 +34,7 @@ from plexsync.core.match import (
     plex_paths,
 )
 from plexsync.core.merge import Policy, Rules, Step, same, settle
+from plexsync.core.pieces import halves
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from tests.property import strategies as some
@@ -68,6 +69,7 @@ class Server:
         for kind, attribute in TAGS.items():
             held = [tag.name if isinstance(tag, Actor) else tag for tag in getattr(item, attribute)]
             values[attribute] = _tagged(kind, self._tags(held, kind, params))
+        values["actors"] = self._cast(item.actors, values["actors"], params)
         after = replace(item, locked=frozenset(locked), **values)
         return replace(after, title_sort="") if after.title_sort == after.title else after
 
@@ -84,6 +86,16 @@ class Server:
             if not same:
                 held = [*held, self.spelling(tag)]
         return [tag for tag in held if self.removes_first or tag not in removed]
+
+    def _cast(
+        self, before: Sequence[Actor], now: Sequence[Actor], params: Mapping[str, str]
+    ) -> tuple[Actor, ...]:
+        """With their roles: those the edit says, else those they had, if they were not replaced."""
+        named = [(key, name) for key, name in params.items() if _indexed(key, "actor")]
+        had = {} if self.replaces and named else {_folded(actor.name): actor.role for actor in before}
+        said = {_folded(name): params.get(key.replace("tag.tag", "tagging.text")) for key, name in named}
+        roles = had | {name: text for name, text in said.items() if text is not None}
+        return tuple(replace(actor, role=roles.get(_folded(actor.name), "")) for actor in now)
 
     def refresh(self, item: Item) -> Item:
         """The agent writes its own values over what is not locked."""
@@ -173,6 +185,25 @@ def test_apply_a_plan_plan_again_nothing_is_left(
     for memory in (first.written, None, json.loads(json.dumps(dict(first.written)))):
         again = plan(scene, after, settings, memory)
         assert not again, again.changes
+
+
+def _apart(params: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """The smallest pieces of an edit."""
+    pieces = halves(params)
+    return [params] if pieces is None else [small for piece in pieces for small in _apart(piece)]
+
+
+@given(some.scenes, some.items(), some.settings_for_edits, servers)
+def test_an_edit_in_pieces_does_what_it_does_as_a_whole(
+    scene: Scene, item: Item, settings: Settings, server: Server
+) -> None:
+    """But where indexed tags replace what was there: such a server is known by hearsay alone."""
+    server = replace(server, replaces=False)
+    whole = plan(scene, item, settings)
+    now = server.take(item, replace(whole, params={}))
+    for params in _apart(whole.params) if whole.params else ():
+        now = server.take(now, Edits(params))
+    assert now == server.take(item, whole)
 
 
 @given(some.scenes, some.items(), some.settings_for_edits, servers)
@@ -268,6 +299,7 @@ def test_every_parameter_belongs_to_a_field_that_changes_and_can_travel_in_a_url
 ) -> None:
     edits = plan(scene, item, settings)
     kinds = {row.plex for row in FIELDS if row.name in edits.fields}
+    kinds |= {"actor"} if ROLES in edits.fields else set()
     assert {re.split(r"[.\[]", key)[0] for key in edits.params} == kinds
     assert tuple(change.field for change in edits.changes) == edits.fields
     for value in edits.params.values():

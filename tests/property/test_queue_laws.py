@@ -126,7 +126,7 @@ def test_reading_never_fails_and_says_in_a_sentence_what_is_wrong(raw: bytes) ->
 
 
 @given(
-    st.sampled_from([*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS]),
+    st.sampled_from([*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS, *hook.DELETED]),
     st.integers(1, 2**63 - 1),
     JSON,
     st.lists(some.any_text, max_size=4),

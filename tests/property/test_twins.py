@@ -76,14 +76,14 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda n: self.doors[n][who].put(scene, kind, fields, data))
         self.wanted.add(scene)
 
-    @rule(who=WHO, scenes=st.lists(SCENES, max_size=4))
-    def put_many(self, who, scenes):
-        self.both(lambda n: self.doors[n][who].put_many(scenes))
+    @rule(who=WHO, scenes=st.lists(SCENES, max_size=4), hurry=st.booleans())
+    def put_many(self, who, scenes, hurry):
+        self.both(lambda n: self.doors[n][who].put_many(scenes, hurry=hurry))
         self.wanted |= set(scenes)
 
-    @rule(who=WHO, number=SCENES)
-    def put_entity(self, who, number):
-        self.both(lambda n: self.doors[n][who].put(number, "update", ["name"], entity="performer"))
+    @rule(who=WHO, number=SCENES, entity=st.sampled_from(["performer", intake.LIBRARY]))
+    def put_entity(self, who, number, entity):
+        self.both(lambda n: self.doors[n][who].put(number, "update", ["name"], entity=entity))
 
     @rule(who=WHO, scene=SCENES, parallel=st.booleans())
     def put_batch_job(self, who, scene, parallel):

@@ -195,6 +195,20 @@ def test_behind_a_login_no_photo_is_written_and_it_is_said_why(world: World) -> 
     assert any("photo_address is not used: this Stash asks for a login" in message for message in told), told
 
 
+def test_an_actors_role_says_what_stash_says_of_the_performer(world: World) -> None:
+    performer = performer_with_a_picture(world, 9)
+    update = "mutation($input: PerformerUpdateInput!) { performerUpdate(input: $input) { id } }"
+    facts = {"id": performer, "disambiguation": "the elder", "birthdate": "1990-05-17"}
+    world.stash.graphql(update, input=facts)
+    world.edit(id="9", date="2024-05-17")
+    synced(world, 9, role_template="{disambiguation}, {age}")
+    assert 'role="the elder, 34"' in roles(world, 9)
+    # Nobody touches the scene: it is the performer's own hook that brings it level.
+    world.stash.graphql(update, input={"id": performer, "disambiguation": "the eldest"})
+    wait_until(lambda: 'role="the eldest, 34"' in roles(world, 9))
+    at_rest(world)
+
+
 def test_without_a_login_performers_have_their_photos_in_plex(tmp_path: Path) -> None:
     with installed(tmp_path) as world:
         performer = performer_with_a_picture(world, 8)
@@ -204,3 +218,19 @@ def test_without_a_login_performers_have_their_photos_in_plex(tmp_path: Path) ->
         world.edit(id="8", code="nothing Plex shows")
         at_rest(world)
         assert sum(row["method"] == "PUT" for row in world.plex.get("/requests")) == writes
+
+
+def test_a_rule_of_its_library_reaches_a_scene_and_goes_again(world: World) -> None:
+    """The rule is met by a reconcile: the settings changed, and no scene."""
+    (library,) = {section["title"] for section in world.plex.get("/state")["sections"]}
+    item = synced(world, 10)
+    world.configure(library_rules=f"[{library.upper()}] title_template = {{id}}: {{title}}")
+    end_worker(world.data)
+    world.operation("reconcile_all")
+    wait_until(lambda: world.item(item["file"])["title"] == f"10: {item['title']}")
+    at_rest(world)
+    world.configure()
+    end_worker(world.data)
+    world.operation("reconcile_all")
+    wait_until(lambda: world.item(item["file"])["title"] == item["title"])
+    at_rest(world)

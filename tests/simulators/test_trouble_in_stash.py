@@ -42,9 +42,7 @@ TROUBLES = [
     Trouble("no address", "plex_url is not set", {"plex_url": ""}),
     Trouble("no token", "plex_token is not set", {"plex_token": ""}),
     Trouble("wrong token", r"does not accept plex_token \(401\)", {"plex_token": WRONG_TOKEN}),
-    Trouble(
-        "wrong library", "plex_library: Plex has no library 'Nope'; there are '", {"plex_library": "Nope"}
-    ),
+    Trouble("wrong library", "plex_library: Plex has no library 'Nope'; it has '", {"plex_library": "Nope"}),
     Trouble("not plex", "points to another address .302.; is plex_url right", {"plex_url": "stash"}),
     Trouble(
         "starting up",

@@ -25,6 +25,10 @@ FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
 NOW = ManualClock().now()
 
 
+def _name(path: str) -> str:
+    return path_key(path).split("/")[-1].casefold()
+
+
 @dataclass
 class Paper:
     """Stash and Plex as dictionaries; ``trouble`` is raised by whatever touches that server."""
@@ -107,10 +111,9 @@ class Paper:
         return [self.find(paths) for paths in groups]
 
     def find_alike(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
-        names = [{path_key(path).split("/")[-1] for path in paths} for paths in groups]
+        names = [{_name(path) for path in paths} for paths in groups]
         return [
-            tuple(i for i in self.items.values() if wanted & {path_key(f).split("/")[-1] for f in i.files})
-            for wanted in names
+            tuple(i for i in self.items.values() if wanted & {_name(f) for f in i.files}) for wanted in names
         ]
 
     def freshen(self) -> None:

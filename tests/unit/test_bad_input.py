@@ -79,6 +79,8 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
         if isinstance(value, str):
             yield f"studio {what}", {"studio": {"name": value, "parent_studio": {"name": value}}}
             yield f"performer {what}", {"performers": named([value, "Ann"])}
+            facts = dict.fromkeys(("disambiguation", "gender", "country", "birthdate"), value)
+            yield f"what is said of a performer {what}", {"performers": [{"name": "Ann", **facts}]}
             yield f"tag {what}", {"tags": named([value, "Drama", f"{value} more"])}
             yield f"group {what}", {"groups": [{"group": {"name": value}}]}
             yield f"screenshot {what}", {"paths": {"screenshot": value}}
@@ -100,6 +102,7 @@ SETTINGS = Settings(
     sort_title_template="{studio} {date} {title}",
     original_title_template="{code} {id} {rating}",
     tagline_template="{groups} with {performers} in {tags}",
+    role_template="{performer} {disambiguation} {gender} {country} {age}",
     write_directors=True,
     write_watched=True,
     collections_from=("studio", "parent_studio", "groups", "organized"),
@@ -291,3 +294,43 @@ def test_an_answer_of_plex_that_is_none_costs_nothing_but_time(
             drain(worker)
         assert (queue.counts().pending, queue.counts().dead) == (0, 0)
         assert len(level_items(world)) == 3
+
+
+SHORT = 8_000  # characters of a query; what proxies take as a rule
+
+
+def test_a_plex_that_takes_only_short_addresses_gets_a_long_edit_in_pieces(queue: Store) -> None:
+    many = {
+        "details": "långt " * 500,
+        "performers": named([f"Performer {n}, ü" for n in range(500)]),
+        "tags": named([f"tag {n} & ä" for n in range(2_000)]),
+    }
+    few = {"performers": named(["Ann"]), "tags": named(["Other"])}
+    with at_work(queue, {1: answer(1, many), 2: answer(2, {})}) as (server, world, worker):
+        match = {"method": "PUT", "query": f"^.{{{SHORT},}}$"}
+        server.call("POST", "/faults", {"kind": "status", "code": 414, "match": match})
+        drain(worker)
+        items = level_items(world)
+        assert (len(items[1].actors), len(items[1].genres)) == (500, 2_000)
+        # And back again: what goes is shared out as well.
+        world.scenes_of[1] = answer(1, few)
+        server.call("DELETE", "/requests")
+        queue.put(1)
+        drain(worker)
+        items = level_items(world)
+        assert [actor.name for actor in items[1].actors] == ["Ann"] and items[1].genres == ("Other",)
+        assert (queue.counts().pending, queue.counts().dead) == (0, 0)
+        puts = [row for row in server.call("GET", "/requests") if row["method"] == "PUT"]
+        assert {row["status"] for row in puts} == {200}, "how much it takes is known by now"
+
+
+def test_a_text_that_is_too_long_by_itself_is_named_and_nothing_of_its_scene_is_written(queue: Store) -> None:
+    scenes = {1: answer(1, {"details": "長い" * 2_000}), 2: answer(2, {})}
+    with at_work(queue, scenes) as (server, _, worker):
+        match = {"method": "PUT", "query": f"^.{{{SHORT},}}$"}
+        server.call("POST", "/faults", {"kind": "status", "code": 414, "match": match})
+        drain(worker)
+        (letter,) = queue.dead_letters()
+        assert letter.scene_id == 1 and "One summary alone is longer than it takes" in letter.message
+        items = {item["title"] for item in server.call("GET", "/state")["sections"][0]["items"]}
+        assert items == {"old", "Title 2"}

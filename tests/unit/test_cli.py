@@ -172,7 +172,7 @@ def test_status(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "2 waiting, 1 of them for later" in done.stdout and "2 dead letters" in done.stdout
     assert "A worker is running." in done.stdout
-    assert "1 scene waiting for a choice: “PlexSync.py choose” lists the items." in done.stdout
+    assert "“PlexSync.py choose” lists the scenes that wait for a choice." in done.stdout
     answer = json.loads(plexsync("status", "--json", data=tmp_path).stdout)
     assert (answer["pending"], answer["waiting_later"], answer["dead"]) == (2, 1, 2)
     assert answer["worker_running"] is True
@@ -380,6 +380,13 @@ def test_choose_lists_who_waits(letters: Store, tmp_path: Path) -> None:
     done = plexsync("choose", data=tmp_path)
     assert done.returncode == 1 and "scene 12: Scene 12 is Ambiguous." in done.stdout
     assert json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"][0]["scene_id"] == 12
+    letters.put(12)  # by a reconcile, for one
+    while (job := letters.claim()) is not None and job.scene_id != 12:
+        letters.finish(job, "level")
+    assert job is not None
+    letters.bury(job, "Ambiguous", "Still two.")
+    waiting = json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"]
+    assert [letter["message"] for letter in waiting] == ["Still two."], "one scene, once"
     letters.clear_dead()
     assert plexsync("choose", data=tmp_path).returncode == 0
 

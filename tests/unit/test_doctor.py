@@ -54,6 +54,11 @@ def test_health_names_what_is_not_set(office: Office, paper: Paper) -> None:
         assert found[later] == (False, "Not possible until “Settings” is well.")
 
 
+def test_health_names_the_libraries_with_rules_of_their_own(office: Office, paper: Paper) -> None:
+    paper.stored["library_rules"] = "[films] leave_title"
+    assert "“Films” (with rules of its own)" in checks(office)["Libraries"][1]
+
+
 def test_health_without_stash(office: Office, paper: Paper) -> None:
     paper.trouble["Stash"] = NeedsAttention("Stash", "Stash does not accept our key (401).")
     found = checks(office)
@@ -160,6 +165,17 @@ def test_a_map_where_none_is_needed(office: Office, paper: Paper) -> None:
     paper.stored["path_map"] = "/data => /media"
     ok, message = checks(office)["Paths"]
     assert not ok and "Empty path_map (with it 40 of 40 files are found by their path)." in message
+
+
+def test_names_that_differ_in_case_are_no_trouble_of_the_path_map(office: Office, paper: Paper) -> None:
+    for number in range(1, 501):
+        paper.items[1000 + number] = Item(1000 + number, 1, files=(f"/Data/{number}.MP4",), sizes=(9,))
+        paper.has[number] = replace(paper.has[number], files=(SceneFile(f"/data/{number}.mp4", size=9),))
+    assert checks(office)["Paths"] == (
+        True,
+        "Of 40 scenes tried, 0 are in Plex under their paths, and 40 were told by the size of a file whose name there "
+        "differs in case: scene 1, /data/1.mp4, is /Data/1.MP4 in Plex.",
+    )
 
 
 def test_scenes_that_are_nowhere_in_plex_are_counted(office: Office, paper: Paper) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from plexsync.core.edits import (
     FIELDS,
+    ROLES,
     SUMMARY_LIMIT,
     TEXT_LIMIT,
     WATCHED,
@@ -23,7 +24,7 @@ from plexsync.core.edits import (
 )
 from plexsync.core.item import Actor, Item
 from plexsync.core.merge import Policy, Step
-from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import OTHER_FIELDS, USUAL_FIELDS, Pair, Settings
 
 SETTINGS = Settings()
@@ -330,7 +331,7 @@ def test_every_usual_field_can_be_left_alone() -> None:
 
 
 def test_other_fields_are_left_alone_until_something_is_set_for_them() -> None:
-    assert {*(row.name for row in FIELDS), WATCHED} == {*USUAL_FIELDS, *OTHER_FIELDS}
+    assert {*(row.name for row in FIELDS), ROLES, WATCHED} == {*USUAL_FIELDS, *OTHER_FIELDS}
     for name in OTHER_FIELDS:
         assert field(name) == "left alone"
 
@@ -360,6 +361,15 @@ def test_tags_are_mapped_by_name_and_by_their_beginning() -> None:
     assert field("tags", tag_map=(Pair("*", "Stash *"),)) == ("Stash Drama", "Stash Short")
 
 
+def test_a_mark_taken_back_whose_answer_was_lost_is_no_edit_of_anybodys() -> None:
+    """Found by the law of writes whose end nobody saw: marked, taken back without an answer, and played again."""
+    played, on = replace(SCENE, play_count=1), Settings(write_watched=True, conflict_policy=(("", "plex"),))
+    first = plan(played, LEVEL, on)
+    unseen = plan(SCENE, replace(LEVEL, view_count=1), on, first.written)
+    assert unseen.watched is False
+    assert plan(played, LEVEL, on, first.written, [unseen.intended]).watched is True
+
+
 def test_what_was_played_is_marked_as_watched_once_and_only_our_mark_is_taken_back() -> None:
     played, on = replace(SCENE, play_count=3), Settings(write_watched=True)
     assert plan(played, LEVEL, SETTINGS).watched is None
@@ -386,6 +396,15 @@ def test_templates() -> None:
     assert field("title", bare, title_template="{studio} - {title} ({date:%Y})") == "a file"
     assert field("title", bare, title_template="{code}") == "a file"
     assert field("tagline", bare, tagline_template="{code}") == ""
+
+
+@pytest.mark.parametrize("policy", ["stash", "plex", "newest"])
+def test_a_sort_title_of_ours_that_follows_the_title_is_nobodys_edit(policy: Policy) -> None:
+    settings = Settings(sort_title_template="{code} {title}", conflict_policy=(("", policy),))
+    memory = {**written(), "sort_title": "A title"}  # the same as the title, so Plex has none
+    later = replace(SCENE, title="Another", code="AB-1")
+    edits = plan(later, LEVEL, settings, memory)
+    assert edits.fields == ("title", "sort_title") and edits.params["titleSort.value"] == "AB-1 Another"
 
 
 def test_a_sort_title_equal_to_the_title_is_level() -> None:
@@ -459,6 +478,20 @@ def test_a_collection_of_ours_that_was_removed_by_hand() -> None:
     for policy, fields in (("stash", ("collections",)), ("plex", ())):
         settings = Settings(collections_from=("studio",), conflict_policy=(("", policy),))  # type: ignore[arg-type]
         assert plan(RICH, LEVEL, settings, memory).fields == fields
+
+
+def test_what_was_written_to_a_field_that_is_left_alone_for_a_while_is_not_forgotten() -> None:
+    """Else what we added to a shared list would pass for somebody else's for ever."""
+    on, off = Settings(collections_from=("studio",), write_watched=True), Settings(leave_title=True)
+    scene = replace(RICH, play_count=1)
+    first = plan(scene, LEVEL, on)
+    synced = replace(LEVEL, title="By hand", collections=("Studio", "Theirs"), view_count=1)
+    meanwhile = plan(scene, synced, off, first.written)
+    assert not meanwhile and meanwhile.written == first.written
+    moved = replace(scene, studio="Other", play_count=0)
+    again = plan(moved, synced, replace(on, conflict_policy=(("title", "plex"),)), meanwhile.written)
+    assert again.fields == ("studio", "collections", WATCHED) and again.kept[0].field == "title"
+    assert again.params["collection[].tag.tag-"] == "Studio"
 
 
 # --- writes whose end nobody saw
@@ -600,6 +633,101 @@ def test_roles_somebody_wrote_go_with_the_actors_that_stay() -> None:
         "actor[].tag.tag-": "Cid",
         "actor.locked": "1",
     }
+
+
+CAST = replace(
+    SCENE, cast=(Performer("Ann", "the elder", "FEMALE", "SE", "2000-05-18"), Performer("BOB", country="NO"))
+)
+WITH_ROLES = Settings(role_template="{disambiguation} ({age})")
+
+
+def roles(role: str, of_bob: str = "") -> Item:
+    return replace(LEVEL, actors=(Actor("Ann", role), Actor("Bob", of_bob)))
+
+
+def test_roles_are_made_by_a_template_and_written_once() -> None:
+    assert not plan(CAST, roles(""), SETTINGS, written())
+    edits = plan(CAST, roles("", "Himself"), WITH_ROLES, written())
+    assert edits.params == {
+        "actor[0].tag.tag": "Ann",
+        "actor[0].tagging.text": "the elder (23)",
+        "actor[1].tag.tag": "Bob",
+        "actor[1].tagging.text": "Himself",
+        "actor.locked": "1",
+    }
+    assert edits.changes == (Change("roles", (), ("ann: the elder (23)",)),)
+    memory = json.loads(json.dumps(dict(edits.written)))
+    assert not plan(CAST, roles("the elder (23)", "Himself"), WITH_ROLES, memory)
+    # Plex does not take it, or somebody thinks otherwise.
+    assert not plan(CAST, roles(""), WITH_ROLES, memory) and not plan(CAST, roles("Star"), WITH_ROLES, memory)
+    # An actor who was taken out by hand comes back with it.
+    again = plan(CAST, replace(LEVEL, actors=(Actor("Bob"),)), WITH_ROLES, memory)
+    assert again.params["actor[0].tagging.text"] == "the elder (23)"
+
+
+@pytest.mark.parametrize(
+    ("policy", "held", "sent"),
+    [
+        ("stash", "the elder (23)", "the elder (24)"),
+        ("stash", "Star", "the elder (24)"),
+        ("plex", "the elder (23)", "the elder (24)"),
+        ("plex", "Star", None),
+    ],
+)
+def test_a_role_edited_in_plex_is_settled_like_any_field(policy: Policy, held: str, sent: str | None) -> None:
+    settings = replace(WITH_ROLES, conflict_policy=(("roles", policy),))
+    memory = {**written(), "roles": ["ann\tthe elder (23)"]}
+    later = replace(CAST, date="2024-05-18")
+    item = replace(roles(held), originally_available_at="2024-05-18")
+    edits = plan(later, item, settings, {**memory, "date": "2024-05-18"})
+    assert edits.params.get("actor[0].tagging.text") == sent
+    assert edits.written["roles"] == ((f"ann\t{sent}",) if sent else ("ann\tthe elder (23)",))
+
+
+def test_a_role_goes_when_there_is_nothing_more_to_make_it_of_but_only_ours() -> None:
+    settings, bare = replace(WITH_ROLES, role_template="{disambiguation}"), replace(CAST, cast=())
+    memory = {**written(), "roles": ["ann\tthe elder"]}
+    edits = plan(bare, roles("the elder", "Himself"), settings, memory)
+    assert edits.params["actor[0].tagging.text"] == "" and "roles" not in edits.written
+    assert edits.params["actor[1].tagging.text"] == "Himself"
+    assert not plan(bare, roles("the elder"), settings) and not plan(
+        bare, roles("the elder"), settings, written()
+    )
+    alone = plan(CAST, roles("the elder"), SETTINGS, memory)
+    assert not alone and alone.written["roles"] == ("ann\tthe elder",), "left alone for a while"
+
+
+def test_a_role_that_landed_unseen_is_ours() -> None:
+    settings = replace(WITH_ROLES, conflict_policy=(("", "plex"),))
+    first = plan(CAST, roles(""), settings, written())
+    later = replace(CAST, cast=(Performer("Ann", "the eldest"),))
+    edits = plan(
+        later, roles("the elder (23)"), settings, written(), [json.loads(json.dumps(dict(first.intended)))]
+    )
+    assert edits.params["actor[0].tagging.text"] == "the eldest"
+
+
+def test_a_role_is_part_of_the_fingerprint_where_roles_are_written() -> None:
+    other = replace(CAST, cast=())
+    assert fingerprint(CAST, WITH_ROLES) != fingerprint(other, WITH_ROLES)
+    assert fingerprint(CAST, SETTINGS) == fingerprint(other, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("born", "date", "age"),
+    [
+        ("2000-05-17", "2024-05-17", "24"),
+        ("2000-02-29", "2024-02-28", "23"),
+        ("2000", "2024-05-17", ""),
+        ("2000-05-17", None, ""),
+        ("2030-01-01", "2024-05-17", ""),
+        ("2000-02-30", "2024-05-17", ""),
+    ],
+)
+def test_an_age_is_known_where_both_days_are(born: str, date: str | None, age: str) -> None:
+    scene = replace(SCENE, date=date, cast=(Performer("Ann", birthdate=born),))
+    edits = plan(scene, roles(""), replace(WITH_ROLES, role_template="{age}"), written())
+    assert edits.params.get("actor[0].tagging.text", "") == age
 
 
 # --- a scene that left Stash

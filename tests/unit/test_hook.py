@@ -237,9 +237,19 @@ def test_every_hook_makes_its_kind_of_note(type_):
     assert event["update_type"] in intake.KINDS
 
 
+def test_deletions_of_all_kinds_are_one_note(data):
+    """Of a tag that is gone nobody can tell the scenes: all are looked at, once for many."""
+    for number, type_ in enumerate(hook.DELETED, 1):
+        run(data, message(context(id=number, type=type_, input=["1", "2", "3", "4"])))
+    with Store(data) as store:
+        (job,) = store.waiting()
+    assert (job.entity, job.scene_id, job.generation, job.update_type) == ("library", 0, 4, "destroy")
+    assert job.fields == ("group", "performer", "studio", "tag")
+
+
 def test_the_fields_are_those_of_the_plugin_file():
     text = (ROOT / "PlexSync.yml").read_text()
-    for name in [*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS]:
+    for name in [*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS, *hook.DELETED]:
         assert name in text
 
 

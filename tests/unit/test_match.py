@@ -230,6 +230,18 @@ def test_of_several_the_longest_tail_is_meant() -> None:
     assert closest(scene, [twin, far, near]) == Ambiguous((near, twin))
 
 
+def test_a_name_in_another_case_is_told_by_the_size_and_comes_after_one_in_the_same() -> None:
+    """As of a file renamed on macOS, whose paths look like those of Linux, before Plex has scanned again."""
+    other = sized(2, "/media/Show/S1/01.MP4", 1000)
+    scene = Scene(1, files=(FILE,))
+    assert closest(scene, [other]) == Found(other)
+    assert files_of(scene, other) == other.files
+    assert closest(scene, [sized(2, "/media/Show/S1/01.MP4", 1001, 60.0)]) == Missing((FILE.path,))
+    assert closest(scene, [sized(2, "/media/Show/S1/01.MP4", 0, 60.0)]) == Missing((FILE.path,))
+    same = sized(3, "/backup/01.mp4", 1000)
+    assert closest(scene, [other, same]) == Found(same)
+
+
 def test_the_primary_file_is_looked_for_first() -> None:
     second = SceneFile("/data/copy.mp4", 2000)
     one, two = sized(2, "/m/copy.mp4", 2000), sized(3, "/m/01.mp4", 1000)

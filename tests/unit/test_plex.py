@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -32,6 +33,7 @@ from plexsync.core.failures import (
     Unavailable,
 )
 from plexsync.core.item import Actor, Item
+from plexsync.core.match import path_key
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.ledger import Ledger
@@ -42,6 +44,7 @@ from plexsync.plex import (
     RELIST_LATEST_S,
     RELIST_S,
     Library,
+    MemoryPathIndex,
     Plex,
     client_identifier,
 )
@@ -534,6 +537,25 @@ def test_a_library_added_later_is_looked_into(plex: Plex, wire: Wire) -> None:
     assert plex.find(["/data/a.mp4"])
 
 
+def test_a_library_that_is_left_out_from_now_on_is_not_written_to(wire: Wire, tmp_path: Path) -> None:
+    """What was learned of it belongs to the same server, and outlives a change of the settings."""
+    wire.lists(1, [(7, "/data/a.mp4")])
+    wire.lists(2, [(8, "/data/a.mp4"), (9, "/data/b.mp4")])
+    wire.says("/library/metadata/7,8", container(video(7, "/data/a.mp4") + video(8, "/data/a.mp4")))
+    wire.has(7, "/data/a.mp4")
+    wire.has(9, "/data/b.mp4")
+    with Store(tmp_path) as store:
+        for index in (Ledger(store, URL), MemoryPathIndex()):
+            before = Plex(SETTINGS, index=index)
+            assert len(before.find(["/data/a.mp4"])) == 2
+            after = Plex(replace(SETTINGS, plex_library=("Films",)), index=index)
+            assert [item.rating_key for item in after.find(["/data/a.mp4"])] == [7]
+            assert after.find(["/data/b.mp4"]) == ()
+            assert after.find_alike([["/elsewhere/b.mp4"]]) == [()]
+            assert list(index.paths()) == [path_key("/data/a.mp4")], "nor is it missing in Stash"
+            assert before.find(["/data/b.mp4"]), "a change of mind"
+
+
 def test_paths_are_found_whatever_their_separators_and_unicode_form(plex: Plex, wire: Wire) -> None:
     wire.lists(1, [(7, "M:\\Media\\e\u0301.mp4")])
     wire.has(7, "M:\\Media\\e\u0301.mp4")
@@ -720,6 +742,8 @@ def test_an_answer_without_charset_is_utf8(plex: Plex, wire: Wire) -> None:
         (400, "", Permanent, "does not say why"),
         (400, "the server is still starting up. Please retry later", Unavailable, "starting up"),
         (413, "", Permanent, "413"),
+        (414, HTML, Permanent, "One title alone is longer than it takes"),
+        (431, HTML, Permanent, "431"),
         (404, HTML, Transient, "vanished"),
         (406, HTML, Transient, "406"),
         (500, HTML, Transient, "this item"),

@@ -36,7 +36,7 @@ def test_it_loads_by_stashs_rules(plugin: pluginfile.Plugin) -> None:
 def test_one_hook_entry_names_each_trigger_once(plugin: pluginfile.Plugin) -> None:
     """A trigger listed twice would start two processes for each edit."""
     named = [trigger for hook in plugin.hooks for trigger in hook.triggered_by]
-    assert sorted(named) == sorted([*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS])
+    assert sorted(named) == sorted([*hook.UPDATE_TYPES, *hook.ENTITY_HOOKS, *hook.DELETED])
 
 
 def test_tasks_explain_themselves(plugin: pluginfile.Plugin) -> None:

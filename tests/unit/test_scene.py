@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plexsync.core.failures import Permanent
-from plexsync.core.scene import Scene, SceneFile, scene_from, writable
+from plexsync.core.scene import Performer, Scene, SceneFile, scene_from, writable
 
 ANSWER: dict[str, Any] = {
     "id": "7",
@@ -21,7 +21,15 @@ ANSWER: dict[str, Any] = {
     "updated_at": "2026-01-11T18:07:53+11:00",
     "studio": {"name": "Studio", "parent_studio": {"name": "Network"}},
     "performers": [
-        {"id": "5", "name": "Ann", "image_path": "http://h:1/performer/5/image?t=9&apikey=k3y"},
+        {
+            "id": "5",
+            "name": "Ann",
+            "image_path": "http://h:1/performer/5/image?t=9&apikey=k3y",
+            "disambiguation": "the elder",
+            "gender": "TRANSGENDER_FEMALE",
+            "country": "SE",
+            "birthdate": "2000-05",
+        },
         {"id": "6", "name": "Bob", "image_path": "http://h:1/performer/6/image?t=9&default=true"},
     ],
     "tags": [{"name": "Tag"}],
@@ -46,6 +54,7 @@ def test_a_scene_with_everything() -> None:
         parent_studio="Network",
         performers=("Ann", "Bob"),
         photos=(("Ann", "/performer/5/image?t=9"),),
+        cast=(Performer("Ann", "the elder", "transgender female", "SE", "2000-05"),),
         tags=("Tag",),
         groups=("Group",),
         files=(SceneFile("/data/a.mp4", 5_000_000_000, 60.5), SceneFile("/data/b.mp4")),

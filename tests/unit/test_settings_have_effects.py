@@ -22,7 +22,7 @@ from plexsync.core.edits import Edits, plan
 from plexsync.core.failures import SyncFailure, Transient
 from plexsync.core.item import Item
 from plexsync.core.job import Job
-from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import SETTINGS, USUAL_FIELDS, Settings, parse
 from plexsync.core.verdict import Bury, Failed, Finish, NotFound, Outcome, Postpone, Skipped, after
 from plexsync.engine import PLAYS, look
@@ -51,6 +51,7 @@ SCENE = Scene(
     parent_studio="Network",
     performers=("Ann",),
     photos=(("Ann", "/performer/5/image?t=9"),),
+    cast=(Performer("Ann", "the elder"),),
     tags=("Drama",),
     groups=("Series 1",),
     play_count=1,
@@ -358,6 +359,7 @@ CASES: dict[str, Case] = {
     "collections_from": Case("groups", parameter("collection[0].tag.tag"), None, "Series 1"),
     "write_poster": Case(True, uploads, [], ["posters"]),
     "write_background": Case(True, uploads, [], ["arts"]),
+    "role_template": Case("{disambiguation}", parameter("actor[0].tagging.text"), None, "the elder"),
     "photo_address": Case(
         "http://stash:9999",
         parameter("actor[0].tag.thumb"),
@@ -381,6 +383,9 @@ CASES: dict[str, Case] = {
         "/data/films", outcome(), "", "is in the folder '/data/films', which is not to be synced"
     ),
     "keep_unlocked": Case(True, parameter("title.locked"), "1", "0"),
+    "library_rules": Case(  # more about them in test_library_rules.py
+        "[films] only_organized", outcome(item=replace(ITEM, section_title="Films")), "", "not organized"
+    ),
     "plex_insecure": Case(True, a_plex_with_a_certificate_of_its_own, "SettingProblem", "T"),
 }
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from plexsync import intake
 from plexsync import store as store_module
 from plexsync.clock import ManualClock
 from plexsync.core.job import DEATHS_MAX, LEASE_S, SUSPECT_S, StaleLease
+from plexsync.locks import FileLock
 from plexsync.store import LeasedAckQueue
 from tests.stores import Durable, InMemory, files_in
 
@@ -85,6 +86,28 @@ def test_many_at_once(store):
     store.put(2)
     assert store.put_many([1, 2, 3, 3]) == 2
     assert scenes(store) == [1, 2, 3]
+
+
+def test_an_edit_passes_what_a_task_has_queued(world, store, clock):
+    """A first sync of a large library takes hours, and a person who edits meanwhile looks at Plex now."""
+    store.put_many(range(1, 51))
+    clock.advance(1)
+    store.put(90, "update", ["title"])
+    clock.advance(1)
+    store.put(7, "update", ["title"])  # one of those that wait
+    world.spool(intake.new_event(91, "create", []))
+    store.merge_spool()
+    assert [job.scene_id for job in store.claim_many(5)] == [7, 90, 91, 1, 2]
+
+
+def test_what_waits_for_a_reason_is_left_alone_without_hurry(store, clock):
+    store.put(1)
+    store.postpone(store.claim(), clock.now() + 900, "no file yet", uses_attempt=True)
+    before = store.waiting()
+    assert store.put_many([1, 2, 2], hurry=False) == 1
+    assert store.waiting()[1:] == before
+    assert store.put_many([1]) == 0
+    assert store.counts().waiting_later == 0, "in a hurry it is due at once"
 
 
 def test_an_edit_joins_the_row_that_waits(store):
@@ -776,6 +799,27 @@ def test_threads_share_a_store(durable):
     assert where(store) == (0, 0, 120, 0, 0)
 
 
+def test_threads_that_claim_first_at_the_same_moment(durable, monkeypatch):
+    """Each of them sees that the store has no lock of its owner yet; the one that came second tried for ever."""
+    store = durable.open()
+    store.put_many([1, 2])
+    both, take = threading.Barrier(2), FileLock.take
+
+    def take_together(lock, *args):
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return take(lock, *args)
+
+    monkeypatch.setattr(FileLock, "take", take_together)
+    jobs = []
+    threads = [threading.Thread(target=lambda: jobs.append(store.claim()), daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(job.scene_id for job in jobs) == [1, 2]
+
+
 def test_the_log_is_cut_when_nobody_reads(durable, caplog, monkeypatch):
     store = durable.open()
     wal = intake.queue_file(durable.folder) + "-wal"
@@ -1019,6 +1063,27 @@ def test_random_rows_never_stop_a_worker(durable):
 
 def test_the_manual_clock_is_all_the_time_there_is(world):
     assert isinstance(world.clock, ManualClock)
+
+
+def test_many_are_put_and_cleared_some_at_a_time(durable, monkeypatch):
+    """A hook that comes meanwhile waits for one of them at most."""
+    store = durable.open()
+    sizes, begun = [], store.transaction
+
+    @contextmanager
+    def counted():
+        with begun() as db:
+            before = db.total_changes
+            yield db
+            sizes.append(db.total_changes - before)
+
+    monkeypatch.setattr(store, "transaction", counted)
+    assert store.put_many(range(1, 2502)) == 2501
+    assert max(sizes) <= 500 and sum(sizes) == 2501
+    sizes.clear()
+    assert store.clear_waiting() == 2501
+    assert max(sizes) <= 500 and sum(sizes) == 2501
+    assert store.counts().pending == 0
 
 
 def test_pruning_takes_some_at_a_time(durable):

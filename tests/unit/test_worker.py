@@ -576,6 +576,55 @@ def test_a_fan_out_that_was_cut_short_goes_on_where_it_was(worker, store, model,
     assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
 
 
+def test_after_a_deletion_what_was_level_is_looked_at_and_nothing_else(worker, store, model, clock):
+    """A tag that is gone changed its scenes, and nobody can be asked which these were."""
+    store.put_many([1, 2])
+    drain(worker)
+    model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
+    model.has[2] = replace(model.has[2], tags=("Left",))
+    reads, writes = model.reads, len(model.writes)
+    store.put(1, "destroy", ["tag"], entity="library")
+    drain(worker)
+    clock.advance(0.2)
+    drain(worker)
+    assert (model.sweeps, model.reads, len(model.writes)) == (1, reads + 1, writes + 1)
+    assert model.items[103].title == "3", "never synced, so no business of a deletion"
+    assert store.counts().pending == 0
+    assert not [name for name in states(store) if name.startswith("fan-out")]
+
+
+def test_a_look_after_a_deletion_lets_edits_pass_and_goes_on_where_it_was(
+    worker, store, model, clock, monkeypatch
+):
+    monkeypatch.setattr(Model, "scene_pages", one_at_a_time)
+    for number in (1, 2, 3):
+        store.put(number)
+    drain(worker)
+    model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
+    for number in (1, 2, 3):
+        model.has[number] = replace(model.has[number], title=f"Without {number}")
+    store.put(1, "destroy", ["tag"], entity="library")
+    assert worker.step()
+    assert model.pages == [1], "its first page has an edit to be done"
+    assert worker.step() and model.items[101].title == "Without 1"
+    while store.counts().pending:
+        clock.advance(0.2)
+        drain(worker)
+    assert model.pages == [1, 2, 3], "none is read twice"
+    assert [item.title for item in model.items.values()] == ["Without 1", "Without 2", "Without 3"]
+    assert store.counts().pending == 0 and store.counts().dead == 0
+
+
+def one_at_a_time(model, after_id=0, per_page=100, updated_since=None):
+    for scene in [scene for scene in model.has.values() if scene.id > after_id]:
+        model.pages.append(scene.id)
+        yield [scene]
+
+
+def states(store):
+    return [row[0] for row in store.db.execute("SELECT name FROM state")]
+
+
 def test_a_scene_that_has_not_changed_is_not_asked_about(worker, store, model):
     store.put_many([1, 2, 3])
     drain(worker)
