@@ -24,6 +24,8 @@ def main() -> int:
         except ModuleNotFoundError as missing:
             print(_without(missing), file=sys.stderr)
             return 3
+        except KeyboardInterrupt:  # before cli was there to say so
+            return 130
     sys.setrecursionlimit(NESTING_MAX)
     message = protocol.read_input(sys.stdin.buffer.read())
     if isinstance(message, protocol.Problem):

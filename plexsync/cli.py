@@ -3,7 +3,7 @@
 Exit status: 0 all is well; 1 not all is (doctor found trouble, drain left something waiting, diff found something that
 would change; each command's help says what); 2 the command line is wrong; 3 the queue, a server or a file cannot be
 used; 130 interrupted. ``--json`` answers with one JSON document on standard output whatever the status, ``export`` with
-one a line; it is UTF-8 or ASCII whatever the console's encoding.
+one a line; it is UTF-8 or ASCII whatever the console's encoding. NO_COLOR and a dumb terminal are respected.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ import click
 from plexsync import __version__, context, intake, office, tasks
 
 FINE, NOT_WELL, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
+INTERRUPTION = "Interrupted; what waits stays queued."
 COLOURS = {"warning": "yellow", "error": "red"}
 BAR_WIDTH = 30
+OURS = ("queue", "spool", "connection.json")  # one of which is in every data folder
 OPEN_TO_OTHERS = 0o666  # a file somebody named, as the umask has it; all else is for its owner alone
 
 
@@ -35,7 +37,16 @@ def main(argv: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a title may hold what a Windows console has no letter for
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = cli.main(argv, prog_name="PlexSync", standalone_mode=False)
+        return _run(argv)
+    except (BrokenPipeError, SystemExit):  # the reader, head for one, has seen enough; click then exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FINE
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        colour = None if context.wants_colour() else False  # None: where it is a terminal
+        status = cli.main(argv, prog_name="PlexSync", standalone_mode=False, color=colour)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         click.echo(help_wanted.format_message())
         return FINE
@@ -74,9 +85,10 @@ class Desk:
 
     def __init__(self, data_dir: str, as_json: bool) -> None:
         self.as_json = as_json
+        self.one_line = False  # each JSON document
         self.office = office.Office(data_dir, say=self._say, progress=self._progress)
         self.chatty = context.wants_chatter() and not as_json
-        self._bar = self.chatty and sys.stderr.isatty()
+        self._bar = self.chatty and sys.stderr.isatty() and not context.is_dumb()
         self._bar_shown = False
 
     def say(self, text: str) -> None:
@@ -86,15 +98,15 @@ class Desk:
     def _say(self, level: str, text: str) -> None:
         if self.as_json:
             return
-        if level in COLOURS:
+        if level == "warning":
             self.aside(level, text)
-        else:
-            self._hide_bar()
-            click.echo(text)
+        else:  # also bad news of the doctor's: it is what was asked for
+            self.hide_bar()
+            click.secho(text, fg=COLOURS.get(level))
 
     def aside(self, level: str, text: str) -> None:
         """A line on standard error."""
-        self._hide_bar()
+        self.hide_bar()
         click.secho(text, fg=COLOURS.get(level), err=True)
 
     def _progress(self, part: float) -> None:
@@ -103,19 +115,20 @@ class Desk:
             return
         filled = round(min(max(part, 0.0), 1.0) * BAR_WIDTH)
         if filled == BAR_WIDTH:
-            self._hide_bar()
+            self.hide_bar()
         else:
             click.echo(f"\r{'█' * filled}{'░' * (BAR_WIDTH - filled)} {part:4.0%} ", nl=False, err=True)
             self._bar_shown = True
 
-    def _hide_bar(self) -> None:
+    def hide_bar(self) -> None:
+        """Make room for a line."""
         if self._bar_shown:
             click.echo("\r\x1b[K", nl=False, err=True)
             self._bar_shown = False
 
     def write(self, text: str) -> None:
         """Print a piece of an answer that is too long to be held."""
-        self._hide_bar()
+        self.hide_bar()
         click.echo(text, nl=False)
 
     def press(self, mode: str, args: Mapping[str, object] | None = None) -> dict[str, Any]:
@@ -125,7 +138,7 @@ class Desk:
     def show(self, answer: object) -> None:
         """Print the answer, if it is wanted as JSON; a person has been told already."""
         if self.as_json:
-            click.echo(as_json(answer, indent=2))
+            click.echo(as_json(answer, indent=None if self.one_line else 2))
 
 
 class _Lines(logging.Handler):
@@ -145,31 +158,52 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
     def wrapped(data: str | None, as_json: bool, **given: Any) -> int:
         data, as_json = data or _before("data"), as_json or _before("as_json")
         desk = Desk(os.path.abspath(data or data_folder()), as_json)
+        desk.one_line = command.__name__ == "export"
         ours = logging.getLogger("plexsync")
         ours.handlers[:] = [_Lines(desk)]
         ours.setLevel(logging.INFO if command.__name__ == "drain" and desk.chatty else logging.ERROR)
         try:
-            if not os.path.isdir(desk.office.data_dir):
-                raise office.NoFolder(
-                    f"There is no data folder {desk.office.data_dir}; name it with --data. It lies in Stash's folder, "
-                    "in plugins/PlexSync/data, and is made by the first edit."
-                )
+            _see_folder(desk.office.data_dir)
             return command(desk, **given)
-        except BrokenPipeError:  # the reader, head for one, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return FINE
+        except BrokenPipeError:  # for main to deal with
+            raise
+        except KeyboardInterrupt:
+            desk.hide_bar()
+            desk.show({"error": INTERRUPTION})
+            return INTERRUPTED
         except office.TROUBLES as trouble:
             text = office.sentence(trouble, desk.office.data_dir)
             if as_json:
                 desk.show({"error": text})
             else:
                 desk.aside("error", text)
-            return WRONG if isinstance(trouble, office.WrongArgument) else UNUSABLE
+            return status_of(trouble)
         finally:
             desk.office.close()
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     return DATA(AS_JSON(wrapped))
+
+
+def status_of(trouble: Exception) -> int:
+    """The exit status one of TROUBLES ends with."""
+    return WRONG if isinstance(trouble, office.WrongArgument) else UNUSABLE
+
+
+def _see_folder(data_dir: str) -> None:
+    """Raises NoFolder for what cannot be our data folder: an answer about another one would be about nothing."""
+    if not os.path.isdir(data_dir):
+        wrong = f"There is no data folder {data_dir}"
+    elif not os.access(data_dir, os.R_OK | os.X_OK):
+        raise office.NoFolder(f"You may not look into {data_dir}; be the user Stash runs as.")
+    elif not any(os.path.exists(os.path.join(data_dir, name)) for name in OURS):
+        wrong = f"{data_dir} is not PlexSync's data folder"
+    else:
+        return
+    raise office.NoFolder(
+        f"{wrong}; name it with --data. It lies in Stash's folder, in plugins/PlexSync/data, and is made by the first "
+        "edit."
+    )
 
 
 def _before(name: str) -> Any:
@@ -220,10 +254,11 @@ def status(desk: Desk) -> int:
 
 NUMBER = click.IntRange(1, 10**18 - 1)  # of a scene, an item, a letter: what the queue's columns hold
 HOURS = click.FloatRange(0, office.NUMBER_MAX)
-NUMBER.name = HOURS.name = "number"  # 'x' is not a valid number
+MOST = click.IntRange(1, office.NUMBER_MAX)
+NUMBER.name = HOURS.name = MOST.name = "number"  # 'x' is not a valid number
 LIMIT = click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=MOST,
     default=tasks.JOBS_SHOWN,
     show_default=True,
     help="How many at most.",
@@ -245,7 +280,10 @@ def queue(desk: Desk, limit: int) -> int:
 @LIMIT
 @_options
 def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) -> int:
-    """The dead letters, the newest first, or all that is known of the one named by its number."""
+    """The dead letters, the newest first, or all that is known of the one named by its number.
+
+    Status 1: there is none of that number.
+    """
     found = desk.press("dead", {"ids": letter_id, "error_type": error_type, "limit": limit})["dead_letters"]
     if letter_id is None:
         desk.show(found)
@@ -281,8 +319,8 @@ def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, every
 def choose(desk: Desk, scene_id: int | None, rating_key: int | None) -> int:
     """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
 
-    Without RATING_KEY the items are listed, and without SCENE_ID the scenes that wait for a choice. Status 1: a choice
-    is still needed, or was not needed.
+    Without RATING_KEY the items are listed, and without SCENE the scenes that wait for a choice. Status 1: a choice is
+    still needed, or was not needed.
     """
     answer = desk.press("choose", {"scene_id": scene_id, "rating_key": rating_key})
     desk.show(answer)
@@ -296,7 +334,10 @@ def choose(desk: Desk, scene_id: int | None, rating_key: int | None) -> int:
 @cli.command()
 @_options
 def outages(desk: Desk) -> int:
-    """How often Stash and Plex were away, since when and why; status 1 while one of them is."""
+    """How often Stash and Plex were away, since when and why.
+
+    Status 1: one of them is away now.
+    """
     answer = desk.press("outage_summary")
     for outage in answer["outages"]:
         desk.say(
@@ -315,8 +356,8 @@ SCOPES = {
 
 
 @cli.command()
-@click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True)
-@click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent.")
+@click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True, help="Which.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent, with --scope recent.")
 @_options
 def reconcile(desk: Desk, scope: str, hours: float) -> int:
     """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
@@ -335,7 +376,7 @@ def reconcile(desk: Desk, scope: str, hours: float) -> int:
 @_options
 def export(desk: Desk, output: str) -> int:
     """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
-    store = desk.office.store  # trouble with it is none of the file's
+    store = desk.office.reading  # trouble with it is none of the file's
     named = contextlib.nullcontext(sys.stdout) if output == "-" else office.replacing(output, OPEN_TO_OTHERS)
     with named as file:
         tasks.export_to(store, lambda row: file.write(f"{as_json(row)}\n"))
@@ -346,7 +387,7 @@ def export(desk: Desk, output: str) -> int:
 @cli.command()
 @click.argument("scene_ids", metavar="[SCENE]...", type=NUMBER, nargs=-1)
 @click.option("--recent", is_flag=True, help="The scenes Stash has changed lately.")
-@click.option("--hours", type=HOURS, default=24, show_default=True, help="How lately.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How lately, with --recent.")
 @click.option("--all", "everything", is_flag=True, help="All scenes.")
 @click.option("--level", is_flag=True, help="Show also the scenes that are level.")
 @click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
@@ -388,11 +429,14 @@ def diff(
     try:
         named = level or bool(scene_ids)
         tally, _ = tasks.preview_all(desk.office, args, show, page, named, OPEN_TO_OTHERS)
-    except office.TROUBLES as trouble:
+    except (KeyboardInterrupt, *office.TROUBLES) as trouble:
         if not desk.as_json:
             raise
+        if isinstance(trouble, KeyboardInterrupt):
+            end({"error": INTERRUPTION})
+            return INTERRUPTED
         end({"error": office.sentence(trouble, desk.office.data_dir)})
-        return UNUSABLE
+        return status_of(trouble)
     if desk.as_json:
         end({**tally.as_json(), "page": page})
     else:
@@ -403,7 +447,10 @@ def diff(
 @cli.command()
 @_options
 def drain(desk: Desk) -> int:
-    """Work until nothing is due any more, or look on while a worker does."""
+    """Work until nothing is due any more, or look on while a worker does.
+
+    Status 1: something still waits, for the reasons it names.
+    """
     answer = desk.press("process_queue")
     desk.show(answer)
     return NOT_WELL if answer["waiting"] else FINE
@@ -412,7 +459,10 @@ def drain(desk: Desk) -> int:
 @cli.command()
 @_options
 def doctor(desk: Desk) -> int:
-    """Try everything a sync needs, and say what is wrong and what to do about it."""
+    """Try everything a sync needs, and say what is wrong and what to do about it.
+
+    Status 1: something is wrong.
+    """
     answer = desk.press("health_check")
     desk.show(answer)
     return FINE if answer["healthy"] else NOT_WELL

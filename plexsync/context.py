@@ -58,3 +58,14 @@ def is_hook_context(
 def wants_chatter(stdin: IO[Any] | None = None, environ: Mapping[str, str] | None = None) -> bool:
     """Whether somebody would like to see progress and colours."""
     return not is_hook_context(stdin, environ)
+
+
+def is_dumb(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the terminal says it can neither colour nor erase."""
+    return (os.environ if environ is None else environ).get("TERM") == "dumb"
+
+
+def wants_colour(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether colours are welcome where there is a terminal: https://no-color.org says how one is told they are not."""
+    environ = os.environ if environ is None else environ
+    return not environ.get("NO_COLOR") and not is_dumb(environ)

@@ -200,7 +200,8 @@ def _work(data_dir: str, stop: _Stop, lock: FileLock, code: _Code) -> None:
     while not stop() and not code.changed():
         try:
             with Store(data_dir, clock) as store:
-                worker = Worker(store, Servers(data_dir, clock, store), clock, random.Random())
+                servers = Servers(data_dir, clock, store, complain=log.warning)
+                worker = Worker(store, servers, clock, random.Random())
                 _give_back_in_time(worker, stop)
                 with worker.heartbeats(lock.beat):
                     worker.run(lambda: stop() or code.changed())

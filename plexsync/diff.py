@@ -9,6 +9,7 @@ A ``Preview`` is a value; ``as_json`` and ``table`` show it to programs and peop
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from plexsync.ledger import MemoryLedger
 from plexsync.servers import World
 
 BATCH = 100  # scenes a look: one request to Stash, two to Plex
+NARROW = 60  # columns a screen must have for a table
 NEAR = 24  # characters shown before the place where two long texts part
 
 
@@ -68,7 +70,8 @@ CALM = frozenset({"level", "skipped", "no_file", "gone"})  # nothing would chang
 def previews(world: World, settings: Settings, scene_ids: Iterable[int]) -> Iterator[Preview]:
     """A Preview for each of these scenes, BATCH at a time however many there are.
 
-    Raises Unavailable, NeedsAttention and SettingProblem; what is wrong with one scene alone is its outcome.
+    Raises Unavailable, NeedsAttention, SettingProblem and sqlite3.Error; what is wrong with one scene alone is its
+    outcome.
     """
     for batch in _batches(scene_ids):
         looks = engine.look(batch, world, settings, fresh=frozenset(batch))
@@ -109,9 +112,9 @@ def _batches(scene_ids: Iterable[int]) -> Iterator[list[int]]:
 def _preview(seen: engine.Look, settings: Settings) -> Preview:
     outcome = seen.outcome
     if isinstance(outcome, Failed) and isinstance(
-        outcome.error, (Unavailable, NeedsAttention, SettingProblem)
+        outcome.error, (Unavailable, NeedsAttention, SettingProblem, sqlite3.Error)
     ):
-        raise outcome.error  # the servers' or the settings' trouble, and the next scene's too
+        raise outcome.error  # the servers', the settings' or the queue's trouble, and the next scene's too
     if seen.item is not None:
         settings = settings.for_library(seen.item.section_title)
     pictures = ("poster" * settings.write_poster, "background" * settings.write_background)
@@ -331,8 +334,23 @@ def _window(text: str, start: int, width: int) -> str:
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
+def _stacked(found: Iterable[Row]) -> Iterator[str]:
+    """Rows for a screen that is too narrow for columns: what Plex has, and below it what it would have."""
+    for first, name, before, after in found:
+        if (first, name, before, after) == HEADINGS:
+            continue
+        yield f"{first}: {name}" if first else f"  {name}"
+        if before:
+            yield f"    - {before}"
+        if after:
+            yield f"    {'+ ' * bool(before)}{after}"
+
+
 def table(found: Iterable[Row], width: int | None = None) -> Iterator[str]:
     """Rows as aligned lines of about ``width`` characters; no text is cut without one, and a sentence never is."""
+    if width is not None and width < NARROW:
+        yield from _stacked(found)
+        return
     wide = 30 if width is None else max((width - 31) // 2, 10)
     for row in found:
         first, name, before, after = row if width is None else fitted(row, wide)

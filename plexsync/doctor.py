@@ -21,7 +21,18 @@ from typing import TYPE_CHECKING
 
 from plexsync import __version__
 from plexsync.core.failures import SyncFailure
-from plexsync.office import CHOICE, TROUBLES, Args, Office, blocked, letter_about, moment, sentence, some
+from plexsync.office import (
+    CHOICE,
+    TROUBLES,
+    Args,
+    Office,
+    blocked,
+    lasting,
+    letter_about,
+    moment,
+    sentence,
+    some,
+)
 
 if TYPE_CHECKING:
     from plexsync.core.item import Item
@@ -68,6 +79,8 @@ def health_check(office: Office, args: Args) -> dict[str, object]:
         found.append({"name": name, "ok": ok, "message": text})
         office.say("info" if ok else "error", f"{name}: {text}")
         office.progress(len(found) / len(CHECKS))
+    ill = [str(check["name"]) for check in found if not check["ok"]]
+    office.say("error" if ill else "info", f"Not well: {', '.join(ill)}." if ill else "All is well.")
     return {"healthy": all(check["ok"] for check in found), "checks": found}
 
 
@@ -191,8 +204,11 @@ def _check_paths(office: Office) -> str:
             f"the size of a file whose name there differs in case: {of_another_case[0]}."
         )
     if reached:
-        rest = f"; {len(lost)} are not in Plex, the first is {lost[0][1][0]}" if lost else ""
-        return f"Of {tried} tried, {len(reached)} are in Plex under their paths: {reached[0]}{rest}."
+        several = len(scenes) - len(reached) - len(lost)
+        rest = f"; {several} {_are(several)} there more than once" if several else ""
+        rest += f"; {len(lost)} {_are(len(lost))} not in Plex, the first is {lost[0][1][0]}" if lost else ""
+        in_plex = f"{len(reached)} {_are(len(reached))} in Plex under their paths"
+        return f"Of {tried} tried, {in_plex}: {reached[0]}{rest}."
     if not lost:
         return f"Of {tried} tried, each is in Plex under its path, more than once."
     folders = ", ".join(place for library in plex.libraries() for place in library.locations) or "no folder"
@@ -201,6 +217,10 @@ def _check_paths(office: Office) -> str:
         f"Plex's libraries have {folders}. Set path_map so that paths of Stash become paths below these, or let Plex "
         "scan them."
     )
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _sample(office: Office) -> list[Scene]:
@@ -240,7 +260,7 @@ def _check_clock(office: Office) -> str:
     off = {server: by_s for server, by_s in ahead.items() if abs(by_s) > CLOCK_S}
     if off:
         which = " and ".join(
-            f"{server}'s is {abs(by_s):,.0f} s {'ahead' if by_s > 0 else 'behind'}"
+            f"{server}'s is {lasting(abs(by_s))} {'ahead' if by_s > 0 else 'behind'}"
             for server, by_s in off.items()
         )
         raise Unhealthy(
@@ -316,7 +336,7 @@ def _check_outages(office: Office) -> str:
         )
     lasted_s = last["ended_at"] - last["started_at"]
     return (
-        f"The last outage was that of {last['server']}, from {since} for {lasted_s:,.0f} s: {last['cause']}"
+        f"The last outage was that of {last['server']}, from {since} for {lasting(lasted_s)}: {last['cause']}"
     )
 
 

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from plexsync import intake
-from plexsync.store import Store
+from plexsync.store import Store, StoreToRead
 
 # What is exported, under which name.
 TABLES = {
@@ -37,7 +37,9 @@ BUSY_MS = 10_000
 
 def rows(store: Store) -> Iterator[dict[str, object]]:
     """One object a row: ``kind`` is a key of TABLES, or ``spooled``; the other keys are the columns."""
-    with contextlib.closing(intake.connect(store.path, BUSY_MS)) as db:
+    to_read = isinstance(store, StoreToRead)
+    opened = intake.connect_to_read(store.path) if to_read else intake.connect(store.path, BUSY_MS)
+    with contextlib.closing(opened) as db:
         db.text_factory = intake.as_text
         db.execute("BEGIN")
         there = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -60,6 +60,17 @@ class FileLock:
             self.beat()
         return True
 
+    def is_held(self) -> bool:
+        """Whether somebody else holds it, asked without writing; for a moment it is shared then. Raises OSError."""
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            _lock(fd, shared=True)
+        except (BlockingIOError, PermissionError):
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     def adopt(self, fd: int) -> bool:
         """Go on holding a lock that came with an inherited descriptor; False when the descriptor is another file's."""
         try:

@@ -532,7 +532,10 @@ class MemoryStore(Door):
         self.memory.state.pop(name, None)
 
     def open_outage(self, server: str, cause: str) -> None:
-        if not any(o["server"] == server and o["ended_at"] is None for o in self.memory.outages):
+        lasting = [o for o in self.memory.outages if o["server"] == server and o["ended_at"] is None]
+        for outage in lasting:
+            outage["cause"] = cause
+        if not lasting:
             self.memory.outages.append(
                 {
                     "server": server,

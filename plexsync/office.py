@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +23,7 @@ from plexsync.clock import Clock, SystemClock
 from plexsync.core import breaker
 from plexsync.core.failures import SyncFailure
 from plexsync.locks import FileLock
-from plexsync.store import DeadLetter, Store
+from plexsync.store import DeadLetter, Store, StoreToRead
 
 if TYPE_CHECKING:
     from plexsync.servers import Servers
@@ -54,11 +56,39 @@ TROUBLES = (WrongArgument, NoFolder, CannotWrite, SyncFailure, rescue.Refused, s
 def sentence(trouble: Exception, data_dir: str) -> str:
     """One of TROUBLES for a person."""
     if isinstance(trouble, (sqlite3.Error, OSError)):
-        return (
-            f"The queue in {data_dir} cannot be used: {trouble}. Check that the folder exists, is writable and has "
-            "room; edits made meanwhile are kept beside it."
-        )
+        return _about_queue(trouble, data_dir, "cannot be used")
     return str(trouble)
+
+
+def _about_queue(trouble: sqlite3.Error | OSError, data_dir: str, how: str) -> str:
+    """What SQLite or the system says, without Python's numbers, and what to do."""
+    said = str(trouble)
+    if isinstance(trouble, OSError) and trouble.strerror:
+        said = f"{trouble.strerror}{f', {trouble.filename}' if trouble.filename else ''}"
+    return f"The queue in {data_dir} {how}: {said}. {_remedy(trouble, data_dir)}"
+
+
+_LOCKED, _FULL = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), (sqlite3.SQLITE_FULL,)
+_NO_RIGHT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
+_ROOM_BYTES = 100_000  # less than SQLite needs to open a file
+
+
+def _remedy(trouble: Exception, data_dir: str) -> str:
+    """What to do about a queue that cannot be used."""
+    code = (getattr(trouble, "sqlite_errorcode", None) or 0) & 0xFF  # SQLite's kind, without its details
+    number = getattr(trouble, "errno", None)
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(data_dir).free < _ROOM_BYTES:
+            number = errno.ENOSPC
+    if code in _FULL or number in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room on that disk."
+    if code in _LOCKED:
+        return "Another program keeps the file locked; edits are kept beside it until that ends. Try again."
+    if number == errno.EROFS:
+        return "Mount it so that it can be written to."
+    if code in _NO_RIGHT or number in (errno.EACCES, errno.EPERM):
+        return "Give the user PlexSync runs as the right to write there, or be the user Stash runs as."
+    return "Check that the folder exists, is writable and has room."
 
 
 @contextlib.contextmanager
@@ -123,12 +153,29 @@ class Office:
     date_of: Callable[[str], float | None] = date_of
     connection: Mapping[str, Any] | None = None  # to Stash, as it told this process
     troubles: list[str] = field(default_factory=list)  # what had to be mended when the queue was opened
+    read_only: str | None = (
+        None  # why the queue can be looked at and not written, once ``reading`` was asked for
+    )
 
     @cached_property
     def store(self) -> Store:
         store = Store(self.data_dir, self.clock)
         self.troubles += store.troubles
         return store
+
+    @cached_property
+    def reading(self) -> Store:
+        """``store`` for somebody who only looks, also where it cannot be written; ``read_only`` then says why."""
+        try:
+            return self.store
+        except (sqlite3.Error, OSError) as trouble:
+            try:
+                found = StoreToRead(self.data_dir, self.clock)
+            except (sqlite3.Error, OSError, UnicodeDecodeError):
+                raise trouble from None
+            self.read_only = _about_queue(trouble, self.data_dir, "can only be read")
+            self.say("warning", self.read_only)
+            return found
 
     @cached_property
     def servers(self) -> Servers:
@@ -182,21 +229,39 @@ class Office:
             lock = FileLock(os.path.join(self.data_dir, name))
             if not os.path.exists(lock.path):
                 continue
-            if lock.take():
+            try:
+                held = not lock.take()
                 lock.release()
-            elif lock.silent_s() < hook.FROZEN_S:
+            except OSError:  # it may not be written
+                held = lock.is_held()
+            if held and lock.silent_s() < hook.FROZEN_S:
                 return True
-        self.wake()
+        if not self.read_only:
+            self.wake()
         return False
 
     def close(self) -> None:
-        if "store" in self.__dict__:
-            self.store.close()
+        for name in ("store", "reading"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
 
 def some(count: int, noun: str) -> str:
     """ "1 scene", "2 scenes"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def lasting(seconds: float) -> str:
+    """A time a person can picture: "0.4 s", "90 s", "5 min", "3 h 20 min", "2 days 4 h"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 24:
+        return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
+    days, hours = divmod(round(seconds / 3600), 24)
+    return some(days, "day") + f" {hours} h" * bool(hours)
 
 
 def number(args: Args, key: str, default: float, unit: str) -> float:

@@ -41,6 +41,12 @@ td.note { color: var(--note); }
 del { color: var(--out); background: var(--out-ground); }
 ins { color: var(--in); background: var(--in-ground); text-decoration: none; }
 [hidden] { display: none; }
+@media (max-width: 40rem) {
+  body { padding: 1rem .75rem 3rem; }
+  tr { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); border-top: 1px solid var(--line); }
+  th, td { border: 0; width: auto; }
+  th { grid-column: 1 / -1; padding-bottom: 0; }
+}
 """
 
 SCRIPT = """

@@ -19,6 +19,7 @@ import math
 import os
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -262,6 +263,8 @@ class Plex:
         self._connected: Any = None
         self._headers = {"X-Plex-Token": settings.plex_token, "Accept": "*/*"}  # beside those of the door
         self._libraries: tuple[Library, ...] = ()
+        hint = _address_hint(settings.plex_url)
+        self._doubt = f"is plex_url right? {hint}".rstrip()
         self._too_long = sys.maxsize  # the shortest path that was refused for its length
         self._session = requests.Session()
         self._door = door = transport.Transport(
@@ -277,6 +280,7 @@ class Plex:
                 "X-Plex-Client-Identifier": client_id,
             },
             address_setting="plex_url",
+            address_hint=hint,
             insecure_setting="plex_insecure",
             once=lambda request: f"{_MARK}?" in (request.url or ""),  # each counts a view
         )
@@ -324,10 +328,19 @@ class Plex:
         for key, names in named.items():
             unknown = [name for name in names if library_key(name) not in titles]
             if unknown:
+                others = {library_key(d.get("title", "")) for d in directories}
+                missing = [repr(name) for name in unknown if library_key(name) not in others]
+                odd = [repr(name) for name in unknown if library_key(name) in others]
+                said = [f"Plex has no library {' or '.join(missing)}"] * bool(missing)
+                said += [f"{' and '.join(odd)} cannot be written to, only films and other videos can"] * bool(
+                    odd
+                )
+                comma = next((x.title for x in there if "," in x.title and key == "plex_library"), None)
+                hint = f" A name with a comma needs a semicolon behind it, like “{comma};”." if comma else ""
                 raise SettingProblem(
                     key,
-                    f"{key}: Plex has no library {' or '.join(map(repr, unknown))}; "
-                    f"it has {', '.join(repr(library.title) for library in there)}.",
+                    f"{key}: {'; '.join(said)}; {'there are' if odd else 'it has'} "
+                    f"{', '.join(repr(library.title) for library in there)}.{hint}",
                 )
         wanted = set(map(library_key, self._settings.plex_library))
         return tuple(library for library in there if not wanted or library_key(library.title) in wanted)
@@ -657,7 +670,7 @@ class Plex:
             raise SettingProblem("plex_url", "plex_url is not an address one can connect to.") from None
 
     def _strange(self) -> Unavailable:
-        return Unavailable("Plex", f"{self._where} does not answer as Plex does; is plex_url right?")
+        return Unavailable("Plex", f"{self._where} does not answer as Plex does; {self._doubt}")
 
     def _judge(self, request: requests.PreparedRequest, response: requests.Response) -> None:
         """Turn an answer that is no use into its failure, by status and by the first bytes of the body."""
@@ -697,13 +710,11 @@ class Plex:
         elif status >= 500:
             raise Unavailable("Plex", f"{self._where} answers {status}; its own log may say why.")
         elif 300 <= status < 400:  # followed, it would carry the token to wherever it points
-            raise Unavailable(
-                "Plex", f"{self._where} points to another address ({status}); is plex_url right?"
-            )
+            raise Unavailable("Plex", f"{self._where} points to another address ({status}); {self._doubt}")
         elif about_one_item:
             raise Transient(f"{self._where} answered {status}.")
         else:
-            raise Unavailable("Plex", f"{self._where} answered {status}; is plex_url right?")
+            raise Unavailable("Plex", f"{self._where} answered {status}; {self._doubt}")
 
     def _refusal(self, how: str) -> Unavailable:
         """Plex cannot be talked to, and says so before it does anything."""
@@ -717,6 +728,17 @@ class Plex:
                 raise Unavailable("Plex", f"{self._where} answered nothing.")
         elif not start.startswith(b"<") or b"<html" in start or start.startswith(b"<!doctype html"):
             raise self._strange()
+
+
+def _address_hint(url: str) -> str:
+    """What is odd about an address that leads nowhere: a sentence, or ""."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.path:
+            return f"It ends in {parts.path}, which only a proxy in front of Plex asks for."
+        return "" if parts.port else "It names no port; Plex's own is 32400."
+    except ValueError:
+        return ""
 
 
 def _is_xml(body: bytes) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -47,11 +47,14 @@ class Servers:
         clock: Clock,
         store: Store | None = None,
         connection: Mapping[str, Any] | None = None,
+        complain: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         """With a ``store``, what is learned of Plex's files is kept in its ledger; without, until the process ends.
-        ``connection`` is what Stash told this process, for a folder that did not take it."""
+        ``connection`` is what Stash told this process, for a folder that did not take it. ``complain`` is told once of
+        each setting something else is used for; what nothing can be synced without is raised instead."""
         self._data_dir = data_dir
         self._told = connection
+        self._complain = complain
         self._clock = clock
         self._store = store
         self._connection_seen: tuple[float, int] | None = None
@@ -108,7 +111,11 @@ class Servers:
         now = self._clock.monotonic()
         if self._settings is None or now >= self._settings_until:
             stash = self.stash()
+            known = {problem.sentence for problem in self._problems}
             self._settings, self._problems = self._with_safe_photos(*parse(stash.settings()))
+            for problem in self._problems:
+                if not problem.blocking and problem.sentence not in known:
+                    self._complain(problem.sentence)
             stash.set_timeout(self._timeout_s())
             self._settings_until = now + SETTINGS_S
         return self._settings, self._problems

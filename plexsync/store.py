@@ -49,7 +49,7 @@ from plexsync.locks import FileLock
 
 log = logging.getLogger(__name__)
 
-__all__ = ["LEASE_S", "Counts", "DeadLetter", "LeasedAckQueue", "StaleLease", "Store"]
+__all__ = ["LEASE_S", "Counts", "DeadLetter", "LeasedAckQueue", "StaleLease", "Store", "StoreToRead"]
 
 SQLITE_LEAST = (3, 35)  # for RETURNING; a Python may be newer than the system's SQLite it was built with
 DAMAGED = "DamagedRow"  # the error type of a row that cannot be read
@@ -1139,8 +1139,12 @@ class Store(Door):
             db.execute("DELETE FROM state WHERE name = ?", (name,))
 
     def open_outage(self, server: str, cause: str) -> None:
-        """One record an outage: begun once, however many failures it has."""
+        """One record an outage: begun once, however many failures it has; the latest cause is what keeps it going."""
         with self.transaction() as db:
+            db.execute(
+                "UPDATE outages SET cause = ?2 WHERE server = ?1 AND ended_at IS NULL AND cause <> ?2",
+                (server, cause),
+            )
             db.execute(
                 "INSERT INTO outages (server, cause, started_at) SELECT ?1, ?2, ?3"
                 " WHERE NOT EXISTS (SELECT 1 FROM outages WHERE server = ?1 AND ended_at IS NULL)",
@@ -1165,6 +1169,25 @@ class Store(Door):
             dict(zip(("server", "cause", "started_at", "ended_at", "waiting"), row, strict=True))
             for row in rows
         ]
+
+
+class StoreToRead(Store):
+    """The queue where it may only be looked at: on a full disk, in a snapshot, in somebody else's folder.
+
+    What writes raises sqlite3.Error, and so does opening it where SQLite cannot even read it: as long as the log holds
+    something, that takes the log's index, which a process with the file open keeps beside it.
+    """
+
+    def _open(self) -> None:
+        self._identity = intake.identity(self.path)
+        db = intake.connect_to_read(self.path)
+        try:
+            db.text_factory = intake.as_text
+            rescue.look_through(db)
+        except BaseException:
+            db.close()
+            raise
+        self.db = db
 
 
 _ROW = (

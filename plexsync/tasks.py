@@ -33,9 +33,11 @@ from plexsync.office import (
     SERVERS,
     TROUBLES,
     Args,
+    NoFolder,
     Office,
     WrongArgument,
     blocked,
+    lasting,
     letter_about,
     letter_summary,
     letter_whole,
@@ -85,7 +87,7 @@ def run(task: protocol.Task) -> int:
     log_to_stash()
     try:
         button = _button(task)
-        os.makedirs(data_dir, mode=0o700, exist_ok=True)
+        make_data_folder(data_dir)
         if task.connection:
             hook.remember(data_dir, task.connection)
         output = button.run(office, task.args)
@@ -98,6 +100,16 @@ def run(task: protocol.Task) -> int:
     finally:
         office.close()
     return 0
+
+
+def make_data_folder(data_dir: str) -> None:
+    """Make the folder if need be. Raises NoFolder for a name no folder can have, OSError for any other reason."""
+    try:
+        os.makedirs(data_dir, mode=0o700, exist_ok=True)
+    except ValueError as error:  # a NUL, or half a letter
+        raise NoFolder(
+            f"There can be no data folder {data_dir!r}: {error}. Stash names its folder so."
+        ) from None
 
 
 def _button(task: protocol.Task) -> Button:
@@ -170,6 +182,7 @@ def _queued(office: Office, seen: int, queued: int, which: str) -> dict[str, obj
     office.wake()
     office.progress(1.0)
     office.say("info", f"{some(seen, 'scene')} {which}: {queued} queued, {seen - queued} waiting already.")
+    _warn(office)
     return {"scenes": seen, "queued": queued, "already_waiting": seen - queued, "returned": returned}
 
 
@@ -190,6 +203,18 @@ def _returning(office: Office) -> int:
 
 def _say_untold(office: Office, why: str) -> None:
     office.say("warning", f"What was rated or played in Plex is looked at the next time: {why}")
+
+
+def _warn(office: Office) -> None:
+    """Say what is wrong with the settings, and what else keeps waiting what was just queued."""
+    said: list[str] = []
+    with contextlib.suppress(SyncFailure):  # Stash has just gone, and that is not what was asked
+        said = [problem.sentence for problem in office.servers.read_settings()[1]]
+    why = blocked(office.store)
+    if why and not any(sentence in why for sentence in said):
+        said.append(why)
+    for text in said:
+        office.say("warning", text)
 
 
 def reconcile_all(office: Office, args: Args) -> dict[str, object]:
@@ -227,6 +252,7 @@ def _sweep(office: Office, hours: float | None, which: str) -> dict[str, object]
         office.say("info", f"Not to be synced: {counted(found.reasons)}.")
     if found.untold:
         _say_untold(office, found.untold)
+    _warn(office)
     return dataclasses.asdict(found)
 
 
@@ -278,8 +304,10 @@ def choose(office: Office, args: Args) -> dict[str, object]:
     named, chosen = numbers(args, "scene_id"), numbers(args, "rating_key")
     if len(named) > 1 or len(chosen) > 1 or (chosen and not named):
         raise WrongArgument("choose takes one scene_id, and one rating_key to choose.")
-    letters = office.store.dead_letters(LETTERS_MOST, CHOICE)
+    letters = (office.store if named else office.reading).dead_letters(LETTERS_MOST, CHOICE)
     if not named:
+        # A scene that was queued again meanwhile has a letter more; the newest is first, and says it.
+        letters = list({letter.scene_id: letter for letter in reversed(letters)}.values())[::-1]
         office.say("info", f"{some(len(letters), 'scene')} waiting for a choice between several Plex items.")
         for letter in letters[:LETTERS_SHOWN]:
             office.say("info", f"{letter_about(letter)}: {letter.message}")
@@ -444,7 +472,7 @@ class _Watch:
 
 def queue_status(office: Office, args: Args) -> dict[str, object]:
     """What waits, what is being done, what is done, what failed."""
-    store = office.store
+    store = office.reading
     runs = office.worker_runs()
     counts = store.counts()
     letters = store.dead_letters(LETTERS_SHOWN)
@@ -470,6 +498,7 @@ def queue_status(office: Office, args: Args) -> dict[str, object]:
         "dead_by_type": store.dead_by_type(),
         "dead_letters": [letter_summary(letter) for letter in letters],
         "mended": office.troubles,
+        "read_only": office.read_only,
         "data_folder": office.data_dir,
     }
     for line in status_lines(status):
@@ -480,7 +509,7 @@ def queue_status(office: Office, args: Args) -> dict[str, object]:
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """queue_status in sentences."""
     later = f", {status['waiting_later']} of them for later" if status["waiting_later"] else ""
-    due = f"; the next is due in {status['next_due_in_s']:g} s" if status["waiting_later"] else ""
+    due = f"; the next is due in {lasting(status['next_due_in_s'])}" if status["waiting_later"] else ""
     lines = [
         f"{status['pending']} waiting{later}{due}; {status['in_progress']} in progress; "
         f"{status['finished_ever']} done so far; {some(status['dead'], 'dead letter')}.",
@@ -498,6 +527,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
             f"Dead letter {letter['id']}: {letter['about']} after {some(letter['attempts'], 'attempt')}, "
             f"{letter['error_type']}: {letter['message']}"
         )
+    if CHOICE in status["dead_by_type"]:
+        lines.append("“PlexSync.py choose” lists the scenes that wait for a choice.")
     return lines + list(status["mended"])
 
 
@@ -511,7 +542,7 @@ def counted(numbers: Mapping[str, int]) -> str:
 def queue(office: Office, args: Args) -> dict[str, object]:
     """The first ``limit`` waiting jobs, in the order in which they are due."""
     now = office.clock.now()
-    jobs = office.store.waiting(int(number(args, "limit", JOBS_SHOWN, "jobs")))
+    jobs = office.reading.waiting(int(number(args, "limit", JOBS_SHOWN, "jobs")))
     rows = [
         {
             "job": job.id,
@@ -527,7 +558,8 @@ def queue(office: Office, args: Args) -> dict[str, object]:
         for job in jobs
     ]
     for row in rows:
-        due = f"due in {row['due_in_s']} s" if row["due_in_s"] else "due"
+        wait_s = float(str(row["due_in_s"]))
+        due = f"due in {lasting(wait_s)}" if wait_s else "due"
         tried = (
             f", {some(job_attempts, 'attempt')} so far" if (job_attempts := int(str(row["attempts"]))) else ""
         )
@@ -542,13 +574,15 @@ def dead(office: Office, args: Args) -> dict[str, object]:
     """The newest ``limit`` dead letters, perhaps of one ``error_type``; or all about those numbered ``ids``."""
     ids = numbers(args, "ids")
     if ids:
-        letters = [letter for letter_id in ids if (letter := office.store.dead_letter(letter_id)) is not None]
+        letters = [
+            letter for letter_id in ids if (letter := office.reading.dead_letter(letter_id)) is not None
+        ]
         found = [letter_whole(letter) for letter in letters]
         for whole in found:
             for key, value in whole.items():
                 office.say("info", f"{key}: {value}")
     else:
-        letters = office.store.dead_letters(
+        letters = office.reading.dead_letters(
             int(number(args, "limit", JOBS_SHOWN, "letters")), _error_type(args)
         )
         found = [letter_summary(letter) for letter in letters]
@@ -569,7 +603,7 @@ def dead(office: Office, args: Args) -> dict[str, object]:
 def export(office: Office, args: Args) -> dict[str, object]:
     """Write jobs, letters and what is remembered as JSON lines to a file in the data folder."""
     path = os.path.join(office.data_dir, EXPORT_FILE)
-    store = office.store  # trouble with it is none of the file's
+    store = office.reading  # trouble with it is none of the file's
     with replacing(path) as file:
         counted = export_to(store, lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n"))
     office.say("info", f"{some(sum(counted.values()), 'line')} written to {path}.")
@@ -662,12 +696,12 @@ def asked_for(office: Office, args: Args) -> tuple[Iterable[int], int, str]:
 
 def outage_summary(office: Office, args: Args) -> dict[str, object]:
     """How often Stash and Plex were away, for how long, and what share of the time they were there."""
-    records = office.store.outages()
+    records = office.reading.outages()
     servers = outages.summary(records, office.clock.now())
     if not servers:
         office.say("info", "No outage of Stash or Plex so far.")
     for server, its in servers.items():
-        mean = "" if its["mttr_s"] is None else f", {its['mttr_s']:g} s each on average"
+        mean = "" if its["mttr_s"] is None else f", {lasting(its['mttr_s'])} each on average"
         now = ", one of them now" if its["ongoing"] else ""
         office.say(
             "info",

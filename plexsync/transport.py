@@ -57,17 +57,20 @@ class Transport(HTTPAdapter):
         *,
         headers: Mapping[str, str] | None = None,
         address_setting: str = "",
+        address_hint: str = "",
         insecure_setting: str = "",
         once: Callable[[requests.PreparedRequest], bool] = lambda request: False,
     ) -> None:
-        """``address`` is shown to people, ``address_setting`` where they set it, if anywhere, and ``insecure_setting``
-        the switch that accepts any certificate, if any."""
+        """``address`` is shown to people, ``address_setting`` where they set it, if anywhere, ``address_hint`` what is
+        odd about it, as a sentence for when it leads nowhere, and ``insecure_setting`` the switch that accepts any
+        certificate, if any."""
         self._service = service
         self._address = address
         self._timeout_s = timeout_s
         self._judge = judge
         self._headers = dict(headers or {})
         self._address_setting = address_setting
+        self._address_hint = address_hint
         self._insecure_setting = insecure_setting
         self._once = once
         self._verify = True
@@ -213,7 +216,8 @@ class Transport(HTTPAdapter):
             return f"does {self._service} run?"
         own = urllib.parse.urlsplit(self._address).hostname in ("localhost", "127.0.0.1", "::1")
         note = " (to a container, that is the container itself)" if own else ""
-        return f"does {self._service} run there{note}, and is {self._address_setting} right?"
+        hint = f" {self._address_hint}" if self._address_hint else ""
+        return f"does {self._service} run there{note}, and is {self._address_setting} right?{hint}"
 
 
 def mount(session: requests.Session, transport: Transport, *, verify: bool) -> None:

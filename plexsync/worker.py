@@ -423,8 +423,8 @@ class Worker:
             then = breakers.after_failure(before, self.clock.now(), self.rng)
             self.store.save_breaker(server, breakers.to_dict(then))
             began = then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED
-            if began:
-                self.store.open_outage(server, cause)
+            if then.state is breakers.State.OPEN:
+                self.store.open_outage(server, cause)  # or the cause by now: another address may be wrong too
         if began:
             log.error("outage of %s began: %s", server, cause)
 

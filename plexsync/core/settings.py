@@ -163,8 +163,8 @@ class Settings:
     plex_library: tuple[str, ...] = _row(
         (),
         "Plex libraries",
-        "Names of the Plex libraries to write to, separated by commas. Empty: every library of films or "
-        "other videos.",
+        "Names of the Plex libraries to write to, separated by commas, or by semicolons where a name holds a comma. "
+        "Empty: every library of films or other videos.",
     )
     path_map: tuple[PathPair, ...] = _row(
         (),
@@ -523,7 +523,7 @@ def _instead(row: Setting) -> str:
     if row.needed:
         return "it is needed, nothing is synced until it is set"
     if row.kind == "STRING":
-        return "nothing is used instead"
+        return "it counts as empty"
     shown = ("on" if row.default else "off") if row.kind == "BOOLEAN" else f"{row.default:g}"
     return f"the default {shown} is used"
 
@@ -616,8 +616,11 @@ def _url(row: Setting, given: object) -> Read:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise _Wrong(f"is not an address; {example}") from None
-    if parts.scheme not in ("http", "https") or not host or not _hostlike(host):
+    # A host named http is an address with its beginning mistyped: http:/plex, http//plex, http://http://plex.
+    if parts.scheme not in ("http", "https") or host in (None, "", "http", "https") or not _hostlike(host):
         raise _Wrong(f"is not an http or https address; {example}")
+    if port == 0:
+        raise _Wrong(f"has the port 0, which nobody can be reached at; {example}")
     complaints = []
     if parts.query or parts.fragment or "@" in parts.netloc:
         complaints.append(
@@ -654,8 +657,17 @@ def _names(row: Setting, given: object) -> Read:
 
 
 def _pairs(row: Setting, given: object) -> Read:
-    """``/stash => /plex`` pairs; both sides are needed."""
-    return _read_pairs(row, given, "/stash => /plex", right_needed=True)
+    """``/stash => /plex`` pairs; both sides are needed, and a path that does not begin at the top fits nothing."""
+    pairs, complaints = _read_pairs(row, given, "/stash => /plex", right_needed=True)
+    short = [side for pair in pairs for side in (pair.stash, pair.plex) if not _WHOLE_PATH.match(side)]
+    if short:
+        said = "has a path that does not begin with / or a drive, so its pair is left out"
+        complaints.append(f"{said}: {', '.join(map(_shown, short))}")
+    whole = (pair for pair in pairs if _WHOLE_PATH.match(pair.stash) and _WHOLE_PATH.match(pair.plex))
+    return tuple(whole), complaints
+
+
+_WHOLE_PATH = re.compile(r"[/\\]|[A-Za-z]:")
 
 
 def _tag_pairs(row: Setting, given: object) -> Read:

@@ -215,11 +215,16 @@ class Twins(RuleBasedStateMachine):
         for n in (0, 1):
             self.doors[n][who].tidy()
 
-    @rule(who=WHO, server=st.sampled_from(["Plex", "Stash"]), ends=st.booleans())
-    def outage(self, who, server, ends):
+    @rule(
+        who=WHO,
+        server=st.sampled_from(["Plex", "Stash"]),
+        ends=st.booleans(),
+        why=st.sampled_from(["busy", "off"]),
+    )
+    def outage(self, who, server, ends, why):
         for n in (0, 1):
             door = self.doors[n][who]
-            door.close_outage(server) if ends else door.open_outage(server, "refused")
+            door.close_outage(server) if ends else door.open_outage(server, why)
             door.save_breaker(server, {"state": "closed" if ends else "open"})
 
     # ---- what happens to processes and machines ----

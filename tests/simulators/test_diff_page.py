@@ -45,6 +45,10 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
         assert tab.js("document.title") == "PlexSync: what would change"
         assert tab.js(SHOWN) == "scene-1 scene-2 scene-3"
         assert tab.js("document.documentElement.scrollWidth <= innerWidth"), "nothing to scroll sideways"
+        cells = "[...document.querySelectorAll('td')].map(cell => cell.clientWidth / innerWidth)"
+        assert tab.js(f"Math.min(...{cells})") > 0.4, (
+            "both sides have room, and the field's name is above them"
+        )
         tab.js("document.querySelector('input[value=differs]').click()")
         assert tab.js(SHOWN) == "scene-3"
         tab.js("document.querySelector('input[value=differs]').click()")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -147,6 +148,16 @@ def test_diff_says_that_nothing_would_change(place: Place) -> None:
     assert place.run("diff", 1).returncode == 1
     recent = place.answer("diff", "--recent", "--hours", 0)
     assert (recent["scenes"], recent["previews"]) == (0, [])
+
+
+def test_diff_of_a_queue_that_stays_locked_does_not_blame_the_scene(place: Place) -> None:
+    """It was called a scene that cannot be read."""
+    Store(place.data).close()
+    with contextlib.closing(sqlite3.connect(place.data / "queue" / "data.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        done = place.run("diff", 1, "--json")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "database is locked. Another program keeps" in json.loads(done.stdout)["error"]
 
 
 def test_diff_with_plex_away_is_still_json(place: Place) -> None:

@@ -130,6 +130,34 @@ def in_plex(world: World, number: int, title: str) -> Callable[[], bool]:
     return lambda: world.item(file)["title"] == title
 
 
+def test_another_address_that_leads_nowhere_is_the_one_that_is_named(world: World) -> None:
+    """The first was named for as long as the outage it began went on."""
+    end_worker(world.data)
+    arrived = in_plex(world, 14, "Second try")
+    world.configure(plex_url="http://127.0.0.1:1")
+    world.edit(id="14", title="Second try")
+
+    def is_named(address: str) -> Callable[[], bool]:
+        return lambda: f"Plex at {address} is not" in str(world.operation("queue_status")["blocked"])
+
+    wait_until(is_named("http://127.0.0.1:1"))
+    world.configure(plex_url="http://127.0.0.1:2")
+    wait_until(is_named("http://127.0.0.1:2"))
+    world.configure()
+    wait_until(arrived)
+
+
+def test_a_value_that_cannot_be_used_is_in_the_log_once(world: World) -> None:
+    end_worker(world.data)
+    world.configure(max_attempts="many")
+    for title in ("Once", "Twice"):
+        world.edit(id="13", title=title)
+        wait_until(in_plex(world, 13, title))
+    log = (world.data / "plexsync.log").read_text()
+    assert log.count(" WARNING max_attempts must be a number, not 'many'; the default 8 is used.\n") == 1
+    world.configure(max_attempts=0)
+
+
 def test_stash_away_costs_nothing(world: World) -> None:
     """The worker meets a Stash that is gone for a moment."""
     world.configure()

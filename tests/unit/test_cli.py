@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import resource
 import signal
+import socket
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = {"Scheme": "http", "Host": "127.0.0.1", "Port": 1, "SessionCookie": {"Value": "secret-cookie"}}
 
 
-def plexsync(*args: object, data: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def plexsync(
+    *args: object, data: Path | None = None, preexec_fn: Callable[[], None] | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
     """The command with no STASH_PLUGIN_DATA but the one given."""
     given = [*map(str, args), *(["--data", str(data)] if data else [])]
     clean = {name: value for name, value in os.environ.items() if name != "STASH_PLUGIN_DATA"}
@@ -33,6 +40,7 @@ def plexsync(*args: object, data: Path | None = None, **env: str) -> subprocess.
         errors="replace",
         stdin=subprocess.DEVNULL,
         env={**clean, **env},
+        preexec_fn=preexec_fn,
         timeout=60,
         check=False,
     )
@@ -92,6 +100,7 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
         ["queue", "--limit", "0"],
         ["dead", "--", "-1"],
         ["diff", "99999999999999999999"],
+        ["queue", "--limit", "1000001"],
         ["choose", "0"],
     ],
 )
@@ -115,11 +124,55 @@ def test_no_data_folder_is_status_3(tmp_path: Path) -> None:
     assert not missing.exists()
 
 
+@pytest.mark.parametrize("command", ["status", "queue", "doctor", "drain", "diff 1", "export"])
+def test_a_folder_of_something_else_is_no_data_folder(command: str, tmp_path: Path) -> None:
+    """Stash's own, for one: it was said that nothing waits, and given a queue."""
+    (tmp_path / "config.yml").touch()
+    done = plexsync(*command.split(), data=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"{tmp_path} is not PlexSync's data folder; name it with --data.")
+    assert os.listdir(tmp_path) == ["config.yml"]
+
+
+def no_room() -> None:
+    """Nothing can be written any more, as on a full disk; a file of no bytes can be made there too."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+LOOKS = ["status", "queue", "dead", "outages", "choose", "export"]
+
+
+@pytest.mark.parametrize("command", [*LOOKS, "dead 1"])
+def test_a_queue_that_cannot_be_written_is_looked_at(command: str, letters: Store, tmp_path: Path) -> None:
+    letters.close()
+    well = plexsync(*command.split(), "--json", data=tmp_path)
+    stop_worker(tmp_path)
+    done = plexsync(*command.split(), "--json", data=tmp_path, preexec_fn=no_room)
+    assert (done.returncode, done.stderr) == (well.returncode, "")
+    if command == "status":
+        assert json.loads(done.stdout)["read_only"].startswith(f"The queue in {tmp_path} can only be read")
+        assert json.loads(done.stdout)["pending"] == json.loads(well.stdout)["pending"] == 2
+    elif command != "queue":  # which says in how many seconds
+        assert done.stdout == well.stdout
+    text = plexsync(*command.split(), data=tmp_path, preexec_fn=no_room)
+    assert text.stderr.startswith(f"The queue in {tmp_path} can only be read: ")
+    assert text.stderr.count("\n") == 1 and text.stdout
+
+
+@pytest.mark.parametrize("command", ["retry --all", "drain", "choose 12"])
+def test_what_writes_says_why_it_cannot(command: str, letters: Store, tmp_path: Path) -> None:
+    letters.close()
+    done = plexsync(*command.split(), data=tmp_path, preexec_fn=no_room)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert done.stderr.startswith(f"The queue in {tmp_path} cannot be used: ")
+
+
 def test_status(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
     done = plexsync("status", data=tmp_path)
     assert done.returncode == 0
     assert "2 waiting, 1 of them for later" in done.stdout and "2 dead letters" in done.stdout
     assert "A worker is running." in done.stdout
+    assert "“PlexSync.py choose” lists the scenes that wait for a choice." in done.stdout
     answer = json.loads(plexsync("status", "--json", data=tmp_path).stdout)
     assert (answer["pending"], answer["waiting_later"], answer["dead"]) == (2, 1, 2)
     assert answer["worker_running"] is True
@@ -235,6 +288,84 @@ def test_json_is_whole_whatever_the_console_can_show(encoding: str, store: Store
             assert message.startswith("“映画” → −")
 
 
+def test_hours_that_are_no_number_are_a_wrong_command_line(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    done = plexsync("reconcile", "--hours", "nan", "--json", data=tmp_path)
+    assert done.returncode == 2 and "hours must be a number" in json.loads(done.stdout)["error"]
+
+
+def test_an_export_that_cannot_be_had_is_one_line_too(store: Store, tmp_path: Path) -> None:
+    store.db.execute("PRAGMA user_version = 99")
+    store.close()
+    done = plexsync("export", "--json", data=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (3, "", 1)
+    assert "made by a newer PlexSync" in json.loads(done.stdout)["error"]
+
+
+@pytest.fixture
+def silence(tmp_path: Path) -> Iterator[socket.socket]:
+    """A Stash that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        (tmp_path / "connection.json").write_text(json.dumps({**NOWHERE, "Port": port}))
+        yield listening
+
+
+@pytest.mark.parametrize("command", ["diff --all", "reconcile", "doctor"])
+def test_ctrl_c_ends_with_130_and_json_all_the_same(
+    command: str, store: Store, silence: socket.socket, tmp_path: Path
+) -> None:
+    given = [sys.executable, str(ROOT / "PlexSync.py"), *command.split(), "--json", "--data", str(tmp_path)]
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(given, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+    silence.settimeout(60)
+    silence.accept()[0].recv(1)  # it waits for Stash now
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "")
+    assert json.loads(out)["error"] == "Interrupted; what waits stays queued."
+
+
+def at_a_terminal(*args: object, data: Path, **env: str) -> str:
+    """All a person sees of a command on a screen of 40 columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 40))
+    unmarked = {name: value for name, value in os.environ.items() if name not in (*CI_MARKS, "COLUMNS")}
+    child = subprocess.Popen(
+        [sys.executable, str(ROOT / "PlexSync.py"), *map(str, args), "--data", str(data)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**unmarked, "TERM": "xterm", **env},
+    )
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while piece := os.read(ours, 65536):
+            seen += piece
+    os.close(ours)
+    child.wait(60)
+    return seen.decode()
+
+
+@pytest.mark.parametrize(
+    ("env", "colour", "bar"),
+    [
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, False, True),
+        ({"TERM": "dumb"}, False, False),
+        ({"CI": "1"}, True, False),
+    ],
+    ids=["usual", "NO_COLOR", "dumb", "CI"],
+)
+def test_colours_and_bar(env: dict[str, str], colour: bool, bar: bool, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "connection.json").write_text(json.dumps(NOWHERE))
+    seen = at_a_terminal("doctor", data=tmp_path, **env)
+    assert "Stash: Stash at http://127.0.0.1:1 is not reachable" in seen
+    assert ("\x1b[31m" in seen, "█" in seen) == (colour, bar)
+    assert bar or colour or "\x1b" not in seen
+
+
 def test_outages(store: Store, tmp_path: Path) -> None:
     assert plexsync("outages", data=tmp_path).stdout == "No outage of Stash or Plex so far.\n"
     store.open_outage("Plex", "Plex is not reachable.")
@@ -249,6 +380,13 @@ def test_choose_lists_who_waits(letters: Store, tmp_path: Path) -> None:
     done = plexsync("choose", data=tmp_path)
     assert done.returncode == 1 and "scene 12: Scene 12 is Ambiguous." in done.stdout
     assert json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"][0]["scene_id"] == 12
+    letters.put(12)  # by a reconcile, for one
+    while (job := letters.claim()) is not None and job.scene_id != 12:
+        letters.finish(job, "level")
+    assert job is not None
+    letters.bury(job, "Ambiguous", "Still two.")
+    waiting = json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"]
+    assert [letter["message"] for letter in waiting] == ["Still two."], "one scene, once"
     letters.clear_dead()
     assert plexsync("choose", data=tmp_path).returncode == 0
 
@@ -274,7 +412,8 @@ def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
     assert found["Data folder"]["ok"] and not found["Stash"]["ok"]
     assert "127.0.0.1:1" in found["Stash"]["message"]
     text = plexsync("doctor", data=tmp_path)
-    assert text.returncode == 1 and "Stash: Stash at http://127.0.0.1:1 is not reachable" in text.stderr
+    assert text.returncode == 1 and "Stash: Stash at http://127.0.0.1:1 is not reachable" in text.stdout
+    assert text.stderr == "" and "\nNot well: Stash, " in text.stdout
     done = plexsync("drain", data=tmp_path)
     stop_worker(tmp_path)
     assert done.returncode == 1
@@ -349,10 +488,11 @@ def test_sources_without_their_packages_say_what_to_do(
         assert json.loads(done.stdout)["error"].startswith("PlexSync cannot work without the Python package")
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(letters: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("args", ["queue", "export", "queue --help", "queue --bogus --json"])
+def test_a_reader_that_has_seen_enough_is_no_failure(args: str, letters: Store, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, str(ROOT / "PlexSync.py"), "queue", "--data", str(tmp_path)]
+    command = [sys.executable, str(ROOT / "PlexSync.py"), *args.split(), "--data", str(tmp_path)]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")

@@ -236,6 +236,27 @@ def test_a_narrow_table_shows_the_place_where_two_texts_part() -> None:
     assert next(diff.table([row])).endswith("y" * 500)
 
 
+def test_a_screen_too_narrow_for_columns_has_them_below_each_other() -> None:
+    rows = [
+        diff.HEADINGS,
+        ("1", "title", "Old", "New"),
+        ("", "tags", "a", "+ b"),
+        ("2", "skipped", "", "Why."),
+        ("3", "level", "", ""),
+    ]
+    assert list(diff.table(rows, 40)) == [
+        "1: title",
+        "    - Old",
+        "    + New",
+        "  tags",
+        "    - a",
+        "    + + b",
+        "2: skipped",
+        "    Why.",
+        "3: level",
+    ]
+
+
 def test_kept_fields_are_counted() -> None:
     tally = diff.Tally()
     tally.add(diff.Preview(1, "level", kept=(Kept("title", "a", "b", Step.KEEP_EDIT),)))

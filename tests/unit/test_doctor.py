@@ -28,6 +28,9 @@ def checks(office: Office) -> dict[str, tuple[bool, str]]:
     found = {check["name"]: (check["ok"], check["message"]) for check in answer["checks"]}  # type: ignore[attr-defined]
     assert answer["healthy"] == all(ok for ok, _ in found.values())
     assert list(found) == list(doctor.CHECKS)
+    ill = [name for name, (ok, _) in found.items() if not ok]
+    last = ("error", f"Not well: {', '.join(ill)}.") if ill else ("info", "All is well.")
+    assert office.lines[-1] == last
     for name, (ok, message) in found.items():
         assert message.endswith(".") and ("info" if ok else "error", f"{name}: {message}") in office.lines
     return found
@@ -178,7 +181,14 @@ def test_names_that_differ_in_case_are_no_trouble_of_the_path_map(office: Office
 def test_scenes_that_are_nowhere_in_plex_are_counted(office: Office, paper: Paper) -> None:
     del paper.items[1001]
     ok, message = checks(office)["Paths"]
-    assert ok and message.endswith("item 1002 in Plex; 1 are not in Plex, the first is /data/1.mp4.")
+    assert ok and message.endswith("item 1002 in Plex; 1 is not in Plex, the first is /data/1.mp4.")
+
+
+def test_a_scene_with_two_items_is_counted_among_the_others(office: Office, paper: Paper) -> None:
+    paper.items[2002] = replace(paper.items[1002], rating_key=2002)
+    message = checks(office)["Paths"][1]
+    assert message.startswith("Of 40 scenes tried, 39 are in Plex under their paths: ")
+    assert message.endswith("; 1 is there more than once.")
 
 
 def test_paths_with_two_items_each_are_no_trouble_of_the_path_map(office: Office, paper: Paper) -> None:
@@ -190,7 +200,7 @@ def test_paths_with_two_items_each_are_no_trouble_of_the_path_map(office: Office
     )
 
 
-@pytest.mark.parametrize(("off_s", "word"), [(95.0, "95 s ahead"), (-3600.0, "3,600 s behind")])
+@pytest.mark.parametrize(("off_s", "word"), [(95.0, "95 s ahead"), (-3600.0, "1 h behind")])
 def test_a_clock_that_is_wrong(office: Office, off_s: float, word: str) -> None:
     office.dates["http://plex:32400/identity"] = NOW + off_s
     ok, message = checks(office)["Clock"]

@@ -164,3 +164,16 @@ def test_nothing_written_yet_is_no_silence(path):
     assert FileLock(path).silent_s() == 0.0
     Path(path).write_bytes(b"nonsense")
     assert FileLock(path).silent_s() == 0.0
+
+
+def test_whether_it_is_held_is_asked_without_writing(path, holder):
+    os.chmod(path, 0o444)
+    before = Path(path).read_bytes()
+    assert FileLock(path).is_held()
+    holder.kill()
+    holder.wait()
+    assert not FileLock(path).is_held()
+    assert Path(path).read_bytes() == before
+    lock = FileLock(path)
+    assert lock.take(), "the question is over"
+    lock.release()

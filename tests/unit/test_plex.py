@@ -256,7 +256,47 @@ def test_libraries_are_chosen_by_title_without_case(wire: Wire) -> None:
 def test_a_wrong_library_name_lists_those_there_are(wire: Wire) -> None:
     plex = Plex(Settings(plex_url=URL, plex_token=TOKEN, plex_library=("Films", "Vidoes", "Series")))
     said = failure(SettingProblem, plex.libraries)
-    assert said == "plex_library: Plex has no library 'Vidoes' or 'Series'; it has 'Films', 'Clips'."
+    assert said == (
+        "plex_library: Plex has no library 'Vidoes'; 'Series' cannot be written to, only films and other videos can; "
+        "there are 'Films', 'Clips'."
+    )
+
+
+def test_a_library_of_shows_is_there_but_none_of_ours(wire: Wire) -> None:
+    plex = Plex(Settings(plex_url=URL, plex_token=TOKEN, plex_library=("Series", "Nix")))
+    wire.says(
+        "/library/sections",
+        '<MediaContainer><Directory key="3" type="show" title="Series" />'
+        '<Directory key="4" type="movie" title="Long, short" /></MediaContainer>',
+    )
+    assert failure(SettingProblem, plex.libraries) == (
+        "plex_library: Plex has no library 'Nix'; 'Series' cannot be written to, only films and other videos can; "
+        "there are 'Long, short'. A name with a comma needs a semicolon behind it, like “Long, short;”."
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "hint"),
+    [
+        (":9", "is plex_url right?"),
+        (
+            ":9/library/sections",
+            "It ends in /library/sections, which only a proxy in front of Plex asks for.",
+        ),
+        ("", "It names no port; Plex's own is 32400."),
+    ],
+)
+def test_what_is_odd_about_an_address_that_leads_nowhere(end: str, hint: str) -> None:
+    said = failure(Unavailable, Plex(Settings(plex_url=f"http://127.0.0.1{end}", plex_token=TOKEN)).identity)
+    assert said.endswith(hint)
+
+
+@pytest.mark.parametrize("path", ["", "/library/sections"])
+def test_what_is_odd_about_an_address_where_something_else_answers(wire: Wire, path: str) -> None:
+    wire.says(f"{path}/identity", HTML)
+    said = failure(Unavailable, Plex(Settings(plex_url=f"{URL}{path}", plex_token=TOKEN)).identity)
+    assert "is plex_url right?" in said
+    assert ("which only a proxy" in said) == bool(path)
 
 
 def test_a_plex_without_any_library_of_ours(plex: Plex, wire: Wire) -> None:

@@ -128,7 +128,22 @@ def test_an_address(given: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["ftp://plex", "http://", "http://pl ex", "http://plex:port", "http://[x", 12.5j, []]
+    "given",
+    [
+        "ftp://plex",
+        "http://",
+        "http://pl ex",
+        "http://plex:port",
+        "http://plex:0",
+        "plex:0",
+        "http:/plex:32400",
+        "http//plex:32400",
+        "http://http://plex:32400",
+        "https://https://plex:32400",
+        "http://[x",
+        12.5j,
+        [],
+    ],
 )
 def test_a_wrong_address_blocks_and_is_not_repeated(given: Any) -> None:
     settings, problems = parse({**WORKING, "plex_url": given})
@@ -136,6 +151,31 @@ def test_a_wrong_address_blocks_and_is_not_repeated(given: Any) -> None:
     assert problems[0].blocking
     assert problems[0].key == "plex_url"
     assert "nothing is synced until" in problems[0].sentence
+
+
+def test_the_port_0_is_named() -> None:
+    """It was taken for no port at all, and http's own was tried."""
+    assert complaint(plex_url="http://plex:0").startswith("plex_url has the port 0, which nobody can be")
+
+
+def test_what_a_wrong_text_counts_as() -> None:
+    assert complaint(reconcile_scope="weekly").endswith("recent, 7days, all; it counts as empty.")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("data => media", "'data', 'media'"), ("/data => media", "'media'"), ("d => /m", "'d'")],
+)
+def test_a_path_map_of_paths_that_fit_nothing(given: str, shown: str) -> None:
+    settings, problems = parse({**WORKING, "path_map": f"/a => /b; {given}; D:\\x => \\\\nas\\x; /c => e:/"})
+    assert settings.path_map == (
+        PathPair("/a", "/b"),
+        PathPair("D:\\x", "\\\\nas\\x"),
+        PathPair("/c", "e:/"),
+    )
+    assert problems[0].sentence == (
+        f"path_map has a path that does not begin with / or a drive, so its pair is left out: {shown}."
+    )
 
 
 def test_a_token_pasted_with_the_address_goes_nowhere() -> None:

@@ -576,7 +576,10 @@ def test_one_record_an_outage(store, clock):
     store.close_outage("Plex")
     stash, plex = store.outages()
     assert stash["ended_at"] is None
-    assert (plex["cause"], plex["ended_at"] - plex["started_at"], plex["waiting"]) == ("refused", 60, 1)
+    lasted_s = plex["ended_at"] - plex["started_at"]
+    assert (plex["cause"], lasted_s, plex["waiting"]) == ("refused again", 60, 1)
+    store.open_outage("Plex", "slow")
+    assert [outage["cause"] for outage in store.outages()] == ["slow", "timeout", "refused again"]
 
 
 def test_another_doors_writing_shows(world, store):

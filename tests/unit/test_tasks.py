@@ -22,8 +22,10 @@ from plexsync import export, hook, intake, tasks, worker
 from plexsync.clock import ManualClock, SystemClock
 from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import Permanent, Unavailable
+from plexsync.core.settings import parse
 from plexsync.ledger import Ledger
 from plexsync.locks import FileLock
+from plexsync.office import lasting, sentence
 from plexsync.plex import Entry
 from plexsync.protocol import Task
 from plexsync.store import Store
@@ -45,6 +47,34 @@ def test_all_queues_every_scene_in_pages(office: Office) -> None:
     assert office.store.counts().pending == 500
     assert office.bar == [0.4, 0.8, 1.0]
     assert office.lines == [("info", "500 scenes in Stash: 499 queued, 1 waiting already.")]
+
+
+@pytest.mark.parametrize("mode", ["all", "recent", "reconcile_all", "reconcile_recent"])
+def test_who_queues_scenes_is_told_what_is_wrong_with_the_settings(
+    office: Office, paper: Paper, mode: str
+) -> None:
+    """In Stash's log, where they look: else nothing but the number queued would stand there."""
+    paper.stored["retry_base_s"] = "soon"
+    press(office, mode)
+    assert office.lines[-1] == (
+        "warning",
+        "retry_base_s must be a number, not 'soon'; the default 5 is used.",
+    )
+    del paper.stored["retry_base_s"]
+    office.store.save_state("attention", "Plex does not accept plex_token (401).")
+    press(office, mode)
+    assert office.lines[-1] == ("warning", "The queue waits for you: Plex does not accept plex_token (401).")
+
+
+@pytest.mark.parametrize("mode", ["all", "recent"])
+def test_what_nothing_can_be_synced_without_is_named_when_scenes_are_queued(
+    office: Office, paper: Paper, mode: str
+) -> None:
+    del paper.stored["plex_token"]
+    office.store.save_state("attention", parse(paper.stored)[1][0].sentence)
+    press(office, mode)
+    warned = [text for level, text in office.lines if level == "warning"]
+    assert len(warned) == 1 and warned[0].startswith("plex_token is not set: ")
 
 
 def test_all_of_an_empty_stash(office: Office, paper: Paper) -> None:
@@ -274,7 +304,7 @@ def test_queue_lists_what_waits(office: Office) -> None:
     rows = press(office, "queue")["queue"]
     assert isinstance(rows, list)
     assert [(row["about"], row["due_in_s"]) for row in rows] == [("performer 5", 0.0), ("scene 1", 90.0)]
-    assert office.lines[-1][1].endswith("due in 90.0 s, 1 attempt so far. Plex had a cold.")
+    assert office.lines[-1][1].endswith("due in 90 s, 1 attempt so far. Plex had a cold.")
     assert len(press(office, "queue", limit="1")["queue"]) == 1  # type: ignore[arg-type]
 
 
@@ -654,6 +684,68 @@ def test_a_folder_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]
     (folder / "plugins").write_text("not a folder")
     answer, _ = run(capfd, folder, "queue_status")
     assert str(answer["error"]).startswith(f"The queue in {data(folder)} cannot be used: ")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"], ids=["NUL", "half a letter"])
+def test_a_folder_of_a_name_no_folder_can_have(
+    name: str, capfd: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """It ended in a traceback."""
+    answer, lines = run(capfd, folder, "queue_status", {"Dir": f"/{name}"})
+    assert str(answer["error"]).startswith("There can be no data folder '/") and "\0" not in str(
+        answer["error"]
+    )
+    assert len(lines) == 1
+
+
+def sqlite_trouble(code: int, text: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (
+            sqlite_trouble(5, "database is locked"),
+            "database is locked. Another program keeps the file locked;",
+        ),
+        (sqlite_trouble(13, "database or disk is full"), "database or disk is full. Make room on that disk."),
+        (
+            sqlite_trouble(8 | 6 << 8, "attempt to write a readonly database"),
+            "database. Give the user PlexSync runs",
+        ),
+        (sqlite_trouble(10, "disk I/O error"), "disk I/O error. Check that the folder exists,"),
+        (
+            OSError(28, "No space left on device", "/x/y"),
+            "No space left on device, /x/y. Make room on that disk.",
+        ),
+        (OSError(30, "Read-only file system", "/x/y"), "Read-only file system, /x/y. Mount it so"),
+        (OSError("odd"), "odd. Check that"),
+    ],
+)
+def test_a_queue_that_cannot_be_used_has_its_remedy(trouble: Exception, said: str, tmp_path: Path) -> None:
+    text = sentence(trouble, str(tmp_path))
+    assert text.startswith(f"The queue in {tmp_path} cannot be used: ") and said in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (0.42, "0.4 s"),
+        (29.999, "30 s"),
+        (119.4, "119 s"),
+        (119.6, "2 min"),
+        (3599.9, "1 h"),
+        (12_000, "3 h 20 min"),
+        (86_399, "1 day"),
+        (187_200, "2 days 4 h"),
+    ],
+)
+def test_times_a_person_can_picture(seconds: float, said: str) -> None:
+    assert lasting(seconds) == said
 
 
 def is_held(lock_file: Path) -> bool:
