@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from plexsync import intake
-from plexsync.core.match import path_key
+from plexsync.core.match import folded_name, path_key
 from plexsync.plex import Entry, Mark, MemoryPathIndex
 from plexsync.store import Store
 
@@ -34,6 +34,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS plex_files (
     server TEXT NOT NULL, path TEXT NOT NULL, rating_key INTEGER NOT NULL, section_id INTEGER NOT NULL,
     listing INTEGER NOT NULL,  -- the listing that saw it last
+    name TEXT NOT NULL DEFAULT '',  -- of the file, without case
     PRIMARY KEY (server, path, rating_key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS plex_files_item ON plex_files(server, rating_key);
@@ -111,9 +112,13 @@ class Ledger:
                     ("scenes", "files", "TEXT NOT NULL DEFAULT '[]'"),
                     ("intended", "checked", "INTEGER NOT NULL DEFAULT 0"),
                     ("plex_sections", "title", "TEXT NOT NULL DEFAULT ''"),
+                    ("plex_files", "name", "TEXT NOT NULL DEFAULT ''"),
                 ):
                     if column not in [row[1] for row in db.execute(f"PRAGMA table_info({table})")]:
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+                        if column == "name":
+                            db.execute("DELETE FROM plex_sections")  # the libraries are listed anew
+                db.execute("CREATE INDEX IF NOT EXISTS plex_files_name ON plex_files(server, name)")
             self._made_in = self._store.db
 
     @contextmanager
@@ -198,9 +203,9 @@ class Ledger:
                     ).rowcount
                     news += not known
                     db.executemany(
-                        "INSERT OR REPLACE INTO plex_files VALUES (?, ?, ?, ?, ?)",
+                        "INSERT OR REPLACE INTO plex_files VALUES (?, ?, ?, ?, ?, ?)",
                         [
-                            (self._server, path, entry.rating_key, section_id, listing)
+                            (self._server, path, entry.rating_key, section_id, listing, folded_name(path))
                             for path in [path_key(file) for file in entry.files] or [NO_FILE]
                         ],
                     )
@@ -218,6 +223,16 @@ class Ledger:
             if len(rows) < BATCH:
                 return
             last = rows[-1][0]
+
+    def named(self, names: Collection[str]) -> Iterator[str]:
+        """The path keys of the files with these ``folded_name``s."""
+        for some in _batches(names):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                f"SELECT DISTINCT path FROM plex_files WHERE server = ? AND name IN ({marks}) ORDER BY path",
+                (self._server, *some),
+            )
+            yield from (str(row[0]) for row in rows.fetchall())
 
     def drop(self, rating_key: int) -> None:
         with self._transaction() as db:

@@ -40,7 +40,7 @@ from plexsync.core.failures import (
     redact,
 )
 from plexsync.core.item import Actor, Item
-from plexsync.core.match import common_end, file_name, folder_of, is_below, path_key
+from plexsync.core.match import common_end, folded_name, folder_of, is_below, path_key
 from plexsync.core.pieces import halves, kind_of
 from plexsync.core.settings import Settings, library_key
 
@@ -151,6 +151,9 @@ class PathIndex(Protocol):
     def paths(self) -> Iterator[str]:
         """The path keys of all files, in any order."""
 
+    def named(self, names: Collection[str]) -> Iterator[str]:
+        """The path keys of the files with these ``folded_name``s, in any order."""
+
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         """``entries`` are all a library has."""
 
@@ -190,6 +193,10 @@ class MemoryPathIndex:
 
     def paths(self) -> Iterator[str]:
         yield from self._keys
+
+    def named(self, names: Collection[str]) -> Iterator[str]:
+        wanted = set(names)
+        yield from (key for key in self.paths() if folded_name(key) in wanted)
 
     def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
         for rating_key in [key for key, (section, _) in self._paths.items() if section == section_id]:
@@ -375,18 +382,19 @@ class Plex:
         """Per group of paths, items with a file of the same name, read in full; for ``match.closest`` to
         judge.
 
-        At most ALIKE_SIZE a group, those with the longest common tails. Goes through the whole index once,
-        whatever the number of groups; what Plex has added since ``find_many`` missed these paths is in it.
+        At most ALIKE_SIZE a group, those with the longest common tails. What Plex has added since ``find_many``
+        missed these paths is in the index.
         """
         tails = [[path_key(path).casefold() for path in paths] for paths in groups]
         by_name: dict[str, list[int]] = {}
         for number, keys in enumerate(tails):
             for key in keys:
-                by_name.setdefault(file_name(key), []).append(number)
+                by_name.setdefault(folded_name(key), []).append(number)
+        by_name.pop("", None)  # of no file
         alike: list[list[tuple[int, str]]] = [[] for _ in groups]
-        for key in self._index.paths():
+        for key in self._index.named(by_name):
             folded = key.casefold()
-            for number in by_name.get(file_name(folded), ()):
+            for number in by_name.get(folded_name(key), ()):
                 alike[number].append((max(common_end(folded, ours) for ours in tails[number]), key))
         nearest = [{key for _, key in sorted(candidates, reverse=True)[:ALIKE_SIZE]} for candidates in alike]
         return self._holders(nearest)

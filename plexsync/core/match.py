@@ -79,6 +79,11 @@ def file_name(key: str) -> str:
     return _parts(key)[-1]
 
 
+def folded_name(key: str) -> str:
+    """``file_name`` without case."""
+    return file_name(key).casefold()
+
+
 def common_end(key: str, other: str) -> int:
     """How many parts two ``path_key``s share, counted from the file name."""
     one, two = _parts(key)[::-1], _parts(other)[::-1]

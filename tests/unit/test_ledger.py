@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plexsync.clock import ManualClock
-from plexsync.core.match import path_key
+from plexsync.core.match import folded_name, path_key
 from plexsync.ledger import BATCH, LATE_S, Ledger, MemoryLedger
 from plexsync.plex import Entry, Mark, MemoryPathIndex
 from plexsync.store import Store
@@ -62,6 +62,32 @@ def test_an_item_without_files_is_new_once(index):
     assert list(index.paths()) == [path_key("/b.mp4")]
     index.drop(10)
     assert index.put(1, [Entry(10, ())]) == 1
+
+
+def test_files_are_found_by_their_name_without_case(index):
+    """Of a large library too; whoever waits for a file asks again and again."""
+    index.put(
+        1, [Entry(10, ("/x/Straße.mp4", "/x/b.mp4")), Entry(11, ("C:\\y\\STRASSE.MP4",)), Entry(12, ())]
+    )
+    names = [folded_name(path_key("/strasse.mp4"))]
+    assert set(index.named(names)) == {path_key("/x/Straße.mp4"), path_key("C:\\y\\STRASSE.MP4")}
+    assert list(index.named([])) == []
+    index.drop(10)
+    assert list(index.named([*names, "b.mp4"])) == [path_key("C:\\y\\STRASSE.MP4")]
+
+
+def test_an_index_from_before_the_names_lists_the_libraries_anew(tmp_path):
+    with Store(tmp_path, clock=ManualClock()) as store:
+        old = Ledger(store, "http://plex")
+        old.put(1, [Entry(10, ("/a.mp4",))])
+        old.set_mark(1, Mark(1, 5.0))
+        with store.transaction() as db:
+            db.execute("DROP INDEX plex_files_name")
+            db.execute("ALTER TABLE plex_files DROP COLUMN name")
+        new = Ledger(store, "http://plex")
+        assert new.mark(1) is None
+        new.replace(1, [Entry(10, ("/a.mp4",))])
+        assert list(new.named(["a.mp4"])) == [path_key("/a.mp4")]
 
 
 def test_a_long_listing_is_whole(index):
