@@ -229,10 +229,11 @@ class Ledger:
         for some in _batches(names):
             marks = ",".join("?" * len(some))
             rows = self._db.execute(
-                f"SELECT DISTINCT path FROM plex_files WHERE server = ? AND name IN ({marks}) ORDER BY path",
+                f"SELECT path FROM plex_files WHERE server = ? AND name IN ({marks})",
                 (self._server, *some),
             )
-            yield from (str(row[0]) for row in rows.fetchall())
+            # DISTINCT would have SQLite go through the table, which is in the order of the paths.
+            yield from dict.fromkeys(str(row[0]) for row in rows.fetchall())
 
     def drop(self, rating_key: int) -> None:
         with self._transaction() as db:
