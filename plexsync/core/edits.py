@@ -235,7 +235,8 @@ def plan(
         }
         newer = _is_newer(scene, item.updated_at)
         rules = Rules(settings.policy(ROLES), settings.respect_locks, stash_is_newer=newer)
-        locked = "actor" in item.locked
+        # A lock on actors we wrote is ours.
+        locked = "actor" in item.locked and "performers" not in ours
         roles = to_write(wanted_roles, held_roles, last_roles | landed, locked=locked, rules=rules)
         ours_now = {
             name: text if name in roles or held_roles.get(name) == text else last_roles.get(name, "")

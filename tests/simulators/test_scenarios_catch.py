@@ -161,7 +161,7 @@ def _waits_a_week_for_a_person(patch: pytest.MonkeyPatch) -> None:
 
 
 def _never_tells_stash_of_a_rating(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reconcile, "_returning", lambda *args: 0)
+    patch.setattr(reconcile, "returning", lambda *args: (0, 0))
 
 
 DURING = Scenario(

@@ -908,6 +908,13 @@ def test_a_role_that_landed_unseen_is_ours() -> None:
     assert edits.params["actor[0].tagging.text"] == "the eldest"
 
 
+def test_roles_go_beside_actors_whose_lock_is_ours_though_locks_are_respected() -> None:
+    settings = replace(WITH_ROLES, respect_locks=True)
+    assert "roles" in plan(CAST, roles(""), settings, written()).fields
+    by_hand = {key: value for key, value in written().items() if key != "performers"}
+    assert not plan(CAST, roles(""), settings, by_hand)
+
+
 def test_a_role_is_part_of_the_fingerprint_where_roles_are_written() -> None:
     other = replace(CAST, cast=())
     assert fingerprint(CAST, WITH_ROLES) != fingerprint(other, WITH_ROLES)
