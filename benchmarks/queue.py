@@ -32,8 +32,8 @@ from typing import Any
 
 import persistqueue
 
-from plexsync import intake
-from plexsync.store import Store
+from plexsync.queue import intake
+from plexsync.queue.store import Store
 
 FLAT = 1.2  # times what it costs with 1,000 finished rows
 HOOK_P99_MS = 100.0
@@ -213,7 +213,7 @@ def flat_history(few: str, many: str, rounds: int) -> dict[str, dict[str, float]
 
 BUSY = """
 import sys, time
-from plexsync.store import Store
+from plexsync.queue.store import Store
 store = Store(sys.argv[1])
 n = int(sys.argv[2])
 while True:
@@ -345,7 +345,7 @@ def hooks(number: int, many: str, rows: int) -> dict[str, dict[str, object]]:
 
 DRAIN = """
 import sys, time
-from plexsync.store import Store
+from plexsync.queue.store import Store
 store = Store(sys.argv[1], busy_s=60)
 me, jobs = int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)

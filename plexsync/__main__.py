@@ -18,7 +18,7 @@ def main() -> int:
     """Serve one call of Stash (JSON on standard input) or of a person (arguments); gives the exit status."""
     if len(sys.argv) > 1 or sys.stdin is None or sys.stdin.isatty():
         try:
-            from plexsync import cli
+            from plexsync.ui import cli
 
             return cli.main(sys.argv[1:])
         except ModuleNotFoundError as missing:
@@ -45,7 +45,7 @@ def main() -> int:
         # open to the last, so that SQLite does not copy its log back while the user's save waits.
         os._exit(0)
     try:
-        from plexsync import tasks
+        from plexsync.ui import tasks
 
         return tasks.run(message)
     except ModuleNotFoundError as missing:

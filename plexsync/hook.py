@@ -10,9 +10,9 @@ import os
 import sys
 import time
 
-from plexsync import intake
 from plexsync.locks import CAN_BE_INHERITED, FileLock
 from plexsync.protocol import Hook
+from plexsync.queue import intake
 
 TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:

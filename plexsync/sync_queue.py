@@ -31,9 +31,10 @@ from typing import Any, TypedDict
 from persistqueue.exceptions import Empty
 from persistqueue.sqlackqueue import AckStatus
 
-from plexsync import context, intake
+from plexsync import context
 from plexsync.core.job import Job, Status
-from plexsync.store import DeadLetter, LeasedAckQueue, StaleLease, Store
+from plexsync.queue import intake
+from plexsync.queue.store import DeadLetter, LeasedAckQueue, StaleLease, Store
 
 log = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from plexsync import diff
 from plexsync.clock import SystemClock
 from plexsync.core.failures import SyncFailure
 from plexsync.core.settings import Problem, Settings, parse
-from plexsync.servers import Servers
-from plexsync.store import Store
-from plexsync.worker import Worker
+from plexsync.queue.store import Store
+from plexsync.servers.world import Servers
+from plexsync.sync.worker import Worker
+from plexsync.ui import diff
 from scenarios.person import Person
 from scenarios.recorder import NotDone
 

@@ -26,19 +26,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plexsync import hook, reconcile
+from plexsync import hook
 from plexsync.clock import ManualClock
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Problem, Settings, parse
-from plexsync.intake import TABLE
-from plexsync.ledger import Ledger
-from plexsync.plex import Entry
 from plexsync.protocol import Hook
-from plexsync.servers import SETTINGS_S
-from plexsync.store import Store
-from plexsync.worker import POLL_S, RELIST, Worker
+from plexsync.queue.intake import TABLE
+from plexsync.queue.store import Store
+from plexsync.servers.plex import Entry
+from plexsync.servers.sync_state import Ledger
+from plexsync.servers.world import SETTINGS_S
+from plexsync.sync import reconcile
+from plexsync.sync.worker import POLL_S, RELIST, Worker
 from scenarios import levels
 from scenarios.history import FAILED, RATED_IN_PLEX, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE

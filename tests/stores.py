@@ -7,10 +7,10 @@ import random
 import tempfile
 from pathlib import Path
 
-from plexsync import intake
 from plexsync.clock import ManualClock
-from plexsync.memory_store import Memory, MemoryStore
-from plexsync.store import Store
+from plexsync.queue import intake
+from plexsync.queue.memory_store import Memory, MemoryStore
+from plexsync.queue.store import Store
 
 
 class Durable:

@@ -34,14 +34,14 @@ sys.path.insert(0, str(ROOT))
 import bench_peer  # noqa: E402
 from bench import CONFIGURE, SAVE, Figure, Service, report, seconds  # noqa: E402
 
-from plexsync import engine, reconcile  # noqa: E402
 from plexsync.clock import SystemClock  # noqa: E402
 from plexsync.core.item import Item  # noqa: E402
 from plexsync.core.match import plex_paths  # noqa: E402
-from plexsync.plex import Entry  # noqa: E402
-from plexsync.servers import CONNECTION_FILE, Servers  # noqa: E402
-from plexsync.store import Store  # noqa: E402
-from plexsync.worker import Worker  # noqa: E402
+from plexsync.queue.store import Store  # noqa: E402
+from plexsync.servers.plex import Entry  # noqa: E402
+from plexsync.servers.world import CONNECTION_FILE, Servers  # noqa: E402
+from plexsync.sync import engine, reconcile  # noqa: E402
+from plexsync.sync.worker import Worker  # noqa: E402
 
 SCENES = 1_000
 COVER_BYTES = 50_000

@@ -11,8 +11,9 @@ import socket
 import sqlite3
 import sys
 
-from plexsync import hook, rescue
+from plexsync import hook
 from plexsync.core.job import StaleLease
+from plexsync.queue import recovery
 from tests.crash import world
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     voice.send(b"begin\n")
     try:
         world.WORK[name][1](folder, lambda text: voice.send(f"{text}\n".encode()))
-    except (sqlite3.Error, OSError, hook.CannotKeep, StaleLease, rescue.Refused, AttributeError) as error:
+    except (sqlite3.Error, OSError, hook.CannotKeep, StaleLease, recovery.Refused, AttributeError) as error:
         if isinstance(error, AttributeError) and "NoneType" not in str(error):
             raise  # a claim that gave None, because the row could not be written, is met by the next call
         voice.send(f"failed {type(error).__name__}\n".encode())

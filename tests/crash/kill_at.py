@@ -82,7 +82,7 @@ class Trap:
         sqlite3.connect = traced
         import _sqlite3
 
-        from plexsync import intake
+        from plexsync.queue import intake
 
         _sqlite3.connect = traced
         intake.sqlite3.connect = traced

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STORE, INTAKE, HOOK, RESCUE = (f"plexsync/{name}.py" for name in ("store", "intake", "hook", "rescue"))
+STORE, INTAKE, HOOK, RECOVERY = (
+    f"plexsync/{name}.py" for name in ("queue/store", "queue/intake", "hook", "queue/recovery")
+)
 TEST_STORE, KILLS, POWER = (
-    "tests/unit/test_store.py",
+    "tests/unit/queue/test_store.py",
     "tests/crash/test_kills.py",
     "tests/crash/test_powerloss.py",
 )
@@ -126,11 +128,11 @@ MUTANTS = (
     ),
     Mutant(
         "the breaker counts what is not there (404) and every other failure",
-        "plexsync/worker.py",
+        "plexsync/sync/worker.py",
         "        if isinstance(error, Unavailable):\n            self._failed(error.service, str(error))",
         '        if error is not None or outcome.name == "not_found":\n'
         '            self._failed(getattr(error, "service", "Plex"), str(error))',
-        "tests/unit/test_worker.py",
+        "tests/unit/sync/test_worker.py",
     ),
     Mutant(
         "an open breaker lets everybody through when its time has come",
@@ -138,14 +140,14 @@ MUTANTS = (
         "    if now < breaker.probe_at <= now + longest_s:\n        return False, breaker\n",
         "    if breaker.state is State.HALF_OPEN:\n        return True, breaker\n"
         "    if now < breaker.probe_at <= now + longest_s:\n        return False, breaker\n",
-        "tests/unit/test_breaker.py::test_when_due_exactly_one_caller_may_ask",
+        "tests/unit/core/test_breaker.py::test_when_due_exactly_one_caller_may_ask",
     ),
     Mutant(
         "a probe is sent without being noted, so that every process sends one",
-        "plexsync/worker.py",
+        "plexsync/sync/worker.py",
         "            if allowed:\n                self.store.save_breaker(",
         "            if not allowed:\n                self.store.save_breaker(",
-        "tests/unit/test_worker_one_probe.py::test_one_process_asks[0]",
+        "tests/unit/sync/test_worker_one_probe.py::test_one_process_asks[0]",
     ),
     Mutant(
         "a barrier does not wait for what was put before it and is to be tried again",
@@ -159,7 +161,7 @@ MUTANTS = (
         "plexsync/core/verdict.py",
         "return whole_s / 2 + rng.random() * whole_s / 2",
         "return whole_s",
-        "tests/unit/test_verdict.py",
+        "tests/unit/core/test_verdict.py",
     ),
     Mutant(
         "spool without a sync of its folder",
@@ -260,17 +262,17 @@ MUTANTS = (
     ),
     Mutant(
         "a rescue looks away from the log",
-        RESCUE,
+        RECOVERY,
         '        for end in ("", "-wal"):\n            if os.path.exists(name + end):\n                # Reading',
         '        for end in ("",):\n            if os.path.exists(name + end):\n                # Reading',
-        "tests/unit/test_rescue.py::test_a_rescue_cut_short_while_moving_goes_on",
+        "tests/unit/queue/test_recovery.py::test_a_rescue_cut_short_while_moving_goes_on",
     ),
     Mutant(
         "a hook answers for a row in a file that was taken away",
         HOOK,
         "    if intake.identity(path) != found:\n",
         "    if intake.identity(path) != found and not path:\n",
-        "tests/unit/test_rescue.py::test_a_hook_never_answers_for_a_row_in_a_file_that_was_taken_away",
+        "tests/unit/queue/test_recovery.py::test_a_hook_never_answers_for_a_row_in_a_file_that_was_taken_away",
     ),
     Mutant(
         "a statement reads through the history",

@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from plexsync import store as _warm  # noqa: F401 - imported once here, not in each child
+from plexsync.queue import store as _warm  # noqa: F401 - imported once here, not in each child
 from tests.crash import kill_at, world
 
 FULL = bool(os.environ.get("PLEXSYNC_FULL"))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from plexsync import intake
-from plexsync.store import Store
+from plexsync.queue import intake
+from plexsync.queue.store import Store
 from tests.crash import powerloss, straced, world
 
 FULL = bool(os.environ.get("PLEXSYNC_FULL"))

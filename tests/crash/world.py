@@ -16,9 +16,10 @@ from pathlib import Path
 
 import persistqueue
 
-from plexsync import hook, intake
+from plexsync import hook
 from plexsync.clock import SystemClock
-from plexsync.store import Store
+from plexsync.queue import intake
+from plexsync.queue.store import Store
 
 SOON = 1e9  # a due time far away
 

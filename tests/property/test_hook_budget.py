@@ -18,8 +18,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from plexsync import hook, intake, protocol
+from plexsync import hook, protocol
 from plexsync.__main__ import NESTING_MAX
+from plexsync.queue import intake
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(ROOT / "PlexSync.py")

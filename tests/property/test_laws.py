@@ -16,7 +16,6 @@ import hypothesis
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from plexsync import engine
 from plexsync.core import breaker, verdict
 from plexsync.core.edits import FIELDS, ROLES, Edits, fingerprint, plan
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
@@ -37,6 +36,7 @@ from plexsync.core.merge import Policy, Rules, Step, same, settle
 from plexsync.core.pieces import halves
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
+from plexsync.sync import engine
 from tests.property import strategies as some
 from tests.unit.paper import Paper
 

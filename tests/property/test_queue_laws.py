@@ -10,13 +10,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plexsync import hook, intake, protocol
+from plexsync import hook, protocol
 from plexsync.core import outages
 from plexsync.core.gate import gate
 from plexsync.core.job import InLine, next_batch
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import backoff_s
+from plexsync.queue import intake
 from tests.property import strategies as some
 
 # --- waits

@@ -19,10 +19,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from plexsync import hook, intake
+from plexsync import hook
 from plexsync.clock import ManualClock
 from plexsync.core.job import StaleLease
-from plexsync.store import Store
+from plexsync.queue import intake
+from plexsync.queue.store import Store
 from tests.stores import Durable, InMemory
 
 EXAMPLES = int(os.environ.get("PLEXSYNC_EXAMPLES", "25"))

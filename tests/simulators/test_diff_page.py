@@ -8,8 +8,8 @@ from scenario_browser import browsing
 
 from plexsync.core.edits import Change
 from plexsync.core.item import Item
-from plexsync.diff import Preview, Tally
-from plexsync.page import Page
+from plexsync.ui.diff import Preview, Tally
+from plexsync.ui.page import Page
 
 NASTY = "</td><script>document.title = 'taken over'</script>"
 SCENES = [

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from installed import Service, end_worker
 
-from plexsync.store import Store
+from plexsync.queue.store import Store
 from simulators.fake_plex.service import FakePlex
 from simulators.serving import Handle, running, spawned
 

@@ -21,11 +21,13 @@ from typing import Any
 
 import pytest
 
-from plexsync import engine, hook, intake, reconcile, worker
+from plexsync import hook
 from plexsync.core import breaker, edits, verdict
 from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.match import Found
-from plexsync.store import Store
+from plexsync.queue import intake
+from plexsync.queue.store import Store
+from plexsync.sync import engine, reconcile, worker
 from scenarios import checks
 from scenarios.cases import all_cases
 from scenarios.scenario import At, Expect, Scenario, World
@@ -234,7 +236,7 @@ SEAMS: list[tuple[Slip, str, str]] = [
     (
         Slip(
             "keeps_what_it_read_ahead_when_plex_goes",
-            "plexsync/worker.py",
+            "plexsync/sync/worker.py",
             "            self._give_back(self._ahead.jobs)\n            self._ahead = None\n",
             "            self._ahead = None\n",
         ),
@@ -244,7 +246,7 @@ SEAMS: list[tuple[Slip, str, str]] = [
     (
         Slip(
             "looks_at_the_spool_only_when_it_begins",
-            "plexsync/worker.py",
+            "plexsync/sync/worker.py",
             "next_upkeep = now + UPKEEP_S",
             'next_upkeep = float("inf")',
         ),
@@ -254,7 +256,7 @@ SEAMS: list[tuple[Slip, str, str]] = [
     (
         Slip(
             "keeps_the_settings_it_read_first",
-            "plexsync/servers.py",
+            "plexsync/servers/world.py",
             "self._settings_until = now + SETTINGS_S",
             'self._settings_until = float("inf")',
         ),

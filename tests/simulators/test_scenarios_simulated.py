@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.store import Store
+from plexsync.queue.store import Store
 from scenarios import checks, fuzz
 from scenarios.cases import all_cases
 from scenarios.scenario import At, Expect, Scenario, World

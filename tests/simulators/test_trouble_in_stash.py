@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 from installed import World, end_worker, installed, wait_until
 
-from plexsync.store import Store
+from plexsync.queue.store import Store
 
 WRONG_TOKEN = "wrongTokenOfSomebody"
 

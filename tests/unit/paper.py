@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from plexsync import tasks
 from plexsync.clock import ManualClock, SystemClock
 from plexsync.core.failures import SettingProblem, SyncFailure
 from plexsync.core.item import Item
 from plexsync.core.match import path_key
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings, parse
-from plexsync.ledger import MemoryLedger
-from plexsync.office import Office as RealOffice
-from plexsync.plex import Entry, Health, Identity, Library
-from plexsync.store import Store
+from plexsync.queue.store import Store
+from plexsync.servers.plex import Entry, Health, Identity, Library
+from plexsync.servers.sync_state import MemoryLedger
+from plexsync.ui import tasks
+from plexsync.ui.session import Office as RealOffice
 
 FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
 NOW = ManualClock().now()

@@ -15,20 +15,20 @@ from typing import Any
 
 import pytest
 
-from plexsync import engine
 from plexsync.clock import ManualClock
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Level
-from plexsync.ledger import Ledger
-from plexsync.plex import Plex
-from plexsync.stash import Cover
-from plexsync.store import Store
-from plexsync.worker import Worker
+from plexsync.queue.store import Store
+from plexsync.servers.plex import Plex
+from plexsync.servers.stash import Cover
+from plexsync.servers.sync_state import Ledger
+from plexsync.sync import engine
+from plexsync.sync.worker import Worker
 from simulators.fake_plex.service import FakePlex
 from simulators.serving import Handle, running
-from tests.unit.test_worker import Model
+from tests.unit.sync.test_worker import Model
 
 TOKEN = "t0ken-0f-the-0wner"
 FOLDER = "/data/films"

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from plexsync import hook, intake, protocol
+from plexsync import hook, protocol
 from plexsync.locks import FileLock
-from plexsync.store import Store
+from plexsync.queue import intake
+from plexsync.queue.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(ROOT / "PlexSync.py")
@@ -628,7 +629,8 @@ def test_the_hook_imports_little_and_only_the_standard_library(data):
         "plexsync",
         "plexsync.__main__",
         "plexsync.hook",
-        "plexsync.intake",
+        "plexsync.queue",
+        "plexsync.queue.intake",
         "plexsync.locks",
         "plexsync.protocol",
     }
@@ -638,7 +640,7 @@ def test_the_hook_imports_little_and_only_the_standard_library(data):
 def test_what_the_hook_spares_itself_is_there_for_others_in_the_same_process(data):
     code = (
         "import sys\n"
-        "from plexsync import intake\n"
+        "from plexsync.queue import intake\n"
         "assert 'functools' not in sys.modules\n"
         "path = intake.queue_file(sys.argv[1])\n"
         "intake.create(path)\n"

@@ -14,9 +14,10 @@ from pathlib import Path
 import persistqueue
 import pytest
 
-from plexsync import hook, intake
+from plexsync import hook
 from plexsync.context import CI_MARKS
-from plexsync.store import StaleLease, Store
+from plexsync.queue import intake
+from plexsync.queue.store import StaleLease, Store
 from plexsync.sync_queue import (
     DeadLetterQueue,
     JobQueue,

@@ -1,0 +1,585 @@
+"""The store's door in front of dictionaries: small enough to be seen right, it is what the durable one is held against.
+
+It promises what ``store.Store`` promises, call by call, and ``tests/property/test_twins.py`` holds the two against each
+other. What only a file can do (be locked, damaged, taken away) is not here. Several doors to one ``Memory`` stand for
+several processes; ``die()`` is a kill. Time and chance are handed in, so a run can be repeated to the letter.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from plexsync.clock import Clock
+from plexsync.core.job import (
+    DEATHS_MAX,
+    LEASE_S,
+    Counts,
+    DeadLetter,
+    InLine,
+    Job,
+    StaleLease,
+    Status,
+    due_after,
+    move,
+    next_batch,
+)
+from plexsync.queue import intake
+from plexsync.queue.door import Door
+
+WAITS = (Status.FRESH, Status.WAITING)
+PRUNE_ROWS = 500
+
+
+@dataclass
+class Row:
+    """One row of the queue."""
+
+    id: int
+    text: str  # the payload as JSON
+    key: str | None
+    timestamp: float
+    due_at: float
+    decided_at: float
+    status: Status = Status.FRESH
+    generation: int = 1
+    attempts: int = 0
+    deaths: int = 0
+    owner: str | None = None
+    token: str | None = None
+    lease_boot: str | None = None
+    lease_until: float = 0.0
+    first_failed_at: float | None = None
+    last_error: str = ""
+    finished_at: float | None = None
+    note: str = ""
+
+    @property
+    def payload(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def waits(self) -> bool:
+        return self.status in WAITS
+
+    def let_go(self, action: str) -> None:
+        """Along the table of moves, out of a worker's hands."""
+        self.status = move(self.status, action)
+        self.owner = self.token = self.lease_boot = None
+        self.lease_until = 0.0
+
+
+@dataclass
+class Memory:
+    """What the file is to the other store."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    letters: dict[int, DeadLetter] = field(default_factory=dict)
+    spool: list[dict[str, Any]] = field(default_factory=list)
+    spooled: set[str] = field(default_factory=set)
+    tally: Counter[str] = field(default_factory=Counter)
+    breakers: dict[str, str] = field(default_factory=dict)
+    state: dict[str, str] = field(default_factory=dict)
+    outages: list[dict[str, Any]] = field(default_factory=list)
+    owners: set[str] = field(default_factory=set)  # those alive
+    last_row: int = 0
+    last_letter: int = 0
+    changes: int = 0
+
+    def waiting(self, key: str | None) -> Row | None:
+        """The row of this key that waits; there is one at most."""
+        found = (row for row in self.rows.values() if row.waits and row.key == key)
+        return None if key is None else next(found, None)
+
+    def spool_event(self, event: Mapping[str, Any]) -> None:
+        """A hook that could not write its row."""
+        self.spool.append(json.loads(intake.encode(dict(event))))
+
+
+class MemoryStore(Door):
+    """One process's door to a ``Memory``. See ``store.Store`` for what each call promises."""
+
+    def __init__(self, memory: Memory, clock: Clock, rng: random.Random) -> None:
+        self.memory = memory
+        self.clock = clock
+        self.rng = rng
+        self.held: dict[int, Job] = {}
+        self.owner = f"owner-{rng.getrandbits(64):016x}"
+        self.troubles: list[str] = []
+        self._last_now = clock.now()
+        memory.owners.add(self.owner)
+        self._release_from_the_future()
+
+    # ---- opening and closing ----
+
+    def close(self) -> None:
+        """Let go: what this object still holds becomes free for others at once."""
+        self.die()
+
+    def die(self) -> None:
+        """End without a word."""
+        self.memory.owners.discard(self.owner)
+
+    def __enter__(self) -> MemoryStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def reopen_if_replaced(self) -> bool:
+        return False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Nothing here fails half-way."""
+        yield
+
+    # ---- putting ----
+
+    def put(
+        self,
+        scene_id: int,
+        update_type: str = "sync",
+        fields: Iterable[str] = (),
+        data: dict[str, object] | None = None,
+        entity: str = "scene",
+    ) -> tuple[int, int]:
+        now = self.clock.now()
+        return self._insert(intake.new_event(scene_id, update_type, sorted(fields), data, now, entity), now)
+
+    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
+        now = self.clock.now()
+        added = 0
+        for one in scene_ids:
+            event = intake.new_event(one, update_type, [], now=now)
+            if hurry or self.memory.waiting(intake.key_of(event)) is None:
+                added += self._insert(event, now)[1] == 1
+        return added
+
+    def put_payload(self, payload: object) -> int:
+        now = self.clock.now()
+        if isinstance(payload, dict) and intake.key_of(payload) is not None:
+            return self._insert(intake.completed(payload, now), now)[0]
+        return self._new_row(intake.encode(payload), None, now, now).id
+
+    def _insert(self, event: dict[str, object], now: float, late: bool = False) -> tuple[int, int]:
+        key = intake.key_of(event)
+        row = self.memory.waiting(key)
+        self.memory.changes += 1
+        if row is None:
+            put_at = intake.moment(event.get("enqueued_at"))
+            row = self._new_row(intake.encode(event), key, now if put_at is None else put_at, now)
+            row.due_at = intake.due(event, now)
+            return row.id, 1
+        self.memory.last_row += (
+            1  # as in the file, whose INSERT draws a number before it meets the row that waits
+        )
+        both = intake.merged(event, row.payload) if late else intake.merged(row.payload, event)
+        row.status = move(row.status, "coalesce")
+        row.text = intake.encode(both)
+        row.generation += 1
+        row.attempts = row.deaths = 0
+        row.due_at, row.decided_at = min(row.due_at, intake.due(both, now)), max(row.decided_at, now)
+        return row.id, row.generation
+
+    def _new_row(self, text: str, key: str | None, timestamp: float, now: float) -> Row:
+        self.memory.changes += 1
+        self.memory.last_row += 1
+        row = Row(self.memory.last_row, text, key, timestamp, now, now)
+        self.memory.rows[row.id] = row
+        return row
+
+    # ---- claiming ----
+
+    def claim_row(
+        self, lease_s: float = LEASE_S, row_id: int | None = None
+    ) -> tuple[Job, object, float] | None:
+        self._notice_clock()
+        now = self.clock.now()
+        busy = {row.key for row in self.memory.rows.values() if row.status is Status.IN_PROGRESS}
+        free = [
+            row
+            for row in self.memory.rows.values()
+            if row.waits
+            and (row.due_at <= now if row_id is None else row.id == row_id)
+            and (row.key is None or row.key not in busy)
+        ]
+        if not free:
+            return None
+        row = min(free, key=lambda row: (row.due_at, row.id))
+        job = self._claim(row, lease_s)
+        return job, row.payload, job.enqueued_at
+
+    def _claim(self, row: Row, lease_s: float) -> Job:
+        self.memory.changes += 1
+        row.status = move(row.status, "claim")
+        row.attempts += 1
+        row.owner, row.token = self.owner, f"{self.rng.getrandbits(64):016x}"
+        row.lease_boot, row.lease_until = self.clock.boot, self.clock.monotonic() + lease_s
+        job = self.held[row.id] = _job(row)
+        return job
+
+    def claim_batch(self, limit: int, lease_s: float = LEASE_S) -> list[tuple[Job, object]]:
+        self._notice_clock()
+        rows = sorted(self.memory.rows.values(), key=lambda row: row.id)
+        waiting = [_in_line(row) for row in rows if row.waits]
+        busy = [_in_line(row) for row in rows if row.status is Status.IN_PROGRESS]
+        chosen = [self.memory.rows[one] for one in next_batch(waiting, busy, self.clock.now(), limit)]
+        return [(self._claim(row, lease_s), row.payload) for row in chosen]
+
+    def heartbeat(self, job: Job, lease_s: float = LEASE_S) -> None:
+        row = self._ours(job)
+        row.status = move(row.status, "heartbeat")
+        row.lease_boot, row.lease_until = self.clock.boot, self.clock.monotonic() + lease_s
+
+    def holds(self, job: Job) -> bool:
+        row = self.memory.rows.get(job.id)
+        return row is not None and row.status is Status.IN_PROGRESS and row.token == job.token
+
+    def _ours(self, job: Job) -> Row:
+        if not self.holds(job):
+            raise StaleLease(f"job {job.id} is no longer ours")
+        row = self.memory.rows[job.id]
+        self.memory.changes += 1
+        return row
+
+    # ---- closing ----
+
+    def _closing(self, job: Job) -> Row:
+        held = self.held.get(job.id)
+        if held is not None and held.token == job.token:
+            del self.held[job.id]
+        return self._ours(job)
+
+    def finish(self, job: Job, note: str = "") -> None:
+        self._end(self._closing(job), "finish", note, "finished")
+
+    def postpone(self, job: Job, until: float, reason: str, uses_attempt: bool) -> None:
+        row = self._closing(job)
+        if self.memory.waiting(row.key) is not None:
+            self._end(row, "supersede", f"superseded ({reason})", "superseded")
+            return
+        now = self.clock.now()
+        row.let_go("postpone")
+        row.due_at, row.decided_at, row.last_error, row.deaths = until, now, reason, 0
+        row.attempts -= 0 if uses_attempt else 1
+        row.first_failed_at = now if row.first_failed_at is None else row.first_failed_at
+
+    def give_back(self, job: Job) -> None:
+        row = self._closing(job)
+        if self.memory.waiting(row.key) is not None:
+            self._end(row, "supersede", "superseded", "superseded")
+            return
+        row.let_go("give_back")
+        row.attempts -= 1
+
+    def bury(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
+        row = self._closing(job)
+        if self.memory.waiting(row.key) is not None:
+            self._end(row, "supersede", f"superseded ({error_type})", "superseded")
+            return None
+        return self._bury(row, error_type, message, traceback)
+
+    def _end(self, row: Row, action: str, note: str, tally: str) -> None:
+        row.let_go(action)
+        row.finished_at, row.note = self.clock.now(), note
+        self.memory.tally[tally] += 1
+
+    def _bury(self, row: Row, error_type: str, message: str, traceback: str) -> int:
+        now = self.clock.now()
+        row.let_go("bury")
+        row.finished_at, row.note, row.last_error = now, error_type, message
+        entity, _, number = (row.key or "").partition(":")
+        self.memory.last_letter += 1
+        self.memory.letters[self.memory.last_letter] = DeadLetter(
+            id=self.memory.last_letter,
+            job_id=row.id,
+            scene_id=int(number) if entity == "scene" else None,
+            error_type=error_type,
+            message=message,
+            traceback=traceback,
+            attempts=row.attempts,
+            generation=row.generation,
+            enqueued_at=row.timestamp,
+            first_failed_at=now if row.first_failed_at is None else row.first_failed_at,
+            failed_at=now,
+            replayed_at=None,
+            replayed_as=None,
+            payload=row.payload,
+        )
+        return self.memory.last_letter
+
+    # ---- recovery ----
+
+    def recover(self) -> int:
+        moved = 0
+        self._release_from_the_future()
+        for row in [row for row in self.memory.rows.values() if row.status is Status.IN_PROGRESS]:
+            if row.owner == self.owner:
+                continue
+            expired = row.lease_boot != self.clock.boot or row.lease_until < self.clock.monotonic()
+            if expired or row.owner not in self.memory.owners:
+                self._take_back(row)
+                moved += 1
+        return moved
+
+    def _take_back(self, row: Row) -> None:
+        self.memory.changes += 1
+        deaths = row.deaths + 1
+        if self.memory.waiting(row.key) is not None:
+            self._end(row, "supersede", "superseded (its worker died)", "superseded")
+        elif deaths >= DEATHS_MAX:
+            self._bury(
+                row, "WorkerDied", f"worker died: {deaths} workers in a row ended while holding it", ""
+            )
+        else:
+            now = self.clock.now()
+            row.let_go("give_back")
+            row.deaths, row.due_at, row.decided_at = deaths, due_after(deaths, now), now
+            row.last_error = "its worker died or lost its lease"
+
+    def _notice_clock(self) -> None:
+        now = self.clock.now()
+        if now < self._last_now:
+            self._release_from_the_future()
+        self._last_now = now
+
+    def _release_from_the_future(self) -> None:
+        now = self.clock.now()
+        for row in self.memory.rows.values():
+            if row.waits and row.due_at > now and row.decided_at > now:
+                row.due_at = row.decided_at = now
+
+    def release_due(self, reason_like: str | None = None) -> int:
+        now = self.clock.now()
+        later = [row for row in self.memory.rows.values() if row.waits and row.due_at > now]
+        released = [row for row in later if reason_like is None or reason_like in row.last_error]
+        for row in released:
+            row.due_at = row.decided_at = now
+        self.memory.changes += 1
+        return len(released)
+
+    # ---- the spool ----
+
+    def merge_spool(self) -> int:
+        came = 0
+        events, self.memory.spool = self.memory.spool, []
+        for event in events:
+            if event["event"] in self.memory.spooled:
+                continue
+            self.memory.spooled.add(event["event"])
+            row = self.memory.waiting(intake.key_of(event))
+            if row is None or row.payload["event"] != event["event"]:
+                self._insert(event, self.clock.now(), late=True)
+                came += 1
+        return came
+
+    # ---- dead letters ----
+
+    def add_dead_letter(
+        self, payload: object, error_type: str, message: str, traceback: str = "", attempts: int = 0
+    ) -> int:
+        now = self.clock.now()
+        self.memory.changes += 1
+        self.memory.last_letter += 1
+        key = intake.key_of(payload)
+        number = payload.get("scene_id") if isinstance(payload, dict) and key is not None else None
+        self.memory.letters[self.memory.last_letter] = DeadLetter(
+            id=self.memory.last_letter,
+            job_id=None,
+            scene_id=number,
+            error_type=error_type,
+            message=message,
+            traceback=traceback,
+            attempts=attempts,
+            generation=1,
+            enqueued_at=None,
+            first_failed_at=now,
+            failed_at=now,
+            replayed_at=None,
+            replayed_as=None,
+            payload=json.loads(intake.encode(payload)),
+        )
+        return self.memory.last_letter
+
+    def dead_letters(
+        self, limit: int = 100, error_type: str | None = None, replayed: bool = False
+    ) -> list[DeadLetter]:
+        found = [
+            letter
+            for letter in self.memory.letters.values()
+            if (error_type is None or letter.error_type == error_type)
+            and (replayed or letter.replayed_at is None)
+        ]
+        return sorted(found, key=lambda letter: (letter.failed_at, letter.id), reverse=True)[:limit]
+
+    def dead_letter(self, letter_id: int) -> DeadLetter | None:
+        return self.memory.letters.get(letter_id)
+
+    def dead_by_type(self) -> dict[str, int]:
+        open_letters = (letter for letter in self.memory.letters.values() if letter.replayed_at is None)
+        number = Counter(letter.error_type for letter in open_letters)
+        return dict(sorted(number.items(), key=lambda item: (-item[1], item[0])))
+
+    def replay(self, ids: Iterable[int] | None = None, error_type: str | None = None) -> int:
+        wanted = None if ids is None else set(ids)
+        now = self.clock.now()
+        done = 0
+        for letter in list(self.memory.letters.values()):
+            if letter.replayed_at is not None or (error_type is not None and letter.error_type != error_type):
+                continue
+            payload = letter.payload
+            if wanted is not None and letter.id not in wanted:
+                continue
+            if not isinstance(payload, dict) or intake.key_of(payload) is None:
+                continue
+            row_id, _ = self._insert(intake.completed(payload, now), now, late=True)
+            self.memory.letters[letter.id] = replace(letter, replayed_at=now, replayed_as=row_id)
+            row = None if letter.job_id is None else self.memory.rows.get(letter.job_id)
+            if row is not None and row.status is Status.FAILED:
+                row.status, row.note = Status.DONE, "replayed"
+            done += 1
+        return done
+
+    def purge_dead(self, older_than_s: float) -> int:
+        before = self.clock.now() - older_than_s
+        return self._drop([letter for letter in self.memory.letters.values() if letter.failed_at < before])
+
+    def clear_dead(self) -> int:
+        return self._drop([letter for letter in self.memory.letters.values() if letter.replayed_at is None])
+
+    def _drop(self, letters: list[DeadLetter]) -> int:
+        self.memory.changes += 1
+        for letter in letters:
+            del self.memory.letters[letter.id]
+            row = None if letter.job_id is None else self.memory.rows.get(letter.job_id)
+            if row is not None and row.status is Status.FAILED:
+                del self.memory.rows[row.id]
+        return len(letters)
+
+    # ---- looking, clearing, keeping small ----
+
+    def counts(self) -> Counts:
+        now = self.clock.now()
+        number = Counter(row.status for row in self.memory.rows.values())
+        due = [row.due_at for row in self.memory.rows.values() if row.waits]
+        spooled = len(self.memory.spool)
+        return Counts(
+            pending=len(due) + spooled,
+            in_progress=number[Status.IN_PROGRESS],
+            completed=number[Status.DONE],
+            failed=number[Status.FAILED],
+            dead=sum(letter.replayed_at is None for letter in self.memory.letters.values()),
+            spooled=spooled,
+            waiting_later=sum(moment > now for moment in due),
+            next_due_at=now if spooled else min(due, default=None),
+            finished=self.memory.tally["finished"],
+        )
+
+    def data_version(self) -> int:
+        return self.memory.changes
+
+    def waiting(self, limit: int = 100) -> list[Job]:
+        rows = sorted(
+            (row for row in self.memory.rows.values() if row.waits), key=lambda row: (row.due_at, row.id)
+        )
+        return [replace(_job(row), token="") for row in rows[:limit]]
+
+    def notes(self, limit: int = 1000) -> list[str]:
+        done = [row for row in self.memory.rows.values() if row.status is Status.DONE]
+        done.sort(key=lambda row: (row.finished_at or 0.0, row.id), reverse=True)
+        return [row.note for row in done[:limit]]
+
+    def clear_waiting(self) -> int:
+        self.merge_spool()
+        gone = [row.id for row in self.memory.rows.values() if row.waits]
+        for row_id in gone:
+            del self.memory.rows[row_id]
+        self.memory.changes += 1
+        return len(gone)
+
+    def prune(self, keep: int) -> int:
+        done = [row for row in self.memory.rows.values() if row.status is Status.DONE]
+        over = min(max(len(done) - keep, 0), PRUNE_ROWS)
+        for row in sorted(done, key=lambda row: (row.finished_at or 0.0, row.id))[:over]:
+            del self.memory.rows[row.id]
+        return over
+
+    def tidy(self) -> None:
+        """There is no log to cut."""
+
+    # ---- what the worker remembers between its lives ----
+
+    def load_breaker(self, server: str) -> dict[str, Any] | None:
+        text = self.memory.breakers.get(server)
+        return None if text is None else dict(json.loads(text))
+
+    def save_breaker(self, server: str, state: Mapping[str, Any]) -> None:
+        self.memory.breakers[server] = intake.encode(dict(state))
+
+    def load_state(self, name: str) -> str | None:
+        return self.memory.state.get(name)
+
+    def save_state(self, name: str, value: str) -> None:
+        self.memory.state[name] = value
+
+    def drop_state(self, name: str) -> None:
+        self.memory.state.pop(name, None)
+
+    def open_outage(self, server: str, cause: str) -> None:
+        lasting = [o for o in self.memory.outages if o["server"] == server and o["ended_at"] is None]
+        for outage in lasting:
+            outage["cause"] = cause
+        if not lasting:
+            self.memory.outages.append(
+                {
+                    "server": server,
+                    "cause": cause,
+                    "started_at": self.clock.now(),
+                    "ended_at": None,
+                    "waiting": 0,
+                }
+            )
+
+    def close_outage(self, server: str) -> None:
+        for outage in self.memory.outages:
+            if outage["server"] == server and outage["ended_at"] is None:
+                outage["ended_at"] = self.clock.now()
+                outage["waiting"] = sum(row.waits for row in self.memory.rows.values())
+
+    def outages(self, limit: int = 1000) -> list[dict[str, Any]]:
+        return [dict(outage) for outage in reversed(self.memory.outages)][:limit]
+
+
+def _job(row: Row) -> Job:
+    payload = row.payload
+    said = payload if isinstance(payload, dict) else {}
+    fields = said.get("fields")
+    entity, _, number = (intake.key_of(said) or "scene:0").partition(":")
+    return Job(
+        id=row.id,
+        scene_id=int(number) if entity == "scene" else 0,
+        update_type=str(said.get("update_type", "sync")),
+        fields=tuple(map(str, fields)) if isinstance(fields, list) else (),
+        generation=row.generation,
+        attempts=row.attempts,
+        token=row.token or "",
+        enqueued_at=row.timestamp,
+        due_at=row.due_at,
+        first_failed_at=row.first_failed_at,
+        last_error=row.last_error,
+        deaths=row.deaths,
+        entity=entity,
+        entity_id=0 if entity == "scene" else int(number),
+    )
+
+
+def _in_line(row: Row) -> InLine:
+    payload = row.payload
+    sequential = isinstance(payload, dict) and payload.get("parallel") is False
+    return InLine(row.id, row.key, row.due_at, sequential)

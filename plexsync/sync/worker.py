@@ -1,0 +1,710 @@
+"""The worker: claim a note, read the scene as it is now, compare it with Plex, write the difference, acknowledge.
+
+``step`` does that once, ``run`` until it is told to stop or nothing has waited for a while; the same loop serves the
+background process, a task and the command line. Everything it needs is handed to it. A kill at any moment costs a
+repeat, never an edit: the note is closed last, and whoever reads it again finds Plex level or writes once more.
+
+Servers that are down. Each has a breaker in the store. While one is open nothing is claimed, so an outage costs no job
+an attempt; when its time has come one probe, not a job, asks whether the server is back. What only a person can mend
+(a token, a setting) holds the whole queue, says so once, and is looked at again when the settings change.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from plexsync.clock import Clock
+from plexsync.core import breaker as breakers
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
+from plexsync.core.job import Job
+from plexsync.core.settings import Settings
+from plexsync.core.verdict import (
+    ATTENTION_HOLD_S,
+    Ambiguous,
+    Bury,
+    Failed,
+    FannedOut,
+    Finish,
+    Gone,
+    Level,
+    NotFound,
+    Outcome,
+    Postpone,
+    Synced,
+    after,
+)
+from plexsync.queue.intake import LIBRARY
+from plexsync.queue.store import LEASE_S, StaleLease, Store
+from plexsync.servers.world import World
+from plexsync.sync import engine, reconcile
+from plexsync.sync.writers import Writers
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.1  # between two looks at the queue; a look costs some microseconds
+UPKEEP_S = 0.4  # between two looks at the spool and at the file itself
+RECOVER_S = 15.0  # between two looks for what the dead have left
+FRESHEN_S = 600.0  # between two looks at what the libraries have lost
+AWAIT_S, AWAIT_MOST_S = (
+    5.0,
+    300.0,
+)  # between two looks for files Plex did not have; each wait is longer by half
+RELIST = "relist"  # the state a task leaves when the libraries are to be read anew
+# Jobs claimed together: one request to Stash, one to Plex to read them all. Half as many after some that took longer
+# than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
+SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
+SLOW_S = 2.0
+LANDS = 3  # Plex timeouts after which a write that Plex did not answer has landed, or never will
+CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
+IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
+# After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
+TIDY_S = 600.0
+
+SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
+SCHEDULE_FAILED_S = 60.0  # after one that failed
+OVERLAP_HOURS = (
+    1.0  # by which it reaches beyond the one before it: that took a while, and Stash's clock is another
+)
+SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
+# Between two steps while an outage's backlog begins to be worked off: one job, then two, then three, until as many are
+# taken as ever. A server that just came back has enough to do.
+RELEASE_S = 0.05
+
+SERVERS = ("Stash", "Plex")
+UNASKED = ("plex_url", "plex_token", "server_connection")  # settings without which nobody can ask Plex
+UNREAD = Settings()  # the defaults, until Stash has told us better
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Batch:
+    """Jobs that were claimed and looked at together."""
+
+    jobs: list[Job]
+    looks: dict[int, engine.Look] = field(default_factory=dict)  # by row id; none of a job that fans out
+    began: float = 0.0  # monotonic
+    overtaken: set[int] = field(default_factory=set)  # rating keys that were written while this was looked at
+
+    def apart(self) -> tuple[list[Job], list[Job]]:
+        """The jobs to be written, each to an item of its own; and those whose item changes before their turn, so that
+        they have to be looked at again."""
+        taken = set(self.overtaken)
+        first: list[Job] = []
+        again: list[Job] = []
+        for job in self.jobs:
+            seen = self.looks[job.id]
+            if seen.outcome is None and seen.item is not None:
+                (again if seen.item.rating_key in taken else first).append(job)
+                taken.add(seen.item.rating_key)
+        return first, again
+
+
+class Worker:
+    """One drainer of one store. Not for several threads."""
+
+    def __init__(self, store: Store, world: World, clock: Clock, rng: random.Random) -> None:
+        self.store = store
+        self.world = world
+        self.clock = clock
+        self.rng = rng
+        # What is being worked on, by row id; another thread may give it back.
+        self.in_hand: dict[int, Job] = {}
+        self.done = 0  # jobs closed or postponed by this worker
+        self._settings = UNREAD  # the last we knew, for judging while Stash is away
+        self._held_until = 0.0  # monotonic; while a person's help is needed
+        self._held_by = ""
+        self._unusable = False  # the settings were, when looked at last while the queue was held
+        self._backlog = 0  # of what an outage left, jobs to take in the next step; 0: as many as ever
+        self._writers = Writers(clock)
+        self._size = SIZE
+        self._ahead: _Batch | None = None  # claimed and looked at while others were written
+        self._ended_at: float | None = None  # monotonic; when the step before this one ended
+        self._await_s = AWAIT_S
+        self._look_for_awaited_at = 0.0  # monotonic
+        self._fresh_until = 0.0  # monotonic; until then the path index is taken as it is
+
+    # ---- some jobs ----
+
+    def step(self, ahead: bool = False) -> bool:
+        """Work on the jobs that are due, some at a time; False when there was none to claim.
+
+        With ``ahead`` the next ones are claimed and looked at while these are written, for the step after this.
+        """
+        batch, self._ahead = self._ahead or self._take(), None
+        if batch is None:
+            self._ended_at = None
+            return False
+        try:
+            self._carry_out(batch, ahead)
+        except BaseException:
+            self.in_hand, self._ahead = {}, None
+            raise
+        self.done += len(batch.jobs)
+        return True
+
+    def _take(self) -> _Batch | None:
+        began = self.clock.monotonic()
+        jobs = self.store.claim_many(self._backlog or self._size, LEASE_S)
+        if not jobs:
+            return None
+        # Another thread goes through what is in hand, so it is replaced and never changed.
+        self.in_hand = self.in_hand | {job.id: job for job in jobs}
+        return replace(self._look_at(jobs), began=began)
+
+    def _look_at(self, jobs: list[Job]) -> _Batch:
+        """Find out what is to be done about these jobs."""
+        if jobs[0].entity_id:
+            return _Batch(jobs)
+        try:
+            settings = self._settings = self.world.settings()
+            self._freshen(settings)
+        except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
+            said = engine.failed(error, self._settings)
+            return _Batch(jobs, {job.id: engine.Look(job.scene_id, said) for job in jobs})
+        fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
+        looks = engine.look([job.scene_id for job in jobs], self.world, settings, fresh)
+        if settings.scan_plex:
+            self._scan([looks[job.scene_id].outcome for job in jobs if job.attempts <= 1])
+        return _Batch(jobs, {job.id: looks[job.scene_id] for job in jobs})
+
+    def _carry_out(self, batch: _Batch, ahead: bool) -> None:
+        """Bring Plex level with these jobs' scenes as they were when they were looked at, and close the jobs."""
+        if batch.jobs[0].entity_id:
+            (job,) = batch.jobs
+            self._close([job], {job.id: self._guarded(lambda: self._fan_out(job))}, {})
+            return
+        began = batch.began if self._ended_at is None else self._ended_at
+        writes, left, down = 0, batch, False
+        while left.jobs:
+            closed = {number: seen.outcome for number, seen in left.looks.items() if seen.outcome is not None}
+            for some in _pieces([job for job in left.jobs if job.id in closed]):
+                self._close(some, closed, left.looks)
+            to_write, again = left.apart()
+            writes += len(to_write)
+            down = down or self._write_all(to_write, left.looks, ahead and self._ahead is None)
+            if down:  # what is left is not tried against the same wall
+                self._give_back(again)
+                break
+            left = self._look_at(again) if again else _Batch([])
+        self._ended_at = now = self.clock.monotonic()
+        if down or writes * 2 >= len(batch.jobs):
+            self._writers.learn(writes, now - began)
+        if now - began > SLOW_S:
+            self._size = max(self._size // 2, SIZE_LEAST)
+        elif now - began < SLOW_S / 2 and len(batch.jobs) >= self._size:
+            self._size = min(self._size * 2, SIZE_MOST)
+
+    def _write_all(self, jobs: list[Job], looks: Mapping[int, engine.Look], ahead: bool) -> bool:
+        """Write what these jobs' looks say, and close each soon after; True when the server was found to be down."""
+        if not jobs:
+            return False
+        settings = self._settings
+        found = [looks[job.id] for job in jobs]
+        with self.store.transaction():
+            engine.intend(found, self.world.ledger(settings))
+
+        def look_ahead() -> None:
+            if ahead:
+                self._ahead = self._take()
+
+        of = {job.scene_id: job for job in jobs}
+
+        def write(seen: engine.Look) -> tuple[Outcome, engine.Look]:
+            return self._write(of[seen.scene_id], seen)
+
+        tried: set[int] = set()
+        for done in self._writers.carry_out(found, write, settings.plex_concurrency, look_ahead):
+            tried |= {number for number, _, _ in done}
+            for some in _pieces(done):
+                outcomes = {jobs[number].id: outcome for number, outcome, _ in some}
+                written = {jobs[number].id: seen for number, _, seen in some}
+                self._close([jobs[number] for number, _, _ in some], outcomes, written)
+        if self._ahead is not None:
+            self._ahead.overtaken |= {seen.item.rating_key for seen in found if seen.item is not None}
+        untried = [job for number, job in enumerate(jobs) if number not in tried]
+        if untried:
+            with self.store.transaction():
+                for job in untried:
+                    engine.retract(looks[job.id], self.world.ledger(settings))
+            self._give_back(untried)
+        return self._writers.down
+
+    def _give_back(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self._quietly(lambda job=job: self.store.give_back(job), job)  # type: ignore[misc]
+            self.in_hand = {number: held for number, held in self.in_hand.items() if number != job.id}
+
+    def _drop_ahead(self) -> None:
+        """What was looked at for the next step is as it was: there may be none for long."""
+        if self._ahead is not None:
+            self._give_back(self._ahead.jobs)
+            self._ahead = None
+
+    def _write(self, job: Job, seen: engine.Look) -> tuple[Outcome, engine.Look]:
+        """Carry out one look; several of these run side by side.
+
+        What another worker has taken over since is left to it: it may have written something newer by now.
+        """
+        try:
+            if not self.store.holds(job):
+                taken = Transient("Another worker has taken it over.")
+                taken.unwritten = True
+                return Failed(taken), seen
+            return engine.apply(seen, self.world, self._settings)
+        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
+            return engine.failed(error, self._settings), seen
+
+    def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
+        try:
+            return act()
+        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
+            return engine.failed(error, self._settings)
+
+    def _freshen(self, settings: Settings) -> None:
+        """Now and then see what the libraries have lost: no scene is level with an item that is gone."""
+        now = self.clock.monotonic()
+        if self.store.load_state(RELIST):  # somebody wants every scene compared with what Plex really has
+            self.world.plex().relist()
+            self.store.drop_state(RELIST)
+            self._fresh_until = now + FRESHEN_S
+        elif now >= self._fresh_until:
+            if self._fresh_until:
+                self.world.plex().freshen()
+            self._fresh_until = now + FRESHEN_S
+
+    def _scan(self, outcomes: list[Outcome | None]) -> None:
+        """Let Plex look for the files it does not have."""
+        paths = [path for outcome in outcomes if isinstance(outcome, NotFound) for path in outcome.paths]
+        if not paths:
+            return
+        try:
+            for folder in self.world.plex().scan(paths):
+                log.info("Plex was asked to scan %s", folder)
+        except SyncFailure as failure:
+            log.warning("Plex could not be asked to scan: %s", failure)
+
+    def _look_for_awaited(self) -> None:
+        """Wake the jobs of files that have come to Plex meanwhile: cheaper than a look at each of them."""
+        now = self.clock.monotonic()
+        if now < self._look_for_awaited_at:
+            return
+        self._look_for_awaited_at = now + self._await_s
+        self._await_s = min(self._await_s * 1.5, AWAIT_MOST_S)
+        try:
+            settings = self._settings = self.world.settings()
+            ledger = self.world.ledger(settings)
+            if not ledger.expects():
+                return
+            self.world.plex().freshen()
+        except SyncFailure as failure:
+            self._learn(Failed(failure))
+            return
+        arrived = ledger.arrived()
+        if arrived:
+            self.store.put_many(arrived)
+            log.info("arrived in Plex: scenes=%s", ",".join(map(str, arrived)))
+
+    def _close(
+        self, jobs: Sequence[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, engine.Look]
+    ) -> None:
+        """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
+        if not jobs:
+            return
+        for outcome in {_lesson(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
+            self._learn(outcome)
+        with self.store.transaction():
+            for job in jobs:
+                outcome, seen = outcomes[job.id], looks.get(job.id)
+                again_at = None
+                if seen is not None and isinstance(outcome, (Synced, Level)):
+                    engine.remember(seen, self.world.ledger(self._settings))
+                    again_at = self._may_land(seen)
+                elif seen is not None and isinstance(outcome, Failed):
+                    engine.note_failure(seen, outcome, self.world.ledger(self._settings))
+                elif isinstance(outcome, NotFound):
+                    self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
+                    if job.attempts <= 1:
+                        self._await_s = AWAIT_S
+                        self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
+                elif isinstance(outcome, Gone):
+                    engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
+                    self.store.put_many(outcome.heirs)
+                self._record(job, outcome)
+                if again_at is not None:
+                    self.store.put_later(job.scene_id, again_at)
+        closed = {job.id for job in jobs}
+        self.in_hand = {number: job for number, job in self.in_hand.items() if number not in closed}
+
+    def _may_land(self, seen: engine.Look) -> float | None:
+        """When to look at the scene once more, because a write whose end nobody saw may still land after this one."""
+        if seen.item is None:
+            return None
+        patience_s = LANDS * self._settings.plex_timeout_s
+        ledger = self.world.ledger(self._settings)
+        now = self.clock.now()
+        began = ledger.settle(seen.scene_id, now - patience_s, now)
+        return None if began is None else began + patience_s
+
+    def _fan_out(self, job: Job) -> FannedOut:
+        """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
+        place = f"fan-out of job {job.id}.{job.generation}"
+        if job.entity == LIBRARY:
+            return self._look_through(place)
+        done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
+        scenes = int(done)
+        for page in self.world.stash().scene_ids_of(job.entity, job.entity_id, int(after_id)):
+            self.store.put_many(page)
+            scenes += len(page)
+            self.store.save_state(place, f"{scenes} {page[-1]}")
+        self.store.drop_state(place)
+        return FannedOut(scenes)
+
+    def _look_through(self, place: str) -> FannedOut:
+        """A performer, studio, tag or group was deleted: queue what was level once and is not now. Others go first."""
+        found = reconcile.sweep(
+            self.store,
+            self.world,
+            self.world.settings(),
+            should_stop=self._is_wanted,
+            synced_once=place,
+        )
+        return FannedOut(found.queued, found.done)
+
+    def _record(self, job: Job, outcome: Outcome) -> None:
+        decision = after(job, outcome, self.clock.now(), self.rng, self._settings)
+        try:
+            match decision:
+                case Finish(note):
+                    self.store.finish(job, f"{outcome.name}: {note}")
+                    _say(logging.INFO, outcome.name, job, note)
+                case Postpone(until, reason, uses_attempt):
+                    self.store.postpone(job, until, reason, uses_attempt)
+                    # Of a hold the queue's own line is enough; its jobs come this way once a minute.
+                    level = logging.DEBUG if reason == self._held_by else logging.WARNING
+                    _say(level, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
+                case Bury(error_type, message, traceback):
+                    self.store.bury(job, error_type, message, traceback)
+                    _say(logging.ERROR, "buried", job, f"{error_type}: {message}")
+        except StaleLease:
+            # We were frozen for longer than our lease and somebody else did the job meanwhile. Should we have written
+            # after them, Plex now has the older scene: one more look puts that right.
+            _say(logging.WARNING, "stale", job, "another worker had taken it over; looking again")
+            if isinstance(outcome, (Synced, Failed)):
+                self.store.put(job.scene_id or job.entity_id, "update", entity=job.entity)
+
+    # ---- what an outcome says of the servers ----
+
+    def _learn(self, outcome: Outcome) -> None:
+        error = outcome.error if isinstance(outcome, Failed) else None
+        if isinstance(error, Unavailable):
+            self._failed(error.service, str(error))
+        elif isinstance(error, (NeedsAttention, SettingProblem)):
+            self._hold(str(error))
+        else:
+            self._let_go()
+            self._answered("Stash")
+            if isinstance(outcome, (Synced, Level, NotFound, Ambiguous)):
+                self._answered("Plex")
+
+    def _breaker(self, server: str) -> breakers.Breaker:
+        return breakers.from_dict(self.store.load_breaker(server))
+
+    def _failed(self, server: str, cause: str) -> None:
+        with self.store.transaction():  # other processes learn of the same server at the same time
+            before = self._breaker(server)
+            then = breakers.after_failure(before, self.clock.now(), self.rng)
+            self.store.save_breaker(server, breakers.to_dict(then))
+            began = then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED
+            if then.state is breakers.State.OPEN:
+                self.store.open_outage(server, cause)  # or the cause by now: another address may be wrong too
+        if began:
+            log.error("outage of %s began: %s", server, cause)
+
+    def _answered(self, server: str) -> None:
+        if self._breaker(server) == breakers.Breaker():
+            return
+        with self.store.transaction():
+            before = self._breaker(server)
+            then = breakers.after_success(before, self.clock.now())
+            self.store.save_breaker(server, breakers.to_dict(then))
+            if before.state is breakers.State.CLOSED:
+                return
+            self.store.close_outage(server)
+            released = self.store.release_due(f"{server} at ")  # as the sentences about it begin
+        self._backlog = 1
+        log.info("outage of %s is over; %s jobs are due again", server, released)
+
+    def _hold(self, sentence: str) -> None:
+        if sentence != self._held_by:
+            log.error("the queue waits: %s", sentence)
+            self.store.save_state("attention", sentence)
+        self._held_by = sentence
+        self._held_until = self.clock.monotonic() + ATTENTION_HOLD_S
+
+    def _let_go(self) -> None:
+        if self.store.load_state("attention"):
+            self.store.save_state("attention", "")
+            log.info("the queue goes on")
+        self._held_by, self._held_until = "", 0.0
+
+    def may_claim(self) -> bool:
+        """Whether asking the servers makes sense now; sends the probe that is due, if one is."""
+        return not self._is_held() and all(self._is_reachable(server) for server in SERVERS)
+
+    def _is_held(self) -> bool:
+        if not self._held_by or self.clock.monotonic() >= self._held_until:
+            return False
+        changed = self._settings_changed()
+        if changed:
+            log.info("the settings have changed; trying again")
+            self._let_go()
+            self.store.release_due()
+        return not changed
+
+    def _settings_changed(self) -> bool:
+        """A person has been at the settings, read anew every few seconds: that may be the help we wait for."""
+        try:
+            settings = self.world.settings()
+            if self._unusable:  # what was missing is there, even if it is what was known before
+                self._unusable = False
+                return True
+            if self._settings is UNREAD:  # a worker that has just begun has seen nothing change
+                self._settings = settings
+            return settings != self._settings
+        except SyncFailure as failure:
+            self._unusable = isinstance(failure, SettingProblem)
+            return (
+                bool(self._held_by) and str(failure) != self._held_by and not isinstance(failure, Unavailable)
+            )
+
+    def _is_reachable(self, server: str) -> bool:
+        known = self._breaker(server)
+        if known.state is breakers.State.CLOSED:
+            return True
+        if not self._may_probe(server) and not (server == "Plex" and self._settings_changed()):
+            return False  # another address or token is tried at once
+        try:
+            if server == "Stash":
+                self.world.probe(server)  # it is who tells the settings
+            self._settings = self.world.settings()
+            if server != "Stash":
+                self.world.probe(server)
+        except Unavailable as failure:
+            self._failed(failure.service, str(failure))
+            if failure.service != server:
+                self._forget_probe(server)  # it could not be sent, so it is due still
+            return False
+        except SyncFailure as failure:
+            if server == "Stash" or _is_of_plex(failure):
+                self._answered(server)  # it is there, and has something else to say
+            else:
+                self._forget_probe(server)
+            self._hold(str(failure))
+            return False
+        self._answered(server)
+        return True
+
+    def _may_probe(self, server: str) -> bool:
+        """Whether a probe is due and ours to send, of all processes that ask at this moment."""
+        if not breakers.allow(self._breaker(server), self.clock.now())[0]:
+            return False
+        with self.store.transaction():
+            allowed, then = breakers.allow(self._breaker(server), self.clock.now())
+            if allowed:
+                self.store.save_breaker(server, breakers.to_dict(then))
+        return allowed
+
+    # ---- until told to stop ----
+
+    def run(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        linger_s: Callable[[], float] | None = None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Work until ``should_stop``, or until nothing has waited (also for later) for ``linger_s`` seconds.
+
+        The default linger is the setting's. ``on_step`` is called after each job and each look at an empty queue.
+        """
+        try:
+            self._run(should_stop, linger_s, on_step)
+            self._drop_ahead()
+        finally:
+            self._writers.close()
+
+    def _run(
+        self,
+        should_stop: Callable[[], bool],
+        linger_s: Callable[[], float] | None,
+        on_step: Callable[[], None],
+    ) -> None:
+        linger = linger_s or (lambda: self._settings.worker_linger_s)
+        next_upkeep = next_recovery = next_schedule = 0.0
+        busy_at = worked_at = self.clock.monotonic()
+        tidied, next_tidy = False, worked_at + TIDY_S
+        self._forget_lost_probes()
+        while not should_stop():
+            now = self.clock.monotonic()
+            if now >= next_upkeep:
+                self.store.reopen_if_replaced()
+                self.store.merge_spool()
+                next_upkeep = now + UPKEEP_S
+            if now >= next_recovery:
+                self.store.recover()
+                next_recovery = now + RECOVER_S
+            if now >= next_tidy:
+                self._tidy()
+                next_tidy = now + TIDY_S
+            if self.may_claim() and self.step(ahead=not self._backlog):
+                on_step()
+                busy_at = worked_at = self.clock.monotonic()
+                tidied = False
+                if self._backlog:
+                    self.clock.sleep(RELEASE_S)
+                    self._backlog = self._backlog + 1 if self._backlog < self._size else 0
+                continue
+            self._drop_ahead()  # no step follows soon
+            on_step()
+            self._backlog = 0
+            counts = self.store.counts()
+            # Also while something waits for later: a file Plex does not have is waited for during hours.
+            if counts.pending == counts.waiting_later and now >= next_schedule and self.may_claim():
+                next_schedule = now + (SCHEDULE_S if self._reconcile_if_due() else SCHEDULE_FAILED_S)
+            if counts.waiting_later and self.may_claim():
+                self._look_for_awaited()
+            if counts.pending or counts.in_progress or self._settings.reconcile_interval:
+                busy_at = now
+            elif now - busy_at >= linger():
+                return
+            # Also while something waits for later, which it may do for days.
+            if not tidied and now - worked_at >= min(IDLE_UPKEEP_S, linger() / 2):
+                self._tidy()
+                tidied, next_tidy = True, now + TIDY_S
+            self.clock.sleep(POLL_S)
+
+    def _forget_lost_probes(self) -> None:
+        """A probe still under way was that of a worker that is no more, or stands still: another is due now."""
+        for server in SERVERS:
+            self._forget_probe(server)
+
+    def _forget_probe(self, server: str) -> None:
+        known = self._breaker(server)
+        if known.state is breakers.State.HALF_OPEN:
+            self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
+
+    def _reconcile_if_due(self) -> bool:
+        """The look for changes no hook told, when the settings ask for one and its time has come; False when it could
+        not be done.
+
+        It reaches back to the one before it at least, however long ago that was: nobody need have woken a worker.
+        """
+        try:
+            settings = self._settings = self.world.settings()
+            every_s = settings.reconcile_interval * 3600
+            last = float(self.store.load_state("reconciled_at") or 0.0)
+            since_s = self.clock.now() - last
+            if not every_s or 0 <= since_s < every_s:
+                return True
+            hours = SCOPE_HOURS[settings.reconcile_scope]
+            if hours is not None and last:
+                hours = max(hours, since_s / 3600 + OVERLAP_HOURS)
+            found = reconcile.sweep(
+                self.store,
+                self.world,
+                settings,
+                hours,
+                should_stop=lambda: hours is None and self._is_wanted(),
+                hurry=False,
+            )
+        except SyncFailure as failure:
+            log.warning("could not look for changes: %s", failure)
+            self._learn(Failed(failure))
+            return False
+        self._let_go()
+        self._answered("Stash")
+        if found.untold:
+            log.warning("could not look for ratings and plays in Plex: %s", found.untold)
+        if found.done:
+            self.store.save_state("reconciled_at", str(self.clock.now()))
+        log.info("looked for changes: %s scenes seen, %s queued", found.seen, found.queued)
+        return True
+
+    def _is_wanted(self) -> bool:
+        """Something waits that can be done now; a long look for more of it can go on later."""
+        counts = self.store.counts()
+        return counts.pending > counts.waiting_later
+
+    def _tidy(self) -> None:
+        while self.store.prune(self._settings.history_keep):
+            self.clock.sleep(0.01)  # let a hook have the file in between
+        self.store.tidy()
+
+    @contextmanager
+    def heartbeats(self, also: Callable[[], None] = lambda: None, lease_s: float = LEASE_S) -> Iterator[None]:
+        """Keep the lease of the job in hand alive from a thread, for as long as this process runs at all.
+
+        ``also`` is called each time, for whoever else wants to know that we run.
+        """
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(lease_s / 4):
+                also()
+                for job in list(self.in_hand.values()):
+                    self._quietly(lambda job=job: self.store.heartbeat(job, lease_s), job)  # type: ignore[misc]
+
+        thread = threading.Thread(target=beat, name="heartbeats", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def give_back_all(self) -> None:
+        """Leave what is in hand as it was before; for a process that must end now."""
+        for job in list(self.in_hand.values()):
+            if self._quietly(lambda job=job: self.store.give_back(job), job):  # type: ignore[misc]
+                _say(logging.INFO, "gave back", job, "told to stop")
+
+    def _quietly(self, act: Callable[[], None], job: Job) -> bool:
+        """Do what makes things better but need not be; True when it was done."""
+        try:
+            act()
+        except StaleLease:
+            return False  # whoever closes the job finds out
+        except (sqlite3.Error, OSError) as error:
+            _say(logging.WARNING, "no lease", job, str(error))
+            return False
+        return True
+
+
+def _is_of_plex(failure: SyncFailure) -> bool:
+    """Whether Plex itself was asked, and what it said led to this."""
+    if isinstance(failure, NeedsAttention):
+        return failure.service == "Plex"
+    return not isinstance(failure, SettingProblem) or failure.key not in UNASKED
+
+
+def _lesson(outcome: Outcome) -> object:
+    """What is equal for outcomes that say the same of the servers."""
+    return id(outcome) if isinstance(outcome, Failed) else type(outcome)
+
+
+def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
+    """No more than CLOSED at a time."""
+    for start in range(0, len(some), CLOSED):
+        yield some[start : start + CLOSED]
+
+
+def _say(level: int, action: str, job: Job, text: str) -> None:
+    """One line a move."""
+    log.log(level, "%s %s job=%s attempt=%s: %s", action, job.about, job.id, job.attempts, text)

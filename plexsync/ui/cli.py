@@ -1,0 +1,470 @@
+"""The same work for a person at a terminal, beside a running worker: ``python PlexSync.py status``.
+
+Exit status: 0 all is well; 1 not all is (doctor found trouble, drain left something waiting, diff found something that
+would change; each command's help says what); 2 the command line is wrong; 3 the queue, a server or a file cannot be
+used; 130 interrupted. ``--json`` answers with one JSON document on standard output whatever the status, ``export`` with
+one a line; it is UTF-8 or ASCII whatever the console's encoding. NO_COLOR and a dumb terminal are respected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plexsync import __version__, context
+from plexsync.queue import intake
+from plexsync.ui import session, tasks
+
+FINE, NOT_WELL, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
+INTERRUPTION = "Interrupted; what waits stays queued."
+COLOURS = {"warning": "yellow", "error": "red"}
+BAR_WIDTH = 30
+OURS = ("queue", "spool", "connection.json")  # one of which is in every data folder
+OPEN_TO_OTHERS = 0o666  # a file somebody named, as the umask has it; all else is for its owner alone
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; gives the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a title may hold what a Windows console has no letter for
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _run(argv)
+    except (BrokenPipeError, SystemExit):  # the reader, head for one, has seen enough; click then exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FINE
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        colour = None if context.wants_colour() else False  # None: where it is a terminal
+        status = cli.main(argv, prog_name="PlexSync", standalone_mode=False, color=colour)
+    except click.exceptions.NoArgsIsHelpError as help_wanted:
+        click.echo(help_wanted.format_message())
+        return FINE
+    except click.ClickException as wrong:
+        if "--json" in argv:
+            click.echo(as_json({"error": wrong.format_message()}))
+        else:
+            wrong.show()
+        return WRONG
+    except click.Abort:
+        return INTERRUPTED
+    return int(status or FINE)
+
+
+def as_json(value: object, indent: int | None = None) -> str:
+    """JSON as standard output can carry it: in ASCII unless that is UTF-8."""
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    return json.dumps(value, indent=indent, ensure_ascii=encoding.lower() not in ("utf-8", "utf8"))
+
+
+def data_folder() -> str:
+    """The data folder of the Stash this plugin is installed in, as far as that can be told without Stash.
+
+    Stash keeps plugins below ``plugins`` in its folder unless told otherwise, and our data there too.
+    """
+    if not os.environ.get("STASH_PLUGIN_DATA"):
+        for above in Path(__file__).resolve().parents:
+            data = above / "plugins" / "PlexSync" / "data"
+            if data.is_dir():
+                return str(data)
+    return intake.data_folder()
+
+
+class Desk:
+    """What every command is given: the office, and whether the answer is wanted as JSON."""
+
+    def __init__(self, data_dir: str, as_json: bool) -> None:
+        self.as_json = as_json
+        self.one_line = False  # each JSON document
+        self.office = session.Office(data_dir, say=self._say, progress=self._progress)
+        self.chatty = context.wants_chatter() and not as_json
+        self._bar = self.chatty and sys.stderr.isatty() and not context.is_dumb()
+        self._bar_shown = False
+
+    def say(self, text: str) -> None:
+        """A line of the answer."""
+        self._say("info", text)
+
+    def _say(self, level: str, text: str) -> None:
+        if self.as_json:
+            return
+        if level == "warning":
+            self.aside(level, text)
+        else:  # also bad news of the doctor's: it is what was asked for
+            self.hide_bar()
+            click.secho(text, fg=COLOURS.get(level))
+
+    def aside(self, level: str, text: str) -> None:
+        """A line on standard error."""
+        self.hide_bar()
+        click.secho(text, fg=COLOURS.get(level), err=True)
+
+    def _progress(self, part: float) -> None:
+        """A bar below what is printed, on a terminal only."""
+        if not self._bar:
+            return
+        filled = round(min(max(part, 0.0), 1.0) * BAR_WIDTH)
+        if filled == BAR_WIDTH:
+            self.hide_bar()
+        else:
+            click.echo(f"\r{'█' * filled}{'░' * (BAR_WIDTH - filled)} {part:4.0%} ", nl=False, err=True)
+            self._bar_shown = True
+
+    def hide_bar(self) -> None:
+        """Make room for a line."""
+        if self._bar_shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+            self._bar_shown = False
+
+    def write(self, text: str) -> None:
+        """Print a piece of an answer that is too long to be held."""
+        self.hide_bar()
+        click.echo(text, nl=False)
+
+    def press(self, mode: str, args: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Do what the button of this mode does."""
+        return tasks.TASKS[mode].run(self.office, args or {})
+
+    def show(self, answer: object) -> None:
+        """Print the answer, if it is wanted as JSON; a person has been told already."""
+        if self.as_json:
+            click.echo(as_json(answer, indent=None if self.one_line else 2))
+
+
+class _Lines(logging.Handler):
+    """What is logged meanwhile, between the lines of a command and never into its bar."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._desk.aside(record.levelname.lower(), record.getMessage())
+
+
+def _options(command: Callable[..., int]) -> Callable[..., int]:
+    """``--data`` and ``--json``, and one sentence with status 3 for what cannot be used."""
+
+    def wrapped(data: str | None, as_json: bool, **given: Any) -> int:
+        data, as_json = data or _before("data"), as_json or _before("as_json")
+        desk = Desk(os.path.abspath(data or data_folder()), as_json)
+        desk.one_line = command.__name__ == "export"
+        ours = logging.getLogger("plexsync")
+        ours.handlers[:] = [_Lines(desk)]
+        ours.setLevel(logging.INFO if command.__name__ == "drain" and desk.chatty else logging.ERROR)
+        try:
+            _see_folder(desk.office.data_dir)
+            return command(desk, **given)
+        except BrokenPipeError:  # for main to deal with
+            raise
+        except KeyboardInterrupt:
+            desk.hide_bar()
+            desk.show({"error": INTERRUPTION})
+            return INTERRUPTED
+        except session.TROUBLES as trouble:
+            text = session.sentence(trouble, desk.office.data_dir)
+            if as_json:
+                desk.show({"error": text})
+            else:
+                desk.aside("error", text)
+            return status_of(trouble)
+        finally:
+            desk.office.close()
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return DATA(AS_JSON(wrapped))
+
+
+def status_of(trouble: Exception) -> int:
+    """The exit status one of TROUBLES ends with."""
+    return WRONG if isinstance(trouble, session.WrongArgument) else UNUSABLE
+
+
+def _see_folder(data_dir: str) -> None:
+    """Raises NoFolder for what cannot be our data folder: an answer about another one would be about nothing."""
+    if not os.path.isdir(data_dir):
+        wrong = f"There is no data folder {data_dir}"
+    elif not os.access(data_dir, os.R_OK | os.X_OK):
+        raise session.NoFolder(f"You may not look into {data_dir}; be the user Stash runs as.")
+    elif not any(os.path.exists(os.path.join(data_dir, name)) for name in OURS):
+        wrong = f"{data_dir} is not PlexSync's data folder"
+    else:
+        return
+    raise session.NoFolder(
+        f"{wrong}; name it with --data. It lies in Stash's folder, in plugins/PlexSync/data, and is made by the first "
+        "edit."
+    )
+
+
+def _before(name: str) -> Any:
+    """What was given of an option before the command: people put them there as well."""
+    return click.get_current_context().find_root().params[name]
+
+
+DATA = click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
+
+
+@click.group(
+    epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue, server or file not usable, "
+    "130 interrupted."
+)
+@click.version_option(__version__, prog_name="PlexSync")
+@DATA
+@AS_JSON
+def cli(data: str | None, as_json: bool) -> None:
+    """PlexSync's queue, for a person. Every command may be used while a worker runs."""
+
+
+@cli.command()
+@DATA
+@click.option("--lock-fd", type=int, default=-1, hidden=True, help="The worker's lock, already held.")
+@click.option("--successor", is_flag=True, hidden=True, help="Begin when standard input ends.")
+def worker(data: str | None, lock_fd: int, successor: bool) -> int:
+    """Be the worker: sync until nothing has waited for a while. Logs to plexsync.log in the data folder."""
+    from plexsync.sync import daemon
+
+    folder = os.path.abspath(data or _before("data") or data_folder())
+    if successor:
+        sys.stdin.buffer.read()
+    try:
+        return daemon.serve(folder, lock_fd)
+    except session.TROUBLES as trouble:
+        click.secho(session.sentence(trouble, folder), fg="red", err=True)
+        return UNUSABLE
+
+
+@cli.command()
+@_options
+def status(desk: Desk) -> int:
+    """What waits, what is being done, what is done, what failed."""
+    desk.show(desk.press("queue_status"))
+    return FINE
+
+
+NUMBER = click.IntRange(1, 10**18 - 1)  # of a scene, an item, a letter: what the queue's columns hold
+HOURS = click.FloatRange(0, session.NUMBER_MAX)
+MOST = click.IntRange(1, session.NUMBER_MAX)
+NUMBER.name = HOURS.name = MOST.name = "number"  # 'x' is not a valid number
+LIMIT = click.option(
+    "--limit",
+    type=MOST,
+    default=tasks.JOBS_SHOWN,
+    show_default=True,
+    help="How many at most.",
+)
+
+
+@cli.command()
+@LIMIT
+@_options
+def queue(desk: Desk, limit: int) -> int:
+    """The waiting scenes, in the order in which they are due."""
+    desk.show(desk.press("queue", {"limit": limit})["queue"])
+    return FINE
+
+
+@cli.command()
+@click.argument("letter_id", metavar="[NUMBER]", type=NUMBER, required=False)
+@click.option("--type", "error_type", help="Only those of this error type.")
+@LIMIT
+@_options
+def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) -> int:
+    """The dead letters, the newest first, or all that is known of the one named by its number.
+
+    Status 1: there is none of that number.
+    """
+    found = desk.press("dead", {"ids": letter_id, "error_type": error_type, "limit": limit})["dead_letters"]
+    if letter_id is None:
+        desk.show(found)
+    elif found:
+        desk.show(found[0])
+    else:
+        desk.show({"error": f"There is no dead letter {letter_id}."})
+        return NOT_WELL
+    return FINE
+
+
+@cli.command()
+@click.argument("letter_ids", metavar="[NUMBER]...", type=NUMBER, nargs=-1)
+@click.option("--type", "error_type", help="All of this error type.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_options
+def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, everything: bool) -> int:
+    """Queue the scenes of dead letters again: those named, of one type, or all.
+
+    Status 1: there was none of these.
+    """
+    if not (letter_ids or error_type or everything):
+        raise click.UsageError("Name dead letters by their numbers, or use --type or --all.")
+    answer = desk.press("retry_dlq", {"ids": letter_ids, "error_type": error_type})
+    desk.show(answer)
+    return FINE if answer["replayed"] or everything else NOT_WELL
+
+
+@cli.command()
+@click.argument("scene_id", metavar="[SCENE]", type=NUMBER, required=False)
+@click.argument("rating_key", metavar="[RATING_KEY]", type=NUMBER, required=False)
+@_options
+def choose(desk: Desk, scene_id: int | None, rating_key: int | None) -> int:
+    """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
+
+    Without RATING_KEY the items are listed, and without SCENE the scenes that wait for a choice. Status 1: a choice is
+    still needed, or was not needed.
+    """
+    answer = desk.press("choose", {"scene_id": scene_id, "rating_key": rating_key})
+    desk.show(answer)
+    if scene_id is None:
+        return NOT_WELL if answer["waiting"] else FINE
+    if rating_key is None:
+        return NOT_WELL if answer["candidates"] and not answer["chosen"] else FINE
+    return FINE if answer["chosen"] == rating_key else NOT_WELL
+
+
+@cli.command()
+@_options
+def outages(desk: Desk) -> int:
+    """How often Stash and Plex were away, since when and why.
+
+    Status 1: one of them is away now.
+    """
+    answer = desk.press("outage_summary")
+    for outage in answer["outages"]:
+        desk.say(
+            f"{outage['server']}: {outage['started_at']} to {outage['ended_at'] or 'now'}: {outage['cause']}"
+        )
+    desk.show(answer)
+    return NOT_WELL if any(each["ongoing"] for each in answer["servers"].values()) else FINE
+
+
+SCOPES = {
+    "recent": "reconcile_recent",
+    "7days": "reconcile_7days",
+    "all": "reconcile_all",
+    "missing": "reconcile_missing",
+}
+
+
+@cli.command()
+@click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True, help="Which.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent, with --scope recent.")
+@_options
+def reconcile(desk: Desk, scope: str, hours: float) -> int:
+    """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
+
+    Status 1: with --scope missing, something is missing.
+    """
+    answer = desk.press(SCOPES[scope], {"hours": hours})
+    desk.show(answer)
+    return NOT_WELL if scope == "missing" and (answer["scenes"] or answer["items"]) else FINE
+
+
+@cli.command()
+@click.option(
+    "--output", metavar="FILE", default="-", show_default=True, help="Where to; - is standard output."
+)
+@_options
+def export(desk: Desk, output: str) -> int:
+    """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
+    store = desk.office.reading  # trouble with it is none of the file's
+    named = contextlib.nullcontext(sys.stdout) if output == "-" else session.replacing(output, OPEN_TO_OTHERS)
+    with named as file:
+        tasks.export_to(store, lambda row: file.write(f"{as_json(row)}\n"))
+        file.flush()
+    return FINE
+
+
+@cli.command()
+@click.argument("scene_ids", metavar="[SCENE]...", type=NUMBER, nargs=-1)
+@click.option("--recent", is_flag=True, help="The scenes Stash has changed lately.")
+@click.option("--hours", type=HOURS, default=24, show_default=True, help="How lately, with --recent.")
+@click.option("--all", "everything", is_flag=True, help="All scenes.")
+@click.option("--level", is_flag=True, help="Show also the scenes that are level.")
+@click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
+@_options
+def diff(
+    desk: Desk,
+    scene_ids: tuple[int, ...],
+    recent: bool,
+    hours: float,
+    everything: bool,
+    level: bool,
+    page: str | None,
+) -> int:
+    """What a sync would change, field by field, and why it would leave scenes alone; nothing is written.
+
+    Status 1: something would change, or something is in the way.
+    """
+    from plexsync.ui import diff as looking
+
+    if bool(scene_ids) + recent + everything != 1:
+        raise click.UsageError("Name scenes by their numbers, or use --recent or --all.")
+    args = {"scene_id": list(scene_ids), "scope": "all" if everything else "recent", "hours": hours}
+    shown = 0
+
+    def show(preview: looking.Preview) -> None:
+        nonlocal shown
+        if desk.as_json:
+            desk.write(("," if shown else '{"previews": [') + "\n  " + as_json(looking.as_json(preview)))
+        elif not page:
+            rows = looking.rows(preview) if shown else [looking.HEADINGS, *looking.rows(preview)]
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+            desk.write("".join(f"{line}\n" for line in looking.table(rows, width)))
+        shown += 1
+
+    def end(rest: dict[str, object]) -> None:
+        """Close the object that ``show`` began, so that also an answer cut short can be read."""
+        desk.write(("\n], " if shown else '{"previews": [], ') + as_json(rest)[1:] + "\n")
+
+    try:
+        named = level or bool(scene_ids)
+        tally, _ = tasks.preview_all(desk.office, args, show, page, named, OPEN_TO_OTHERS)
+    except (KeyboardInterrupt, *session.TROUBLES) as trouble:
+        if not desk.as_json:
+            raise
+        if isinstance(trouble, KeyboardInterrupt):
+            end({"error": INTERRUPTION})
+            return INTERRUPTED
+        end({"error": session.sentence(trouble, desk.office.data_dir)})
+        return status_of(trouble)
+    if desk.as_json:
+        end({**tally.as_json(), "page": page})
+    else:
+        desk.write(f"{tally.sentence()}\n")
+    return FINE if tally.calm else NOT_WELL
+
+
+@cli.command()
+@_options
+def drain(desk: Desk) -> int:
+    """Work until nothing is due any more, or look on while a worker does.
+
+    Status 1: something still waits, for the reasons it names.
+    """
+    answer = desk.press("process_queue")
+    desk.show(answer)
+    return NOT_WELL if answer["waiting"] else FINE
+
+
+@cli.command()
+@_options
+def doctor(desk: Desk) -> int:
+    """Try everything a sync needs, and say what is wrong and what to do about it.
+
+    Status 1: something is wrong.
+    """
+    answer = desk.press("health_check")
+    desk.show(answer)
+    return FINE if answer["healthy"] else NOT_WELL

@@ -1,0 +1,357 @@
+"""The doctor: everything a sync needs is tried, and each trouble gets a sentence that says what to do about it.
+
+A check is a function of the Office that returns its good news; bad news is raised, as Unhealthy or as one of TROUBLES.
+Nothing is written to Plex and nothing is queued.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from plexsync import __version__
+from plexsync.core.failures import SyncFailure
+from plexsync.ui.session import (
+    CHOICE,
+    TROUBLES,
+    Args,
+    Office,
+    blocked,
+    lasting,
+    letter_about,
+    moment,
+    sentence,
+    some,
+)
+
+if TYPE_CHECKING:
+    from plexsync.core.item import Item
+    from plexsync.core.scene import Scene
+    from plexsync.core.settings import PathPair, Settings
+
+FREE_BYTES_LEAST = 50_000_000
+SPOTS, PAIRS_A_SPOT = 5, 8  # places of the library, and scenes there, that are looked for in Plex
+CLOCK_S = 30.0  # clocks that differ by less are taken for equal; a Date header is exact to the second
+STASH_MADE_FOR, PLEX_MADE_FOR = (0, 30), (1, 41)
+PACKAGES = {
+    "persist-queue": "persistqueue",
+    "plexapi": "plexapi",
+    "stashapi": "stashapi",
+    "requests": "requests",
+}
+
+
+CURES = {  # of a folder that cannot be written
+    errno.ENOSPC: "Make room on that disk.",
+    errno.EROFS: "Mount it so that it can be written to.",
+}
+
+
+class Unhealthy(Exception):
+    """What a check found, and what to do about it."""
+
+
+def health_check(office: Office, args: Args) -> dict[str, object]:
+    """Try everything a sync needs, in the order in which a sync needs it; one sentence each."""
+    found: list[dict[str, object]] = []
+    said: dict[str, str] = {}  # what is wrong, and the check that found it
+    for name, check in CHECKS.items():
+        try:
+            ok, text = True, check(office)
+        except Unhealthy as trouble:
+            ok, text = False, str(trouble)
+        except TROUBLES as trouble:
+            ok, text = False, sentence(trouble, office.data_dir)
+        if not ok:
+            earlier = [first for cause, first in said.items() if text in cause]
+            said.setdefault(text, name)
+            text = f"Not possible until “{earlier[0]}” is well." if earlier else text
+        found.append({"name": name, "ok": ok, "message": text})
+        office.say("info" if ok else "error", f"{name}: {text}")
+        office.progress(len(found) / len(CHECKS))
+    ill = [str(check["name"]) for check in found if not check["ok"]]
+    office.say("error" if ill else "info", f"Not well: {', '.join(ill)}." if ill else "All is well.")
+    return {"healthy": all(check["ok"] for check in found), "checks": found}
+
+
+def _check_data(office: Office) -> str:
+    free = shutil.disk_usage(office.data_dir).free
+    probe = os.path.join(office.data_dir, f"probe-{os.getpid()}")
+    try:
+        with open(probe, "wb") as file:
+            file.write(b"x")
+    except OSError as error:
+        cure = CURES.get(error.errno or 0, "Give the user Stash runs as the right to.")
+        raise Unhealthy(f"{office.data_dir} cannot be written: {error.strerror}. {cure}") from None
+    finally:
+        with contextlib.suppress(OSError):  # a full disk takes the name and not the byte
+            os.unlink(probe)
+    if free < FREE_BYTES_LEAST:
+        raise Unhealthy(f"{office.data_dir} has {free // 1_000_000} MB left. Make room on that disk.")
+    return f"{office.data_dir} is writable, with {free // 1_000_000:,} MB free."
+
+
+def _check_packages(office: Office) -> str:
+    found = []
+    for package, module in PACKAGES.items():
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise Unhealthy(
+                f"The package {package} cannot be used: {error}. Install PlexSync from its zip, which brings all it "
+                f"needs, or run: {sys.executable} -m pip install {package}."
+            ) from None
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(package)
+    return f"All packages are there: {', '.join(found)}."
+
+
+def _check_stash(office: Office) -> str:
+    stash = office.servers.stash()
+    return f"Stash {stash.version()} answers at {stash.address}."
+
+
+def _settings(office: Office) -> Settings:
+    """The settings, however incomplete, for checks that come after the one that complains about them."""
+    return office.servers.read_settings()[0]
+
+
+def _check_settings(office: Office) -> str:
+    _, problems = office.servers.read_settings()
+    if problems:
+        raise Unhealthy(" ".join(problem.sentence for problem in problems))
+    return "All settings can be used."
+
+
+def _check_plex(office: Office) -> str:
+    found = office.servers.plex().identity()
+    return f"Plex {found.version} answers at {_settings(office).plex_url}."
+
+
+def _check_libraries(office: Office) -> str:
+    from plexsync.core.settings import library_key
+
+    found = office.servers.plex().health()
+    rules = {library_key(rule.library) for rule in _settings(office).library_rules}
+    names = ", ".join(
+        f"“{library.title}”" + " (with rules of its own)" * (library_key(library.title) in rules)
+        for library in found.libraries
+    )
+    return f"“{found.name}” accepts the token; libraries to write to: {names}."
+
+
+def _check_paths(office: Office) -> str:
+    from plexsync.core import match
+    from plexsync.core.settings import parse
+
+    plex, settings, scenes = office.servers.plex(), _settings(office), _sample(office)
+    if not scenes:
+        return "Stash has no scene with a file yet, so there is nothing to look for."
+    asked = [match.plex_paths(scene, settings.path_map) for scene in scenes]
+    pairs: list[tuple[str, str]] = []  # path in Stash, path in Plex
+    reached: list[str] = []
+    lost = []
+    for scene, paths, items in zip(scenes, asked, plex.find_many(asked), strict=True):
+        chosen = match.choose(scene, items, settings.path_map)
+        if isinstance(chosen, match.Found):
+            reached.append(
+                f"scene {scene.id}, {scene.files[0].path}, is item {chosen.item.rating_key} in Plex"
+            )
+            pairs += _pairs(scene, chosen.item, settings.path_map)
+        elif isinstance(chosen, match.Missing):
+            lost.append((scene, paths))
+    # Of what the paths do not lead to, files of the same name and size: by them the path map is learned.
+    alike = plex.find_alike([paths for _, paths in lost]) if lost else []
+    astray, of_another_case = 0, []
+    for (scene, _), items in zip(lost, alike, strict=True):
+        chosen = match.closest(scene, items, settings.path_map)
+        if isinstance(chosen, match.Found):
+            theirs = _pairs(scene, chosen.item)
+            pairs += theirs
+            if theirs:
+                astray += 1
+            else:  # no prefix can say that
+                of_another_case.append(
+                    f"scene {scene.id}, {scene.files[0].path}, is {chosen.item.files[0]} in Plex"
+                )
+    tried = some(len(scenes), "scene")
+    if astray:
+        text = "; ".join(f"{pair.stash} => {pair.plex}" for pair in match.learn(pairs))
+        proved = parse({"path_map": text})[0].path_map  # what the setting would mean, read as it will be
+        right = sum(
+            match.path_key(match.map_path(ours, proved)) == match.path_key(theirs) for ours, theirs in pairs
+        )
+        remedy = f"Set path_map to: {text}" if text else "Empty path_map"
+        raise Unhealthy(
+            f"Of {tried} tried, Plex has {astray} under another path than path_map says; they were told by the name "
+            f"and size of their file alone. {remedy} (with it {right} of {len(pairs)} files are found by their path)."
+        )
+    if of_another_case:
+        return (
+            f"Of {tried} tried, {len(reached)} are in Plex under their paths, and {len(of_another_case)} were told by "
+            f"the size of a file whose name there differs in case: {of_another_case[0]}."
+        )
+    if reached:
+        several = len(scenes) - len(reached) - len(lost)
+        rest = f"; {several} {_are(several)} there more than once" if several else ""
+        rest += f"; {len(lost)} {_are(len(lost))} not in Plex, the first is {lost[0][1][0]}" if lost else ""
+        in_plex = f"{len(reached)} {_are(len(reached))} in Plex under their paths"
+        return f"Of {tried} tried, {in_plex}: {reached[0]}{rest}."
+    if not lost:
+        return f"Of {tried} tried, each is in Plex under its path, more than once."
+    folders = ", ".join(place for library in plex.libraries() for place in library.locations) or "no folder"
+    raise Unhealthy(
+        f"None of {tried} is in Plex. One was looked for as {lost[0][0].files[0].path}, in Plex as {lost[0][1][0]}; "
+        f"Plex's libraries have {folders}. Set path_map so that paths of Stash become paths below these, or let Plex "
+        "scan them."
+    )
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _sample(office: Office) -> list[Scene]:
+    """A few scenes with files from several places of the library: folders often go by date of arrival."""
+    stash = office.servers.stash()
+    found: dict[int, Scene] = {}
+    step = max(stash.count() // SPOTS, PAIRS_A_SPOT)
+    for spot in range(SPOTS):
+        page = next(iter(stash.scene_pages(after_id=spot * step, per_page=PAIRS_A_SPOT)), [])
+        found |= {scene.id: scene for scene in page if scene.files}
+    return list(found.values())
+
+
+def _pairs(scene: Scene, item: Item, path_map: Sequence[PathPair] = ()) -> list[tuple[str, str]]:
+    """The scene's files as Stash has them, each with the item's file that ends most like it."""
+    from plexsync.core.match import common_tail, map_path
+
+    found = []
+    for file in scene.files:
+        path = map_path(file.path, path_map)
+        tail, theirs = max((common_tail(path, theirs), theirs) for theirs in item.files)
+        if tail:
+            found.append((file.path, theirs))
+    return found
+
+
+def _check_clock(office: Office) -> str:
+    ahead = {}
+    for server, url in (
+        ("Stash", office.servers.stash().address),
+        ("Plex", f"{_settings(office).plex_url}/identity"),
+    ):
+        began = office.clock.now()
+        said = office.date_of(url)
+        if said is not None:
+            ahead[server] = said - (began + office.clock.now()) / 2
+    off = {server: by_s for server, by_s in ahead.items() if abs(by_s) > CLOCK_S}
+    if off:
+        which = " and ".join(
+            f"{server}'s is {lasting(abs(by_s))} {'ahead' if by_s > 0 else 'behind'}"
+            for server, by_s in off.items()
+        )
+        raise Unhealthy(
+            f"The clocks differ: measured by this machine's, {which}. What was changed lately, and which side was "
+            "edited last, is told by clocks; have all machines set theirs from the network."
+        )
+    if not ahead:
+        return "Neither Stash nor Plex says what time it is."
+    most = max(abs(by_s) for by_s in ahead.values())
+    return f"This clock and that of {' and '.join(ahead)} agree to {max(most, 1.0):.0f} s."
+
+
+def _check_versions(office: Office) -> str:
+    """Good news always: somebody who asks for help is asked for these first."""
+    stash = plex = "not known"
+    with contextlib.suppress(SyncFailure):  # each has a check of its own
+        stash = office.servers.stash().version()
+        plex = office.servers.plex().identity().version
+    older = [
+        f"{name} {at_least[0]}.{at_least[1]}"
+        for name, version, at_least in (("Stash", stash, STASH_MADE_FOR), ("Plex", plex, PLEX_MADE_FOR))
+        if (found := re.findall(r"\d+", version)) and tuple(map(int, found[:2])) < at_least
+    ]
+    note = f"; PlexSync was made for {' and '.join(older)}, so update if something fails" if older else ""
+    return (
+        f"PlexSync {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"Stash {stash}, Plex {plex}{note}."
+    )
+
+
+def _check_queue(office: Office) -> str:
+    counts = office.store.counts()
+    if office.troubles:
+        raise Unhealthy(" ".join(office.troubles))
+    why = blocked(office.store)
+    if why:
+        raise Unhealthy(f"Waiting: {some(counts.pending, 'scene')}. {why}")
+    return f"The queue works; {counts.pending} waiting, {counts.finished} done so far."
+
+
+def _check_letters(office: Office) -> str:
+    kinds = {kind: count for kind, count in office.store.dead_by_type().items() if kind != CHOICE}
+    if not kinds:
+        return "No scene was given up."
+    newest = next(letter for letter in office.store.dead_letters() if letter.error_type != CHOICE)
+    which = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
+    raise Unhealthy(
+        f"Given up: {some(sum(kinds.values()), 'scene')} ({which}), the last one {letter_about(newest)}: "
+        f"{newest.message} “Queue status” lists them, and “Retry dead letters” queues them again."
+    )
+
+
+def _check_choices(office: Office) -> str:
+    letters = office.store.dead_letters(error_type=CHOICE)
+    if not letters:
+        return "No scene waits for a choice between several Plex items."
+    first = letters[0].scene_id
+    raise Unhealthy(
+        f"{some(len(letters), 'scene')} may be one of several Plex items, {letter_about(letters[0])} for one. "
+        f"“PlexSync.py choose {first}” lists the items, and with the number of one more keeps that choice."
+    )
+
+
+def _check_outages(office: Office) -> str:
+    last = next(iter(office.store.outages(1)), None)
+    if last is None:
+        return "Stash and Plex were never found away."
+    since = moment(last["started_at"])
+    if last["ended_at"] is None:
+        raise Unhealthy(
+            f"{last['server']} is away since {since}: {last['cause']} Nothing is lost meanwhile; what waits is synced "
+            "as soon as it is back."
+        )
+    lasted_s = last["ended_at"] - last["started_at"]
+    return (
+        f"The last outage was that of {last['server']}, from {since} for {lasting(lasted_s)}: {last['cause']}"
+    )
+
+
+CHECKS: dict[str, Callable[[Office], str]] = {
+    "Data folder": _check_data,
+    "Packages": _check_packages,
+    "Stash": _check_stash,
+    "Settings": _check_settings,
+    "Plex": _check_plex,
+    "Libraries": _check_libraries,
+    "Paths": _check_paths,
+    "Clock": _check_clock,
+    "Versions": _check_versions,
+    "Queue": _check_queue,
+    "Dead letters": _check_letters,
+    "Choices": _check_choices,
+    "Outages": _check_outages,
+}

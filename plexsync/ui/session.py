@@ -1,0 +1,352 @@
+"""What tasks and commands stand on: the data folder, the queue, the servers, somebody to talk to; and their sentences.
+
+An Office opens nothing before it is asked for: what only looks at the queue never imports the clients of the two
+servers, which take 200 ms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
+
+from plexsync import hook, protocol
+from plexsync.clock import Clock, SystemClock
+from plexsync.core import breaker
+from plexsync.core.failures import SyncFailure
+from plexsync.locks import FileLock
+from plexsync.queue import intake, recovery
+from plexsync.queue.store import DeadLetter, Store, StoreToRead
+
+if TYPE_CHECKING:
+    from plexsync.servers.world import Servers
+
+SERVERS = ("Stash", "Plex")  # as worker.SERVERS, which test_tasks compares
+
+DATE_TIMEOUT_S = 10.0
+NUMBER_MAX = 1_000_000  # a century in hours; beyond it the calendar ends
+
+Args = Mapping[str, Any]
+
+
+class WrongArgument(Exception):
+    """An argument a task cannot use; the text names it, and what would do."""
+
+
+class NoFolder(Exception):
+    """There is no data folder; the text names it, and how to name another."""
+
+
+class CannotWrite(Exception):
+    """A file somebody asked for cannot be written; the text names it, and why."""
+
+
+CHOICE = "Ambiguous"  # the error_type of a dead letter that waits for somebody to choose
+
+TROUBLES = (WrongArgument, NoFolder, CannotWrite, SyncFailure, recovery.Refused, sqlite3.Error, OSError)
+
+
+def sentence(trouble: Exception, data_dir: str) -> str:
+    """One of TROUBLES for a person."""
+    if isinstance(trouble, (sqlite3.Error, OSError)):
+        return _about_queue(trouble, data_dir, "cannot be used")
+    return str(trouble)
+
+
+def _about_queue(trouble: sqlite3.Error | OSError, data_dir: str, how: str) -> str:
+    """What SQLite or the system says, without Python's numbers, and what to do."""
+    said = str(trouble)
+    if isinstance(trouble, OSError) and trouble.strerror:
+        said = f"{trouble.strerror}{f', {trouble.filename}' if trouble.filename else ''}"
+    return f"The queue in {data_dir} {how}: {said}. {_remedy(trouble, data_dir)}"
+
+
+_LOCKED, _FULL = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), (sqlite3.SQLITE_FULL,)
+_NO_RIGHT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
+_ROOM_BYTES = 100_000  # less than SQLite needs to open a file
+
+
+def _remedy(trouble: Exception, data_dir: str) -> str:
+    """What to do about a queue that cannot be used."""
+    code = (getattr(trouble, "sqlite_errorcode", None) or 0) & 0xFF  # SQLite's kind, without its details
+    number = getattr(trouble, "errno", None)
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(data_dir).free < _ROOM_BYTES:
+            number = errno.ENOSPC
+    if code in _FULL or number in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room on that disk."
+    if code in _LOCKED:
+        return "Another program keeps the file locked; edits are kept beside it until that ends. Try again."
+    if number == errno.EROFS:
+        return "Mount it so that it can be written to."
+    if code in _NO_RIGHT or number in (errno.EACCES, errno.EPERM):
+        return "Give the user PlexSync runs as the right to write there, or be the user Stash runs as."
+    return "Check that the folder exists, is writable and has room."
+
+
+@contextlib.contextmanager
+def replacing(path: str, mode: int = 0o600) -> Iterator[TextIO]:
+    """A text file that takes the place of ``path`` once all of it is written; after any failure the old one stays.
+
+    Raises CannotWrite at once when there is no such folder, and for a disk that fills up on the way.
+    """
+    path = os.path.abspath(path)
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(None, "it is a folder")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)  # of a process that had our number before us and was killed
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with open(fd, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                yield file
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+    except OSError as error:
+        raise CannotWrite(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def date_of(url: str) -> float | None:
+    """What time a web server thinks it is, in wall seconds; None when it does not say. No secret is sent."""
+    import email.utils
+    import ssl
+    import urllib.error
+    import urllib.request
+
+    any_certificate = ssl.create_default_context()
+    any_certificate.check_hostname = False
+    any_certificate.verify_mode = ssl.CERT_NONE
+    no_proxy = urllib.request.ProxyHandler({})
+    opener = urllib.request.build_opener(no_proxy, urllib.request.HTTPSHandler(context=any_certificate))
+    try:
+        with opener.open(url, timeout=DATE_TIMEOUT_S) as answer:
+            said = answer.headers.get("Date")
+    except urllib.error.HTTPError as refused:  # an answer all the same
+        said = refused.headers.get("Date")
+    except (OSError, ValueError):
+        return None
+    try:
+        return email.utils.parsedate_to_datetime(said or "").timestamp()
+    except ValueError:
+        return None
+
+
+@dataclass
+class Office:
+    """What a task works with. ``store`` is opened when first asked for."""
+
+    data_dir: str
+    say: Callable[[str, str], None] = protocol.log  # level, text
+    progress: Callable[[float], None] = protocol.progress  # 0 to 1
+    clock: Clock = field(default_factory=SystemClock)
+    date_of: Callable[[str], float | None] = date_of
+    connection: Mapping[str, Any] | None = None  # to Stash, as it told this process
+    troubles: list[str] = field(default_factory=list)  # what had to be mended when the queue was opened
+    read_only: str | None = (
+        None  # why the queue can be looked at and not written, once ``reading`` was asked for
+    )
+
+    @cached_property
+    def store(self) -> Store:
+        store = Store(self.data_dir, self.clock)
+        self.troubles += store.troubles
+        return store
+
+    @cached_property
+    def reading(self) -> Store:
+        """``store`` for somebody who only looks, also where it cannot be written; ``read_only`` then says why."""
+        try:
+            return self.store
+        except (sqlite3.Error, OSError) as trouble:
+            try:
+                found = StoreToRead(self.data_dir, self.clock)
+            except (sqlite3.Error, OSError, UnicodeDecodeError):
+                raise trouble from None
+            self.read_only = _about_queue(trouble, self.data_dir, "can only be read")
+            self.say("warning", self.read_only)
+            return found
+
+    @cached_property
+    def servers(self) -> Servers:
+        from plexsync.servers.world import Servers
+
+        try:
+            return Servers(self.data_dir, self.clock, self.store, self.connection)
+        except (sqlite3.Error, OSError, recovery.Refused):  # the servers can be looked at without a queue
+            return Servers(self.data_dir, self.clock, None, self.connection)
+
+    def wake(self) -> None:
+        """See that a worker looks after what waits."""
+        if self.store.counts().pending:
+            hook.wake_worker(self.data_dir)
+
+    @contextlib.contextmanager
+    def successor(self) -> Iterator[None]:
+        """While we are the worker ourselves, have another wait behind us: hooks see our lock and start nobody, and
+        Stash's stop button or a closed terminal may end us at any moment.
+
+        It learns from the end of its standard input that we are gone, however that came about, and then takes the lock
+        unless somebody else has it. Where it cannot be started, the next hook starts a worker.
+        """
+        import subprocess
+
+        flags = 0
+        if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+            flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+        try:
+            child = subprocess.Popen(
+                hook.worker_command(self.data_dir, "--successor"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                creationflags=flags,
+            )
+        except OSError:
+            yield
+            return
+        with child.stdin or contextlib.nullcontext():
+            yield
+
+    def worker_runs(self) -> bool:
+        """Whether somebody holds one of the workers' locks, and has said lately that they run.
+
+        Asking takes the lock for a moment, in which a hook could believe that a worker runs and start none: hence
+        the wake.
+        """
+        for name in hook.WORKER_LOCKS:
+            lock = FileLock(os.path.join(self.data_dir, name))
+            if not os.path.exists(lock.path):
+                continue
+            try:
+                held = not lock.take()
+                lock.release()
+            except OSError:  # it may not be written
+                held = lock.is_held()
+            if held and lock.silent_s() < hook.FROZEN_S:
+                return True
+        if not self.read_only:
+            self.wake()
+        return False
+
+    def close(self) -> None:
+        for name in ("store", "reading"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+
+def some(count: int, noun: str) -> str:
+    """ "1 scene", "2 scenes"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def lasting(seconds: float) -> str:
+    """A time a person can picture: "0.4 s", "90 s", "5 min", "3 h 20 min", "2 days 4 h"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 24:
+        return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
+    days, hours = divmod(round(seconds / 3600), 24)
+    return some(days, "day") + f" {hours} h" * bool(hours)
+
+
+def number(args: Args, key: str, default: float, unit: str) -> float:
+    """An argument as a number from 0 to NUMBER_MAX; Stash hands arguments over as texts and the API as numbers."""
+    given = args.get(key)
+    if given is None or given == "":
+        return default
+    try:
+        value = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else -1.0
+    except (ValueError, OverflowError):
+        value = -1.0
+    if not 0 <= value <= NUMBER_MAX:
+        raise WrongArgument(
+            f"{key} must be a number of {unit} from 0 to {NUMBER_MAX:,}, not {str(given)[:40]!r}."
+        )
+    return value
+
+
+def switch(args: Args, key: str) -> bool:
+    """An argument as on or off; Stash hands ``true`` and ``false`` over as texts."""
+    given = args.get(key) or False
+    return (
+        given.strip().lower() not in ("", "0", "false", "no", "off")
+        if isinstance(given, str)
+        else bool(given)
+    )
+
+
+def numbers(args: Args, key: str) -> list[int]:
+    """The numbers an argument names, each once: one, a list of them, or a text with commas; none without it."""
+    given = args.get(key)
+    parts = given if isinstance(given, (list, tuple)) else str("" if given is None else given).split(",")
+    texts = [text for part in parts if (text := str(part).strip())]
+    if not all(text.isascii() and text.isdecimal() and len(text) < 19 for text in texts):
+        raise WrongArgument(
+            f"{key} must be a number, or several with commas between them, not {str(given)[:40]!r}."
+        )
+    return list(dict.fromkeys(int(text) for text in texts))
+
+
+def moment(wall_s: float) -> str:
+    """A wall time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.fromtimestamp(wall_s, datetime.UTC).isoformat(timespec="seconds")
+
+
+def blocked(store: Store) -> str | None:
+    """What keeps the whole queue waiting, if anything does."""
+    attention = store.load_state("attention")
+    if attention:
+        return f"The queue waits for you: {attention}"
+    lasting = {
+        outage["server"]: outage["cause"] for outage in store.outages(10) if outage["ended_at"] is None
+    }
+    for server in SERVERS:
+        if breaker.from_dict(store.load_breaker(server)).state is not breaker.State.CLOSED:
+            cause = lasting.get(server, f"{server} is not reachable.")
+            return f"{cause} What waits is synced as soon as {server} is back."
+    return None
+
+
+def letter_summary(letter: DeadLetter) -> dict[str, object]:
+    """A dead letter without its payload and traceback."""
+    return {
+        "id": letter.id,
+        "about": letter_about(letter),
+        "scene_id": letter.scene_id,
+        "error_type": letter.error_type,
+        "message": letter.message,
+        "attempts": letter.attempts,
+        "failed_at": moment(letter.failed_at),
+    }
+
+
+def letter_about(letter: DeadLetter) -> str:
+    """ "scene 12", "performer 5"; "an unreadable row" when the payload does not say."""
+    return (intake.key_of(letter.payload) or "an unreadable row").replace(":", " ")
+
+
+def letter_whole(letter: DeadLetter) -> dict[str, object]:
+    """All that is known of a dead letter."""
+    return {
+        **letter_summary(letter),
+        "edits": letter.generation,
+        "replayed_at": None if letter.replayed_at is None else moment(letter.replayed_at),
+        "payload": letter.payload,
+        "traceback": letter.traceback,
+    }

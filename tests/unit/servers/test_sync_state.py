@@ -1,0 +1,245 @@
+"""The side tables: the path index as ``plex`` wants it, and what was written last."""
+
+from __future__ import annotations
+
+import pytest
+
+from plexsync.clock import ManualClock
+from plexsync.core.match import folded_name, path_key
+from plexsync.queue.store import Store
+from plexsync.servers.plex import Entry, Mark, MemoryPathIndex
+from plexsync.servers.sync_state import BATCH, LATE_S, Ledger, MemoryLedger
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path, clock=ManualClock()) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["ledger", "memory"])
+def index(request, store):
+    return Ledger(store, "http://plex:32400") if request.param == "ledger" else MemoryPathIndex()
+
+
+def at(path, index):
+    return index.lookup(path_key(path))
+
+
+def test_a_listing_replaces_the_one_before(index):
+    assert index.put(1, [Entry(10, ("/a.mp4", "/b.mp4")), Entry(11, ("/c.mp4",))]) == 2
+    assert at("/a.mp4", index) == at("/b.mp4", index) == (10,)
+    index.replace(1, [Entry(11, ("/d.mp4",)), Entry(12, ("/a.mp4",))])
+    assert at("/a.mp4", index) == (12,)
+    assert at("/b.mp4", index) == at("/c.mp4", index) == ()
+    assert at("/d.mp4", index) == (11,)
+
+
+def test_a_listing_of_one_library_leaves_the_others_alone(index):
+    index.put(1, [Entry(10, ("/a.mp4",))])
+    index.put(2, [Entry(20, ("/a.mp4",))])
+    index.replace(1, [])
+    assert at("/a.mp4", index) == (20,)
+
+
+def test_an_item_that_changed_has_only_its_new_files(index):
+    index.put(1, [Entry(10, ("/a.mp4",))])
+    assert index.put(1, [Entry(10, ("/b.mp4",))]) == 0
+    assert at("/a.mp4", index) == ()
+    index.drop(10)
+    assert at("/b.mp4", index) == ()
+    index.drop(10)
+
+
+def test_an_item_without_files_is_new_once(index):
+    """Counted as new at every look, the library would never seem to have the size Plex tells."""
+    assert index.put(1, [Entry(10, ()), Entry(11, ("/a.mp4",))]) == 2
+    assert index.put(1, [Entry(10, ())]) == 0
+    index.replace(1, [Entry(10, ()), Entry(11, ("/a.mp4",))])
+    assert index.put(1, [Entry(10, ()), Entry(11, ())]) == 0
+    assert list(index.paths()) == []
+    assert index.put(1, [Entry(10, ("/b.mp4",))]) == 0
+    assert list(index.paths()) == [path_key("/b.mp4")]
+    index.drop(10)
+    assert index.put(1, [Entry(10, ())]) == 1
+
+
+def test_files_are_found_by_their_name_without_case(index):
+    """Of a large library too; whoever waits for a file asks again and again."""
+    index.put(
+        1, [Entry(10, ("/x/Straße.mp4", "/x/b.mp4")), Entry(11, ("C:\\y\\STRASSE.MP4",)), Entry(12, ())]
+    )
+    names = [folded_name(path_key("/strasse.mp4"))]
+    assert set(index.named(names)) == {path_key("/x/Straße.mp4"), path_key("C:\\y\\STRASSE.MP4")}
+    assert list(index.named([])) == []
+    index.drop(10)
+    assert list(index.named([*names, "b.mp4"])) == [path_key("C:\\y\\STRASSE.MP4")]
+
+
+def test_an_index_from_before_the_names_lists_the_libraries_anew(tmp_path):
+    with Store(tmp_path, clock=ManualClock()) as store:
+        old = Ledger(store, "http://plex")
+        old.put(1, [Entry(10, ("/a.mp4",))])
+        old.set_mark(1, Mark(1, 5.0))
+        with store.transaction() as db:
+            db.execute("DROP INDEX plex_files_name")
+            db.execute("ALTER TABLE plex_files DROP COLUMN name")
+        new = Ledger(store, "http://plex")
+        assert new.mark(1) is None
+        new.replace(1, [Entry(10, ("/a.mp4",))])
+        assert list(new.named(["a.mp4"])) == [path_key("/a.mp4")]
+
+
+def test_a_long_listing_is_whole(index):
+    entries = [Entry(number, (f"/{number}.mp4",)) for number in range(1, 2 * BATCH + 8)]
+    index.replace(1, entries)
+    index.replace(1, entries[:-1])
+    assert at(f"/{2 * BATCH}.mp4", index) == (2 * BATCH,)
+    assert at(entries[-1].files[0], index) == ()
+
+
+def test_how_far_a_library_is_known(index):
+    assert index.mark(1) is None
+    index.set_mark(1, Mark(5, 100.0))
+    index.set_mark(1, Mark(6, 200.0))
+    assert index.mark(1) == Mark(6, 200.0)
+
+
+def test_another_server_starts_with_nothing(store):
+    one, two = Ledger(store, "http://one:32400"), Ledger(store, "http://two:32400")
+    one.put(1, [Entry(10, ("/a.mp4",))])
+    one.remember(1, 10, "print", {"title": "A"})
+    one.choose(1, 10)
+    assert at("/a.mp4", two) == ()
+    assert two.recall(1) is None and two.choice(1) is None
+
+
+def test_what_was_written_is_remembered_until_forgotten(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.remember(1, 10, "print", {"title": "A", "genres": ["x", "y"]})
+    memory = ledger.recall(1)
+    assert (memory.rating_key, memory.fingerprint, memory.synced_at) == (10, "print", store.clock.now())
+    assert memory.written == {"title": "A", "genres": ["x", "y"]}
+    ledger.remember(1, 11, "other", {})
+    assert ledger.recall(1).rating_key == 11
+    ledger.forget(1)
+    assert ledger.recall(1) is None
+
+
+def test_a_file_of_an_older_layout_gets_what_it_lacks(store):
+    store.db.execute(
+        "CREATE TABLE scenes (server TEXT, scene_id INTEGER, rating_key INTEGER, fingerprint TEXT, written TEXT,"
+        " images TEXT, synced_at REAL, PRIMARY KEY (server, scene_id)) WITHOUT ROWID"
+    )
+    store.db.execute("INSERT INTO scenes VALUES ('http://plex:32400', 1, 10, 'print', '{}', '{}', 5.0)")
+    ledger = Ledger(store, "http://plex:32400")
+    assert ledger.recall(1).files == ()
+    ledger.remember(1, 10, "print", {}, files=["/a.mp4"])
+    assert Ledger(store, "http://plex:32400").recall(1).files == ("/a.mp4",)
+
+
+@pytest.fixture(params=["ledger", "memory"])
+def ledger(request, store):
+    return Ledger(store, "http://plex:32400") if request.param == "ledger" else MemoryLedger()
+
+
+def test_what_was_intended_is_kept_until_its_end_was_seen(ledger):
+    ledger.intend(1, 10, {"title": "A"})
+    ledger.intend(1, 10, {"title": "B"})
+    ledger.intend(1, 10, {"title": "A"})
+    ledger.intend(1, 11, {"title": "of another item"})
+    assert ledger.intentions(1, 10) == [{"title": "B"}, {"title": "A"}]
+    ledger.remember(1, 10, "print", {"title": "A"}, {}, {"title": "A"})
+    assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], (
+        "that one may land, and the first A too"
+    )
+    assert ledger.intentions(1, 11) == []
+    ledger.intend(1, 10, {"title": "C"})
+    ledger.retract(1, 10, {"title": "C"})
+    ledger.retract(1, 10, {"title": "B"})
+    assert ledger.intentions(1, 10) == [{"title": "A"}]
+    ledger.forget(1)
+    assert ledger.intentions(1, 10) == []
+
+
+def test_a_write_without_an_end_is_settled_by_a_look_long_after(store):
+    for ledger in (Ledger(store, "http://plex:32400"), MemoryLedger(store.clock.now)):
+        assert ledger.settle(1, store.clock.now()) is None
+        began = store.clock.now()
+        ledger.intend(1, 10, {"title": "A"})
+        store.clock.advance(50)
+        ledger.intend(1, 10, {"title": "B"})
+        ledger.intend(2, 10, {"title": "A"})
+        assert ledger.unsettled([1, 2, 3]) == {1, 2}
+        assert ledger.settle(1, began - 1) == began + 50
+        assert ledger.settle(1, began) == began + 50, "A has landed by now, B may still"
+        assert ledger.settle(1, began - 90, began + 20) == began + 20, (
+            "the clock was set back: begun now at the latest"
+        )
+        assert ledger.settle(1, began + 50) is None and ledger.unsettled([1, 2, 3]) == {2}
+        assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], "still no edit by hand"
+        ledger.landed(2, 10, {"title": "A"})
+        assert ledger.unsettled([2]) == set() and ledger.intentions(2, 10) == [{"title": "A"}]
+
+
+def test_who_else_has_an_item_and_which_scenes_are_known(ledger):
+    for scene_id, rating_key in ((3, 10), (1, 10), (2, 11), (9, 10)):
+        ledger.remember(scene_id, rating_key, "print", {})
+    assert ledger.others_of(10, 1) == (3, 9)
+    assert {key: list(some) for key, some in ledger.written_to_many([10, 11, 12]).items()} == {
+        10: [1, 3, 9],
+        11: [2],
+    }
+    assert ledger.others_of(11, 2) == ()
+    assert ledger.scene_ids(1, 3) == [2, 3]
+    ledger.choose(9, 10)
+    ledger.forget(9)
+    assert ledger.scene_ids(0, 100) == [1, 2, 3] and ledger.choice(9) is None
+
+
+def test_what_is_awaited_is_told_once_when_it_is_there(ledger):
+    assert not ledger.expects() and ledger.arrived() == []
+    for scene_id in (1, 2, 3, 4):
+        ledger.expect(scene_id, ["/old.mp4"])
+        ledger.expect(scene_id, [f"/{scene_id}.mp4", f"/{scene_id}.mkv"])
+    ledger.remember(3, 30, "print", {})  # found otherwise
+    ledger.forget(4)
+    ledger.put(
+        1, [Entry(10, ("/1.mp4", "/1.mkv")), Entry(30, ("/3.mp4",)), Entry(40, ("/4.mp4", "/old.mp4"))]
+    )
+    assert ledger.arrived() == [1] and ledger.arrived() == []
+    assert ledger.expects()
+    ledger.put(1, [Entry(20, ("/2.mkv",))])
+    assert ledger.arrived() == [2] and not ledger.expects()
+
+
+def test_what_was_intended_long_ago_is_forgotten_at_the_next_look(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.intend(1, 10, {"title": "A"})
+    store.clock.advance(LATE_S + 1)
+    assert ledger.intentions(1, 10) == [{"title": "A"}], "nobody has looked since"
+    ledger.remember(1, 10, "print", {})
+    assert ledger.intentions(1, 10) == []
+
+
+def test_a_damaged_intention_is_none(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.intend(1, 10, {"title": "A"})
+    for damage in ("{", "[]"):
+        store.db.execute("UPDATE intended SET fields = ?", (damage,))
+        assert ledger.intentions(1, 10) == []
+
+
+def test_a_damaged_memory_is_no_memory(store):
+    ledger = Ledger(store, "http://plex:32400")
+    ledger.remember(1, 10, "print", {})
+    store.db.execute("UPDATE scenes SET written = '{'")
+    assert ledger.recall(1) is None
+
+
+def test_a_choice_stays_and_may_change(store):
+    ledger = Ledger(store, "http://plex:32400")
+    assert ledger.choice(1) is None
+    ledger.choose(1, 10)
+    ledger.choose(1, 11)
+    assert Ledger(store, "http://plex:32400").choice(1) == 11
