@@ -200,13 +200,13 @@ def test_the_readme_shows_the_settings_of_the_table() -> None:
             assert row[2] == ("needed" if setting.needed else setting.default or "empty")
 
 
-def test_every_mode_has_a_button_and_every_button_a_mode(plugin: pluginfile.Plugin) -> None:
+def test_every_mode_has_a_task_in_stash_and_every_task_a_mode(plugin: pluginfile.Plugin) -> None:
     assert {task.default_args["mode"] for task in plugin.tasks} == {
         name for name in TASKS if TASKS[name].shown
     }
 
 
-def test_buttons_pass_only_arguments_their_mode_knows(plugin: pluginfile.Plugin) -> None:
+def test_tasks_pass_only_arguments_their_mode_knows(plugin: pluginfile.Plugin) -> None:
     for task in plugin.tasks:
         mode = task.default_args["mode"]
         assert set(task.default_args) - {"mode"} <= set(TASKS[mode].args), task.name

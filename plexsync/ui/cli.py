@@ -25,7 +25,7 @@ from plexsync import __version__, context
 from plexsync.queue import intake
 from plexsync.ui import session, tasks
 
-FINE, NOT_WELL, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FINDINGS, USAGE, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
 INTERRUPTION = "Interrupted; what waits stays queued."
 COLOURS = {"warning": "yellow", "error": "red"}
 BAR_WIDTH = 30
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
         return _run(argv)
     except (BrokenPipeError, SystemExit):  # the reader, head for one, has seen enough; click then exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return FINE
+        return OK
 
 
 def _run(argv: list[str]) -> int:
@@ -51,16 +51,16 @@ def _run(argv: list[str]) -> int:
         status = cli.main(argv, prog_name="PlexSync", standalone_mode=False, color=colour)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         click.echo(help_wanted.format_message())
-        return FINE
+        return OK
     except click.ClickException as wrong:
         if "--json" in argv:
             click.echo(as_json({"error": wrong.format_message()}))
         else:
             wrong.show()
-        return WRONG
+        return USAGE
     except click.Abort:
         return INTERRUPTED
-    return int(status or FINE)
+    return int(status or OK)
 
 
 def as_json(value: object, indent: int | None = None) -> str:
@@ -82,13 +82,13 @@ def data_folder() -> str:
     return intake.data_folder()
 
 
-class Desk:
-    """What every command is given: the office, and whether the answer is wanted as JSON."""
+class Console:
+    """What every command is given: the session, and whether the answer is wanted as JSON."""
 
     def __init__(self, data_dir: str, as_json: bool) -> None:
         self.as_json = as_json
         self.one_line = False  # each JSON document
-        self.office = session.Office(data_dir, say=self._say, progress=self._progress)
+        self.session = session.Session(data_dir, say=self._say, progress=self._progress)
         self.chatty = context.wants_chatter() and not as_json
         self._bar = self.chatty and sys.stderr.isatty() and not context.is_dumb()
         self._bar_shown = False
@@ -133,9 +133,9 @@ class Desk:
         self.hide_bar()
         click.echo(text, nl=False)
 
-    def press(self, mode: str, args: Mapping[str, object] | None = None) -> dict[str, Any]:
-        """Do what the button of this mode does."""
-        return tasks.TASKS[mode].run(self.office, args or {})
+    def run(self, mode: str, args: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Run the task of this mode."""
+        return tasks.TASKS[mode].run(self.session, args or {})
 
     def show(self, answer: object) -> None:
         """Print the answer, if it is wanted as JSON; a person has been told already."""
@@ -146,9 +146,9 @@ class Desk:
 class _Lines(logging.Handler):
     """What is logged meanwhile, between the lines of a command and never into its bar."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__()
-        self._desk = desk
+        self._desk = console
 
     def emit(self, record: logging.LogRecord) -> None:
         self._desk.aside(record.levelname.lower(), record.getMessage())
@@ -159,29 +159,29 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 
     def wrapped(data: str | None, as_json: bool, **given: Any) -> int:
         data, as_json = data or _before("data"), as_json or _before("as_json")
-        desk = Desk(os.path.abspath(data or data_folder()), as_json)
-        desk.one_line = command.__name__ == "export"
+        console = Console(os.path.abspath(data or data_folder()), as_json)
+        console.one_line = command.__name__ == "export"
         ours = logging.getLogger("plexsync")
-        ours.handlers[:] = [_Lines(desk)]
-        ours.setLevel(logging.INFO if command.__name__ == "drain" and desk.chatty else logging.ERROR)
+        ours.handlers[:] = [_Lines(console)]
+        ours.setLevel(logging.INFO if command.__name__ == "drain" and console.chatty else logging.ERROR)
         try:
-            _see_folder(desk.office.data_dir)
-            return command(desk, **given)
+            _see_folder(console.session.data_dir)
+            return command(console, **given)
         except BrokenPipeError:  # for main to deal with
             raise
         except KeyboardInterrupt:
-            desk.hide_bar()
-            desk.show({"error": INTERRUPTION})
+            console.hide_bar()
+            console.show({"error": INTERRUPTION})
             return INTERRUPTED
         except session.TROUBLES as trouble:
-            text = session.sentence(trouble, desk.office.data_dir)
+            text = session.sentence(trouble, console.session.data_dir)
             if as_json:
-                desk.show({"error": text})
+                console.show({"error": text})
             else:
-                desk.aside("error", text)
+                console.aside("error", text)
             return status_of(trouble)
         finally:
-            desk.office.close()
+            console.session.close()
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     return DATA(AS_JSON(wrapped))
@@ -189,7 +189,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 
 def status_of(trouble: Exception) -> int:
     """The exit status one of TROUBLES ends with."""
-    return WRONG if isinstance(trouble, session.WrongArgument) else UNUSABLE
+    return USAGE if isinstance(trouble, session.WrongArgument) else UNUSABLE
 
 
 def _see_folder(data_dir: str) -> None:
@@ -248,10 +248,10 @@ def worker(data: str | None, lock_fd: int, successor: bool) -> int:
 
 @cli.command()
 @_options
-def status(desk: Desk) -> int:
+def status(console: Console) -> int:
     """What waits, what is being done, what is done, what failed."""
-    desk.show(desk.press("queue_status"))
-    return FINE
+    console.show(console.run("queue_status"))
+    return OK
 
 
 NUMBER = click.IntRange(1, 10**18 - 1)  # of a scene, an item, a letter: what the queue's columns hold
@@ -270,10 +270,10 @@ LIMIT = click.option(
 @cli.command()
 @LIMIT
 @_options
-def queue(desk: Desk, limit: int) -> int:
+def queue(console: Console, limit: int) -> int:
     """The waiting scenes, in the order in which they are due."""
-    desk.show(desk.press("queue", {"limit": limit})["queue"])
-    return FINE
+    console.show(console.run("queue", {"limit": limit})["queue"])
+    return OK
 
 
 @cli.command()
@@ -281,20 +281,20 @@ def queue(desk: Desk, limit: int) -> int:
 @click.option("--type", "error_type", help="Only those of this error type.")
 @LIMIT
 @_options
-def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) -> int:
+def dead(console: Console, letter_id: int | None, error_type: str | None, limit: int) -> int:
     """The dead letters, the newest first, or all that is known of the one named by its number.
 
     Status 1: there is none of that number.
     """
-    found = desk.press("dead", {"ids": letter_id, "error_type": error_type, "limit": limit})["dead_letters"]
+    found = console.run("dead", {"ids": letter_id, "error_type": error_type, "limit": limit})["dead_letters"]
     if letter_id is None:
-        desk.show(found)
+        console.show(found)
     elif found:
-        desk.show(found[0])
+        console.show(found[0])
     else:
-        desk.show({"error": f"There is no dead letter {letter_id}."})
-        return NOT_WELL
-    return FINE
+        console.show({"error": f"There is no dead letter {letter_id}."})
+        return FINDINGS
+    return OK
 
 
 @cli.command()
@@ -302,51 +302,51 @@ def dead(desk: Desk, letter_id: int | None, error_type: str | None, limit: int) 
 @click.option("--type", "error_type", help="All of this error type.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @_options
-def retry(desk: Desk, letter_ids: tuple[int, ...], error_type: str | None, everything: bool) -> int:
+def retry(console: Console, letter_ids: tuple[int, ...], error_type: str | None, everything: bool) -> int:
     """Queue the scenes of dead letters again: those named, of one type, or all.
 
     Status 1: there was none of these.
     """
     if not (letter_ids or error_type or everything):
         raise click.UsageError("Name dead letters by their numbers, or use --type or --all.")
-    answer = desk.press("retry_dlq", {"ids": letter_ids, "error_type": error_type})
-    desk.show(answer)
-    return FINE if answer["replayed"] or everything else NOT_WELL
+    answer = console.run("retry_dlq", {"ids": letter_ids, "error_type": error_type})
+    console.show(answer)
+    return OK if answer["replayed"] or everything else FINDINGS
 
 
 @cli.command()
 @click.argument("scene_id", metavar="[SCENE]", type=NUMBER, required=False)
 @click.argument("rating_key", metavar="[RATING_KEY]", type=NUMBER, required=False)
 @_options
-def choose(desk: Desk, scene_id: int | None, rating_key: int | None) -> int:
+def choose(console: Console, scene_id: int | None, rating_key: int | None) -> int:
     """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
 
     Without RATING_KEY the items are listed, and without SCENE the scenes that wait for a choice. Status 1: a choice is
     still needed, or was not needed.
     """
-    answer = desk.press("choose", {"scene_id": scene_id, "rating_key": rating_key})
-    desk.show(answer)
+    answer = console.run("choose", {"scene_id": scene_id, "rating_key": rating_key})
+    console.show(answer)
     if scene_id is None:
-        return NOT_WELL if answer["waiting"] else FINE
+        return FINDINGS if answer["waiting"] else OK
     if rating_key is None:
-        return NOT_WELL if answer["candidates"] and not answer["chosen"] else FINE
-    return FINE if answer["chosen"] == rating_key else NOT_WELL
+        return FINDINGS if answer["candidates"] and not answer["chosen"] else OK
+    return OK if answer["chosen"] == rating_key else FINDINGS
 
 
 @cli.command()
 @_options
-def outages(desk: Desk) -> int:
+def outages(console: Console) -> int:
     """How often Stash and Plex were away, since when and why.
 
     Status 1: one of them is away now.
     """
-    answer = desk.press("outage_summary")
+    answer = console.run("outage_summary")
     for outage in answer["outages"]:
-        desk.say(
+        console.say(
             f"{outage['server']}: {outage['started_at']} to {outage['ended_at'] or 'now'}: {outage['cause']}"
         )
-    desk.show(answer)
-    return NOT_WELL if any(each["ongoing"] for each in answer["servers"].values()) else FINE
+    console.show(answer)
+    return FINDINGS if any(each["ongoing"] for each in answer["servers"].values()) else OK
 
 
 SCOPES = {
@@ -361,14 +361,14 @@ SCOPES = {
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True, help="Which.")
 @click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent, with --scope recent.")
 @_options
-def reconcile(desk: Desk, scope: str, hours: float) -> int:
+def reconcile(console: Console, scope: str, hours: float) -> int:
     """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
 
     Status 1: with --scope missing, something is missing.
     """
-    answer = desk.press(SCOPES[scope], {"hours": hours})
-    desk.show(answer)
-    return NOT_WELL if scope == "missing" and (answer["scenes"] or answer["items"]) else FINE
+    answer = console.run(SCOPES[scope], {"hours": hours})
+    console.show(answer)
+    return FINDINGS if scope == "missing" and (answer["scenes"] or answer["items"]) else OK
 
 
 @cli.command()
@@ -376,14 +376,14 @@ def reconcile(desk: Desk, scope: str, hours: float) -> int:
     "--output", metavar="FILE", default="-", show_default=True, help="Where to; - is standard output."
 )
 @_options
-def export(desk: Desk, output: str) -> int:
+def export(console: Console, output: str) -> int:
     """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
-    store = desk.office.reading  # trouble with it is none of the file's
+    store = console.session.reading  # trouble with it is none of the file's
     named = contextlib.nullcontext(sys.stdout) if output == "-" else session.replacing(output, OPEN_TO_OTHERS)
     with named as file:
         tasks.export_to(store, lambda row: file.write(f"{as_json(row)}\n"))
         file.flush()
-    return FINE
+    return OK
 
 
 @cli.command()
@@ -395,7 +395,7 @@ def export(desk: Desk, output: str) -> int:
 @click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
 @_options
 def diff(
-    desk: Desk,
+    console: Console,
     scene_ids: tuple[int, ...],
     recent: bool,
     hours: float,
@@ -416,55 +416,55 @@ def diff(
 
     def show(preview: looking.Preview) -> None:
         nonlocal shown
-        if desk.as_json:
-            desk.write(("," if shown else '{"previews": [') + "\n  " + as_json(looking.as_json(preview)))
+        if console.as_json:
+            console.write(("," if shown else '{"previews": [') + "\n  " + as_json(looking.as_json(preview)))
         elif not page:
             rows = looking.rows(preview) if shown else [looking.HEADINGS, *looking.rows(preview)]
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-            desk.write("".join(f"{line}\n" for line in looking.table(rows, width)))
+            console.write("".join(f"{line}\n" for line in looking.table(rows, width)))
         shown += 1
 
     def end(rest: dict[str, object]) -> None:
         """Close the object that ``show`` began, so that also an answer cut short can be read."""
-        desk.write(("\n], " if shown else '{"previews": [], ') + as_json(rest)[1:] + "\n")
+        console.write(("\n], " if shown else '{"previews": [], ') + as_json(rest)[1:] + "\n")
 
     try:
         named = level or bool(scene_ids)
-        tally, _ = tasks.preview_all(desk.office, args, show, page, named, OPEN_TO_OTHERS)
+        tally, _ = tasks.preview_all(console.session, args, show, page, named, OPEN_TO_OTHERS)
     except (KeyboardInterrupt, *session.TROUBLES) as trouble:
-        if not desk.as_json:
+        if not console.as_json:
             raise
         if isinstance(trouble, KeyboardInterrupt):
             end({"error": INTERRUPTION})
             return INTERRUPTED
-        end({"error": session.sentence(trouble, desk.office.data_dir)})
+        end({"error": session.sentence(trouble, console.session.data_dir)})
         return status_of(trouble)
-    if desk.as_json:
+    if console.as_json:
         end({**tally.as_json(), "page": page})
     else:
-        desk.write(f"{tally.sentence()}\n")
-    return FINE if tally.calm else NOT_WELL
+        console.write(f"{tally.sentence()}\n")
+    return OK if tally.calm else FINDINGS
 
 
 @cli.command()
 @_options
-def drain(desk: Desk) -> int:
+def drain(console: Console) -> int:
     """Work until nothing is due any more, or look on while a worker does.
 
     Status 1: something still waits, for the reasons it names.
     """
-    answer = desk.press("process_queue")
-    desk.show(answer)
-    return NOT_WELL if answer["waiting"] else FINE
+    answer = console.run("process_queue")
+    console.show(answer)
+    return FINDINGS if answer["waiting"] else OK
 
 
 @cli.command()
 @_options
-def doctor(desk: Desk) -> int:
+def doctor(console: Console) -> int:
     """Try everything a sync needs, and say what is wrong and what to do about it.
 
     Status 1: something is wrong.
     """
-    answer = desk.press("health_check")
-    desk.show(answer)
-    return FINE if answer["healthy"] else NOT_WELL
+    answer = console.run("health_check")
+    console.show(answer)
+    return OK if answer["healthy"] else FINDINGS

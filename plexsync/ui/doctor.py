@@ -1,6 +1,6 @@
 """The doctor: everything a sync needs is tried, and each trouble gets a sentence that says what to do about it.
 
-A check is a function of the Office that returns its good news; bad news is raised, as Unhealthy or as one of TROUBLES.
+A check is a function of the Session that returns its good news; bad news is raised, as Unhealthy or as one of TROUBLES.
 Nothing is written to Plex and nothing is queued.
 """
 
@@ -25,7 +25,7 @@ from plexsync.ui.session import (
     CHOICE,
     TROUBLES,
     Args,
-    Office,
+    Session,
     blocked,
     lasting,
     letter_about,
@@ -61,47 +61,47 @@ class Unhealthy(Exception):
     """What a check found, and what to do about it."""
 
 
-def health_check(office: Office, args: Args) -> dict[str, object]:
+def health_check(session: Session, args: Args) -> dict[str, object]:
     """Try everything a sync needs, in the order in which a sync needs it; one sentence each."""
     found: list[dict[str, object]] = []
     said: dict[str, str] = {}  # what is wrong, and the check that found it
     for name, check in CHECKS.items():
         try:
-            ok, text = True, check(office)
+            ok, text = True, check(session)
         except Unhealthy as trouble:
             ok, text = False, str(trouble)
         except TROUBLES as trouble:
-            ok, text = False, sentence(trouble, office.data_dir)
+            ok, text = False, sentence(trouble, session.data_dir)
         if not ok:
             earlier = [first for cause, first in said.items() if text in cause]
             said.setdefault(text, name)
             text = f"Not possible until “{earlier[0]}” is well." if earlier else text
         found.append({"name": name, "ok": ok, "message": text})
-        office.say("info" if ok else "error", f"{name}: {text}")
-        office.progress(len(found) / len(CHECKS))
+        session.say("info" if ok else "error", f"{name}: {text}")
+        session.progress(len(found) / len(CHECKS))
     ill = [str(check["name"]) for check in found if not check["ok"]]
-    office.say("error" if ill else "info", f"Not well: {', '.join(ill)}." if ill else "All is well.")
+    session.say("error" if ill else "info", f"Not well: {', '.join(ill)}." if ill else "All is well.")
     return {"healthy": all(check["ok"] for check in found), "checks": found}
 
 
-def _check_data(office: Office) -> str:
-    free = shutil.disk_usage(office.data_dir).free
-    probe = os.path.join(office.data_dir, f"probe-{os.getpid()}")
+def _check_data(session: Session) -> str:
+    free = shutil.disk_usage(session.data_dir).free
+    probe = os.path.join(session.data_dir, f"probe-{os.getpid()}")
     try:
         with open(probe, "wb") as file:
             file.write(b"x")
     except OSError as error:
         cure = CURES.get(error.errno or 0, "Give the user Stash runs as the right to.")
-        raise Unhealthy(f"{office.data_dir} cannot be written: {error.strerror}. {cure}") from None
+        raise Unhealthy(f"{session.data_dir} cannot be written: {error.strerror}. {cure}") from None
     finally:
         with contextlib.suppress(OSError):  # a full disk takes the name and not the byte
             os.unlink(probe)
     if free < FREE_BYTES_LEAST:
-        raise Unhealthy(f"{office.data_dir} has {free // 1_000_000} MB left. Make room on that disk.")
-    return f"{office.data_dir} is writable, with {free // 1_000_000:,} MB free."
+        raise Unhealthy(f"{session.data_dir} has {free // 1_000_000} MB left. Make room on that disk.")
+    return f"{session.data_dir} is writable, with {free // 1_000_000:,} MB free."
 
 
-def _check_packages(office: Office) -> str:
+def _check_packages(session: Session) -> str:
     found = []
     for package, module in PACKAGES.items():
         try:
@@ -118,33 +118,33 @@ def _check_packages(office: Office) -> str:
     return f"All packages are there: {', '.join(found)}."
 
 
-def _check_stash(office: Office) -> str:
-    stash = office.servers.stash()
+def _check_stash(session: Session) -> str:
+    stash = session.servers.stash()
     return f"Stash {stash.version()} answers at {stash.address}."
 
 
-def _settings(office: Office) -> Settings:
+def _settings(session: Session) -> Settings:
     """The settings, however incomplete, for checks that come after the one that complains about them."""
-    return office.servers.read_settings()[0]
+    return session.servers.read_settings()[0]
 
 
-def _check_settings(office: Office) -> str:
-    _, problems = office.servers.read_settings()
+def _check_settings(session: Session) -> str:
+    _, problems = session.servers.read_settings()
     if problems:
         raise Unhealthy(" ".join(problem.sentence for problem in problems))
     return "All settings can be used."
 
 
-def _check_plex(office: Office) -> str:
-    found = office.servers.plex().identity()
-    return f"Plex {found.version} answers at {_settings(office).plex_url}."
+def _check_plex(session: Session) -> str:
+    found = session.servers.plex().identity()
+    return f"Plex {found.version} answers at {_settings(session).plex_url}."
 
 
-def _check_libraries(office: Office) -> str:
+def _check_libraries(session: Session) -> str:
     from plexsync.core.settings import library_key
 
-    found = office.servers.plex().health()
-    rules = {library_key(rule.library) for rule in _settings(office).library_rules}
+    found = session.servers.plex().health()
+    rules = {library_key(rule.library) for rule in _settings(session).library_rules}
     names = ", ".join(
         f"“{library.title}”" + " (with rules of its own)" * (library_key(library.title) in rules)
         for library in found.libraries
@@ -152,11 +152,11 @@ def _check_libraries(office: Office) -> str:
     return f"“{found.name}” accepts the token; libraries to write to: {names}."
 
 
-def _check_paths(office: Office) -> str:
+def _check_paths(session: Session) -> str:
     from plexsync.core import match
     from plexsync.core.settings import parse
 
-    plex, settings, scenes = office.servers.plex(), _settings(office), _sample(office)
+    plex, settings, scenes = session.servers.plex(), _settings(session), _sample(session)
     if not scenes:
         return "Stash has no scene with a file yet, so there is nothing to look for."
     asked = [match.plex_paths(scene, settings.path_map) for scene in scenes]
@@ -223,9 +223,9 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _sample(office: Office) -> list[Scene]:
+def _sample(session: Session) -> list[Scene]:
     """A few scenes with files from several places of the library: folders often go by date of arrival."""
-    stash = office.servers.stash()
+    stash = session.servers.stash()
     found: dict[int, Scene] = {}
     step = max(stash.count() // SPOTS, PAIRS_A_SPOT)
     for spot in range(SPOTS):
@@ -247,16 +247,16 @@ def _pairs(scene: Scene, item: Item, path_map: Sequence[PathPair] = ()) -> list[
     return found
 
 
-def _check_clock(office: Office) -> str:
+def _check_clock(session: Session) -> str:
     ahead = {}
     for server, url in (
-        ("Stash", office.servers.stash().address),
-        ("Plex", f"{_settings(office).plex_url}/identity"),
+        ("Stash", session.servers.stash().address),
+        ("Plex", f"{_settings(session).plex_url}/identity"),
     ):
-        began = office.clock.now()
-        said = office.date_of(url)
+        began = session.clock.now()
+        said = session.date_of(url)
         if said is not None:
-            ahead[server] = said - (began + office.clock.now()) / 2
+            ahead[server] = said - (began + session.clock.now()) / 2
     off = {server: by_s for server, by_s in ahead.items() if abs(by_s) > CLOCK_S}
     if off:
         which = " and ".join(
@@ -273,12 +273,12 @@ def _check_clock(office: Office) -> str:
     return f"This clock and that of {' and '.join(ahead)} agree to {max(most, 1.0):.0f} s."
 
 
-def _check_versions(office: Office) -> str:
+def _check_versions(session: Session) -> str:
     """Good news always: somebody who asks for help is asked for these first."""
     stash = plex = "not known"
     with contextlib.suppress(SyncFailure):  # each has a check of its own
-        stash = office.servers.stash().version()
-        plex = office.servers.plex().identity().version
+        stash = session.servers.stash().version()
+        plex = session.servers.plex().identity().version
     older = [
         f"{name} {at_least[0]}.{at_least[1]}"
         for name, version, at_least in (("Stash", stash, STASH_MADE_FOR), ("Plex", plex, PLEX_MADE_FOR))
@@ -291,21 +291,21 @@ def _check_versions(office: Office) -> str:
     )
 
 
-def _check_queue(office: Office) -> str:
-    counts = office.store.counts()
-    if office.troubles:
-        raise Unhealthy(" ".join(office.troubles))
-    why = blocked(office.store)
+def _check_queue(session: Session) -> str:
+    counts = session.store.counts()
+    if session.troubles:
+        raise Unhealthy(" ".join(session.troubles))
+    why = blocked(session.store)
     if why:
         raise Unhealthy(f"Waiting: {some(counts.pending, 'scene')}. {why}")
     return f"The queue works; {counts.pending} waiting, {counts.finished} done so far."
 
 
-def _check_letters(office: Office) -> str:
-    kinds = {kind: count for kind, count in office.store.dead_by_type().items() if kind != CHOICE}
+def _check_letters(session: Session) -> str:
+    kinds = {kind: count for kind, count in session.store.dead_by_type().items() if kind != CHOICE}
     if not kinds:
         return "No scene was given up."
-    newest = next(letter for letter in office.store.dead_letters() if letter.error_type != CHOICE)
+    newest = next(letter for letter in session.store.dead_letters() if letter.error_type != CHOICE)
     which = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
     raise Unhealthy(
         f"Given up: {some(sum(kinds.values()), 'scene')} ({which}), the last one {letter_about(newest)}: "
@@ -313,8 +313,8 @@ def _check_letters(office: Office) -> str:
     )
 
 
-def _check_choices(office: Office) -> str:
-    letters = office.store.dead_letters(error_type=CHOICE)
+def _check_choices(session: Session) -> str:
+    letters = session.store.dead_letters(error_type=CHOICE)
     if not letters:
         return "No scene waits for a choice between several Plex items."
     first = letters[0].scene_id
@@ -324,8 +324,8 @@ def _check_choices(office: Office) -> str:
     )
 
 
-def _check_outages(office: Office) -> str:
-    last = next(iter(office.store.outages(1)), None)
+def _check_outages(session: Session) -> str:
+    last = next(iter(session.store.outages(1)), None)
     if last is None:
         return "Stash and Plex were never found away."
     since = moment(last["started_at"])
@@ -340,7 +340,7 @@ def _check_outages(office: Office) -> str:
     )
 
 
-CHECKS: dict[str, Callable[[Office], str]] = {
+CHECKS: dict[str, Callable[[Session], str]] = {
     "Data folder": _check_data,
     "Packages": _check_packages,
     "Stash": _check_stash,

@@ -1,6 +1,6 @@
 """What tasks and commands stand on: the data folder, the queue, the servers, somebody to talk to; and their sentences.
 
-An Office opens nothing before it is asked for: what only looks at the queue never imports the clients of the two
+A Session opens nothing before it is asked for: what only looks at the queue never imports the clients of the two
 servers, which take 200 ms.
 """
 
@@ -144,7 +144,7 @@ def date_of(url: str) -> float | None:
 
 
 @dataclass
-class Office:
+class Session:
     """What a task works with. ``store`` is opened when first asked for."""
 
     data_dir: str

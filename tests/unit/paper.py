@@ -1,4 +1,4 @@
-"""An Office whose Stash and Plex are dictionaries: what the tests of tasks, checks and commands share."""
+"""A Session whose Stash and Plex are dictionaries: what the tests of tasks, checks and commands share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from plexsync.queue.store import Store
 from plexsync.servers.plex import Entry, Health, Identity, Library
 from plexsync.servers.sync_state import MemoryLedger
 from plexsync.ui import tasks
-from plexsync.ui.session import Office as RealOffice
+from plexsync.ui.session import Session as RealSession
 
 FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
 NOW = ManualClock().now()
@@ -134,8 +134,8 @@ class Paper:
         self.items[item.rating_key] = replace(item, title="written")
 
 
-class Office(RealOffice):
-    """An office whose servers are on paper and whose lines are kept."""
+class Session(RealSession):
+    """A session whose servers are on paper and whose lines are kept."""
 
     def __init__(self, data_dir: Path, paper: Paper, clock: ManualClock | SystemClock | None = None) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -178,8 +178,8 @@ def shelf() -> Paper:
     return world
 
 
-def press(office: Office, mode: str, **args: object) -> dict[str, object]:
-    return tasks.TASKS[mode].run(office, {"mode": mode, **args})
+def run_task(session: Session, mode: str, **args: object) -> dict[str, object]:
+    return tasks.TASKS[mode].run(session, {"mode": mode, **args})
 
 
 def bury(store: Store, scene_id: int, error_type: str = "Permanent") -> None:

@@ -531,17 +531,17 @@ def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sit_at_a_terminal(monkeypatch)
-    desk = cli.Desk(str(tmp_path), as_json=False)
-    desk.office.progress(0.5)
-    desk.office.say("info", "Half done.")
-    desk.office.progress(0.9)
-    desk.office.progress(1.0)
+    console = cli.Console(str(tmp_path), as_json=False)
+    console.session.progress(0.5)
+    console.session.say("info", "Half done.")
+    console.session.progress(0.9)
+    console.session.progress(1.0)
     out, err = capsys.readouterr()
     assert out == "Half done.\n"
     assert "50% " in err and "90% " in err and err.endswith("\r\x1b[K") and err.count("\x1b[K") == 2
-    quiet = cli.Desk(str(tmp_path), as_json=True)
-    quiet.office.progress(0.5)
-    quiet.office.say("error", "Not for a program.")
+    quiet = cli.Console(str(tmp_path), as_json=True)
+    quiet.session.progress(0.5)
+    quiet.session.say("error", "Not for a program.")
     assert capsys.readouterr() == ("", "")
 
 
@@ -554,10 +554,10 @@ def test_where_nobody_watches_there_is_no_bar_and_no_line_a_job(
 ) -> None:
     sit_at_a_terminal(monkeypatch)
     monkeypatch.setenv("PLEXSYNC_QUIET_PREFIXES", "RUNNER_")
-    assert cli.Desk(str(tmp_path), as_json=False).chatty
+    assert cli.Console(str(tmp_path), as_json=False).chatty
     monkeypatch.setenv(mark, "1")
-    desk = cli.Desk(str(tmp_path), as_json=False)
-    assert not desk.chatty
-    desk.office.progress(0.5)
-    desk.office.say("info", "The answer.")
+    console = cli.Console(str(tmp_path), as_json=False)
+    assert not console.chatty
+    console.session.progress(0.5)
+    console.session.say("info", "The answer.")
     assert capsys.readouterr() == ("The answer.\n", "")

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paper import NOW, Office, Paper, bury, press
+from paper import NOW, Paper, Session, bury, run_task
 
 from plexsync import hook
 from plexsync.clock import ManualClock, SystemClock
@@ -39,117 +39,117 @@ ROOT = Path(__file__).resolve().parents[3]
 # ---- queueing ----
 
 
-def test_all_queues_every_scene_in_pages(office: Office) -> None:
-    office.store.put(7, "update", ["title"])
-    assert press(office, "all") == {
+def test_all_queues_every_scene_in_pages(session: Session) -> None:
+    session.store.put(7, "update", ["title"])
+    assert run_task(session, "all") == {
         "scenes": 500,
         "queued": 499,
         "already_waiting": 1,
         "returned": 0,
     }
-    assert office.store.counts().pending == 500
-    assert office.bar == [0.4, 0.8, 1.0]
-    assert office.lines == [("info", "500 scenes in Stash: 499 queued, 1 waiting already.")]
+    assert session.store.counts().pending == 500
+    assert session.bar == [0.4, 0.8, 1.0]
+    assert session.lines == [("info", "500 scenes in Stash: 499 queued, 1 waiting already.")]
 
 
 @pytest.mark.parametrize("mode", ["all", "recent", "reconcile_all", "reconcile_recent"])
 def test_who_queues_scenes_is_told_what_is_wrong_with_the_settings(
-    office: Office, paper: Paper, mode: str
+    session: Session, paper: Paper, mode: str
 ) -> None:
     """In Stash's log, where they look: else nothing but the number queued would stand there."""
     paper.stored["retry_base_s"] = "soon"
-    press(office, mode)
-    assert office.lines[-1] == (
+    run_task(session, mode)
+    assert session.lines[-1] == (
         "warning",
         "retry_base_s must be a number, not 'soon'; the default 5 is used.",
     )
     del paper.stored["retry_base_s"]
-    office.store.save_state("attention", "Plex does not accept plex_token (401).")
-    press(office, mode)
-    assert office.lines[-1] == ("warning", "The queue waits for you: Plex does not accept plex_token (401).")
+    session.store.save_state("attention", "Plex does not accept plex_token (401).")
+    run_task(session, mode)
+    assert session.lines[-1] == ("warning", "The queue waits for you: Plex does not accept plex_token (401).")
 
 
 @pytest.mark.parametrize("mode", ["all", "recent"])
 def test_what_nothing_can_be_synced_without_is_named_when_scenes_are_queued(
-    office: Office, paper: Paper, mode: str
+    session: Session, paper: Paper, mode: str
 ) -> None:
     del paper.stored["plex_token"]
-    office.store.save_state("attention", parse(paper.stored)[1][0].sentence)
-    press(office, mode)
-    warned = [text for level, text in office.lines if level == "warning"]
+    session.store.save_state("attention", parse(paper.stored)[1][0].sentence)
+    run_task(session, mode)
+    warned = [text for level, text in session.lines if level == "warning"]
     assert len(warned) == 1 and warned[0].startswith("plex_token is not set: ")
 
 
-def test_all_of_an_empty_stash(office: Office, paper: Paper) -> None:
+def test_all_of_an_empty_stash(session: Session, paper: Paper) -> None:
     paper.has.clear()
-    assert press(office, "all") == {"scenes": 0, "queued": 0, "already_waiting": 0, "returned": 0}
-    assert office.bar == [1.0]
+    assert run_task(session, "all") == {"scenes": 0, "queued": 0, "already_waiting": 0, "returned": 0}
+    assert session.bar == [1.0]
 
 
 @pytest.mark.parametrize(
     ("args", "scenes"), [({}, 24), ({"hours": "48"}, 48), ({"hours": 2.5}, 2), ({"hours": ""}, 24)]
 )
 def test_recent_queues_what_stash_changed_lately(
-    office: Office, args: dict[str, object], scenes: int
+    session: Session, args: dict[str, object], scenes: int
 ) -> None:
-    assert press(office, "recent", **args)["queued"] == scenes
-    assert office.store.counts().pending == scenes
-    assert all(0 <= part <= 1 for part in office.bar) and office.bar[-1] == 1.0
+    assert run_task(session, "recent", **args)["queued"] == scenes
+    assert session.store.counts().pending == scenes
+    assert all(0 <= part <= 1 for part in session.bar) and session.bar[-1] == 1.0
 
 
 @pytest.mark.parametrize("mode", ["all", "recent"])
 def test_what_was_rated_in_plex_is_looked_at_though_stash_changed_nothing(
-    office: Office, paper: Paper, mode: str
+    session: Session, paper: Paper, mode: str
 ) -> None:
     """A job of a sync is done without Plex where nothing seems to have changed; that of an edit is not."""
     paper.remembered.remember(400, 1400, "as it was", {"rating": "5"})
     paper.items[1400] = replace(paper.items[1400], user_rating=7.5, last_rated_at=int(NOW))
-    assert press(office, mode)["returned"] == 0, "not without the setting"
+    assert run_task(session, mode)["returned"] == 0, "not without the setting"
     paper.stored["ratings_to_stash"] = True
-    assert press(office, mode)["returned"] == 1
-    assert {job.scene_id for job in office.store.waiting(600) if job.update_type == "update"} == {400}
+    assert run_task(session, mode)["returned"] == 1
+    assert {job.scene_id for job in session.store.waiting(600) if job.update_type == "update"} == {400}
 
 
 @pytest.mark.parametrize("mode", ["all", "recent", "reconcile_all"])
-def test_plex_away_hinders_no_queueing(office: Office, paper: Paper, mode: str) -> None:
+def test_plex_away_hinders_no_queueing(session: Session, paper: Paper, mode: str) -> None:
     paper.stored["ratings_to_stash"] = True
     paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
-    answer = press(office, mode)
+    answer = run_task(session, mode)
     assert answer["queued"] == answer.get("scenes", answer.get("seen"))
-    assert [text for level, text in office.lines if level == "warning"] == [
+    assert [text for level, text in session.lines if level == "warning"] == [
         "What was rated or played in Plex is looked at the next time: "
         "Plex at http://plex:32400 refuses connections."
     ]
 
 
-def test_stash_away_is_said_and_nothing_is_queued(office: Office, paper: Paper) -> None:
+def test_stash_away_is_said_and_nothing_is_queued(session: Session, paper: Paper) -> None:
     paper.trouble["Stash"] = Unavailable("Stash", "Stash at http://127.0.0.1:9999 is not reachable.")
     for mode in ("all", "recent"):
         with pytest.raises(Unavailable):
-            press(office, mode)
-    assert office.store.counts().pending == 0
+            run_task(session, mode)
+    assert session.store.counts().pending == 0
 
 
 # ---- dead letters and deleting ----
 
 
-def test_retry_queues_dead_letters_once(office: Office) -> None:
+def test_retry_queues_dead_letters_once(session: Session) -> None:
     for scene_id in (1, 2, 3):
-        bury(office.store, scene_id, "NotFound" if scene_id == 3 else "Permanent")
-    assert press(office, "retry_dlq", error_type="NotFound") == {"replayed": 1}
-    assert press(office, "retry_dlq") == {"replayed": 2}
-    assert press(office, "retry_dlq", error_type="") == {"replayed": 0}
-    assert (office.store.counts().pending, office.store.counts().dead) == (3, 0)
+        bury(session.store, scene_id, "NotFound" if scene_id == 3 else "Permanent")
+    assert run_task(session, "retry_dlq", error_type="NotFound") == {"replayed": 1}
+    assert run_task(session, "retry_dlq") == {"replayed": 2}
+    assert run_task(session, "retry_dlq", error_type="") == {"replayed": 0}
+    assert (session.store.counts().pending, session.store.counts().dead) == (3, 0)
 
 
-def test_clearing(office: Office) -> None:
+def test_clearing(session: Session) -> None:
     for scene_id in (1, 2):
-        bury(office.store, scene_id)
-    office.store.put_many([5, 6, 7])
-    assert press(office, "clear_queue") == {"deleted": 3}
-    assert (office.store.counts().pending, office.store.counts().dead) == (0, 2)
-    assert press(office, "clear_dlq") == {"deleted": 2}
-    assert office.store.counts().dead == 0
+        bury(session.store, scene_id)
+    session.store.put_many([5, 6, 7])
+    assert run_task(session, "clear_queue") == {"deleted": 3}
+    assert (session.store.counts().pending, session.store.counts().dead) == (0, 2)
+    assert run_task(session, "clear_dlq") == {"deleted": 2}
+    assert session.store.counts().dead == 0
 
 
 @pytest.mark.parametrize(
@@ -163,70 +163,70 @@ def test_clearing(office: Office) -> None:
     ],
 )
 def test_purge_deletes_what_is_older(
-    office: Office, given: dict[str, object], days: float, left: int
+    session: Session, given: dict[str, object], days: float, left: int
 ) -> None:
-    assert isinstance(office.clock, ManualClock)
+    assert isinstance(session.clock, ManualClock)
     for scene_id, wait_days in ((1, 30), (2, 10), (3, 1)):
-        bury(office.store, scene_id)
-        office.clock.advance(wait_days * 86_400)
-    assert press(office, "purge_dlq", **given) == {"deleted": 3 - left, "days": days}
-    assert office.store.counts().dead == left
+        bury(session.store, scene_id)
+        session.clock.advance(wait_days * 86_400)
+    assert run_task(session, "purge_dlq", **given) == {"deleted": 3 - left, "days": days}
+    assert session.store.counts().dead == left
 
 
 @pytest.mark.parametrize("days", ["a week", "-1", -1, "nan", "inf", True, [7], {"days": 7}, "1e99"])
-def test_days_that_are_none_delete_nothing(office: Office, days: object) -> None:
-    bury(office.store, 1)
+def test_days_that_are_none_delete_nothing(session: Session, days: object) -> None:
+    bury(session.store, 1)
     with pytest.raises(tasks.WrongArgument, match="days must be a number of days from 0 to"):
-        press(office, "purge_dlq", days=days)
-    assert office.store.counts().dead == 1
+        run_task(session, "purge_dlq", days=days)
+    assert session.store.counts().dead == 1
 
 
 # ---- working ----
 
 
-def test_process_queue_works_itself_when_nobody_does(office: Office) -> None:
-    office.store.put_many(range(1, 31))
-    answer = press(office, "process_queue")
+def test_process_queue_works_itself_when_nobody_does(session: Session) -> None:
+    session.store.put_many(range(1, 31))
+    answer = run_task(session, "process_queue")
     assert answer == {"done": 30, "dead": 0, "waiting": 0, "reasons": []}
-    assert office.store.counts().completed == 30
-    assert office.bar[-1] == 1.0 and office.bar == sorted(office.bar)
-    told = (Path(office.data_dir) / "plexsync.log").read_text()
+    assert session.store.counts().completed == 30
+    assert session.bar[-1] == 1.0 and session.bar == sorted(session.bar)
+    told = (Path(session.data_dir) / "plexsync.log").read_text()
     assert all(f" scene={number} " in told for number in range(1, 31)), (
         "one line a move, in the worker's log too"
     )
 
 
-def test_process_queue_makes_what_waits_for_later_due(office: Office) -> None:
-    office.store.put(1)
-    job = office.store.claim()
+def test_process_queue_makes_what_waits_for_later_due(session: Session) -> None:
+    session.store.put(1)
+    job = session.store.claim()
     assert job is not None
-    office.store.postpone(job, NOW + 3600, "Plex had a cold", uses_attempt=True)
-    assert press(office, "process_queue")["done"] == 1
+    session.store.postpone(job, NOW + 3600, "Plex had a cold", uses_attempt=True)
+    assert run_task(session, "process_queue")["done"] == 1
 
 
-def test_process_queue_counts_what_is_given_up(office: Office, paper: Paper) -> None:
+def test_process_queue_counts_what_is_given_up(session: Session, paper: Paper) -> None:
     paper.trouble["Plex"] = Permanent("Plex refuses the edit (400).")
-    office.store.put_many([1, 2])
-    assert press(office, "process_queue") == {"done": 0, "dead": 2, "waiting": 0, "reasons": []}
+    session.store.put_many([1, 2])
+    assert run_task(session, "process_queue") == {"done": 0, "dead": 2, "waiting": 0, "reasons": []}
 
 
-def test_process_queue_ends_when_plex_is_down(office: Office, paper: Paper) -> None:
+def test_process_queue_ends_when_plex_is_down(session: Session, paper: Paper) -> None:
     paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 is not reachable.")
-    office.store.put_many(range(1, 31))
-    answer = press(office, "process_queue")
+    session.store.put_many(range(1, 31))
+    answer = run_task(session, "process_queue")
     assert (answer["done"], answer["waiting"]) == (0, 30)
     assert answer["reasons"] == [
         "Plex at http://plex:32400 is not reachable. What waits is synced as soon as Plex is back."
     ]
 
 
-def test_process_queue_says_why_a_few_still_wait(office: Office, paper: Paper) -> None:
+def test_process_queue_says_why_a_few_still_wait(session: Session, paper: Paper) -> None:
     """Too few failures to call it an outage, and a scene Plex has not scanned yet."""
     paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 is not reachable.")
-    office.store.put_many([1, 2])
-    assert press(office, "process_queue")["reasons"] == ["Plex at http://plex:32400 is not reachable."]
+    session.store.put_many([1, 2])
+    assert run_task(session, "process_queue")["reasons"] == ["Plex at http://plex:32400 is not reachable."]
     del paper.trouble["Plex"], paper.items[1001]
-    answer = press(office, "process_queue")
+    answer = run_task(session, "process_queue")
     assert (answer["done"], answer["waiting"], answer["reasons"]) == (
         1,
         1,
@@ -234,34 +234,34 @@ def test_process_queue_says_why_a_few_still_wait(office: Office, paper: Paper) -
     )
 
 
-def test_process_queue_asks_at_once_a_plex_that_was_down(office: Office) -> None:
-    office.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
-    office.store.put(1)
-    assert press(office, "process_queue")["done"] == 1
-    assert office.clock.now() < NOW + 10
+def test_process_queue_asks_at_once_a_plex_that_was_down(session: Session) -> None:
+    session.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
+    session.store.put(1)
+    assert run_task(session, "process_queue")["done"] == 1
+    assert session.clock.now() < NOW + 10
 
 
-def test_process_queue_says_which_setting_holds_it(office: Office, paper: Paper) -> None:
+def test_process_queue_says_which_setting_holds_it(session: Session, paper: Paper) -> None:
     del paper.stored["plex_token"]
-    office.store.put_many([1, 2])
-    answer = press(office, "process_queue")
+    session.store.put_many([1, 2])
+    answer = run_task(session, "process_queue")
     assert answer["waiting"] == 2
     reasons = answer["reasons"]
     assert isinstance(reasons, list) and reasons[0].startswith(
         "The queue waits for you: plex_token is not set"
     )
-    assert ("warning", reasons[0]) in office.lines
+    assert ("warning", reasons[0]) in session.lines
 
 
-def test_process_queue_with_nothing_to_do(office: Office) -> None:
-    assert press(office, "process_queue") == {"done": 0, "dead": 0, "waiting": 0, "reasons": []}
-    assert office.bar == [1.0]
+def test_process_queue_with_nothing_to_do(session: Session) -> None:
+    assert run_task(session, "process_queue") == {"done": 0, "dead": 0, "waiting": 0, "reasons": []}
+    assert session.bar == [1.0]
 
 
 def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Paper) -> None:
     """Another thread holds the worker's lock and works slowly; the bar follows it."""
-    office = Office(tmp_path, paper, SystemClock())
-    office.store.put_many(range(1, 9))
+    session = Session(tmp_path, paper, SystemClock())
+    session.store.put_many(range(1, 9))
     lock = FileLock(str(tmp_path / "worker.lock"))
     assert lock.take()
 
@@ -274,119 +274,119 @@ def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Pape
 
     other = threading.Thread(target=work)
     other.start()
-    answer = press(office, "process_queue")
+    answer = run_task(session, "process_queue")
     other.join()
-    office.close()
+    session.close()
     assert answer == {"done": 8, "dead": 0, "waiting": 0, "reasons": []}
-    assert office.bar == sorted(office.bar) and len(set(office.bar)) >= 3
-    assert office.lines[0] == ("info", "A worker is at it already; this shows its progress.")
+    assert session.bar == sorted(session.bar) and len(set(session.bar)) >= 3
+    assert session.lines[0] == ("info", "A worker is at it already; this shows its progress.")
 
 
 def test_process_queue_takes_over_from_a_worker_that_dies(tmp_path: Path, paper: Paper) -> None:
-    office = Office(tmp_path, paper, SystemClock())
-    office.store.put_many([1, 2])
+    session = Session(tmp_path, paper, SystemClock())
+    session.store.put_many([1, 2])
     lock = FileLock(str(tmp_path / "worker.lock"))
     assert lock.take()
     timer = threading.Timer(0.5, lock.release)
     timer.start()
-    answer = press(office, "process_queue")
-    office.close()
+    answer = run_task(session, "process_queue")
+    session.close()
     assert answer["done"] == 2
 
 
 # ---- looking ----
 
 
-def test_queue_lists_what_waits(office: Office) -> None:
-    assert press(office, "queue") == {"queue": []} and office.lines == [("info", "Nothing waits.")]
-    office.store.put(1, "update", ["title"])
-    job = office.store.claim()
+def test_queue_lists_what_waits(session: Session) -> None:
+    assert run_task(session, "queue") == {"queue": []} and session.lines == [("info", "Nothing waits.")]
+    session.store.put(1, "update", ["title"])
+    job = session.store.claim()
     assert job is not None
-    office.store.postpone(job, NOW + 90, "Plex had a cold.", uses_attempt=True)
-    office.store.put(5, "update", ["name"], entity="performer")
-    rows = press(office, "queue")["queue"]
+    session.store.postpone(job, NOW + 90, "Plex had a cold.", uses_attempt=True)
+    session.store.put(5, "update", ["name"], entity="performer")
+    rows = run_task(session, "queue")["queue"]
     assert isinstance(rows, list)
     assert [(row["about"], row["due_in_s"]) for row in rows] == [("performer 5", 0.0), ("scene 1", 90.0)]
-    assert office.lines[-1][1].endswith("due in 90 s, 1 attempt so far. Plex had a cold.")
-    assert len(press(office, "queue", limit="1")["queue"]) == 1  # type: ignore[arg-type]
+    assert session.lines[-1][1].endswith("due in 90 s, 1 attempt so far. Plex had a cold.")
+    assert len(run_task(session, "queue", limit="1")["queue"]) == 1  # type: ignore[arg-type]
 
 
-def test_dead_letters_by_type_and_by_number(office: Office) -> None:
+def test_dead_letters_by_type_and_by_number(session: Session) -> None:
     for scene_id, error_type in ((1, "Permanent"), (2, "NotFound")):
-        bury(office.store, scene_id, error_type)
-    found = press(office, "dead")["dead_letters"]
+        bury(session.store, scene_id, error_type)
+    found = run_task(session, "dead")["dead_letters"]
     assert isinstance(found, list) and [letter["scene_id"] for letter in found] == [2, 1]
     assert "payload" not in found[0]
-    only = press(office, "dead", error_type="Permanent")["dead_letters"]
+    only = run_task(session, "dead", error_type="Permanent")["dead_letters"]
     assert isinstance(only, list) and [letter["scene_id"] for letter in only] == [1]
-    (whole,) = press(office, "dead", ids=[only[0]["id"], 999])["dead_letters"]  # type: ignore[misc, attr-defined]
+    (whole,) = run_task(session, "dead", ids=[only[0]["id"], 999])["dead_letters"]  # type: ignore[misc, attr-defined]
     assert whole["traceback"] == "Traceback …" and whole["payload"]["scene_id"] == 1
-    assert press(office, "dead", ids=999) == {"dead_letters": []}
-    assert office.lines[-1] == ("warning", "There is no dead letter 999.")
+    assert run_task(session, "dead", ids=999) == {"dead_letters": []}
+    assert session.lines[-1] == ("warning", "There is no dead letter 999.")
 
 
-def test_retry_of_named_letters(office: Office) -> None:
+def test_retry_of_named_letters(session: Session) -> None:
     for scene_id in (1, 2, 3):
-        bury(office.store, scene_id)
-    newest = office.store.dead_letters()[0].id
-    assert press(office, "retry_dlq", ids=f"{newest}, {newest - 1}") == {"replayed": 2}
-    assert [letter.scene_id for letter in office.store.dead_letters()] == [1]
+        bury(session.store, scene_id)
+    newest = session.store.dead_letters()[0].id
+    assert run_task(session, "retry_dlq", ids=f"{newest}, {newest - 1}") == {"replayed": 2}
+    assert [letter.scene_id for letter in session.store.dead_letters()] == [1]
 
 
 # ---- choosing ----
 
 
 @pytest.fixture
-def twins(office: Office, paper: Paper) -> Office:
+def twins(session: Session, paper: Paper) -> Session:
     """Scene 1 has two items, and was given up for it; scene 2 too, without anybody having noticed."""
     for number in (1, 2):
         paper.items[2000 + number] = replace(
             paper.items[1000 + number], rating_key=2000 + number, title="twin"
         )
-    office.store.put(1)
-    press(office, "process_queue")
-    assert office.store.dead_by_type() == {"Ambiguous": 1}
-    office.lines.clear()
-    return office
+    session.store.put(1)
+    run_task(session, "process_queue")
+    assert session.store.dead_by_type() == {"Ambiguous": 1}
+    session.lines.clear()
+    return session
 
 
-def test_choosing_is_kept_and_queues_the_scene(twins: Office, paper: Paper) -> None:
-    waiting = press(twins, "choose")["waiting"]
+def test_choosing_is_kept_and_queues_the_scene(twins: Session, paper: Paper) -> None:
+    waiting = run_task(twins, "choose")["waiting"]
     assert isinstance(waiting, list) and [letter["scene_id"] for letter in waiting] == [1]
-    listed = press(twins, "choose", scene_id="1")
+    listed = run_task(twins, "choose", scene_id="1")
     assert [each["rating_key"] for each in listed["candidates"]] == [1001, 2001]  # type: ignore[attr-defined]
     assert (listed["outcome"], listed["chosen"], listed["replayed"]) == ("ambiguous", None, 0)
     assert twins.lines[-1] == ("info", "2001: “twin” in 1, /data/1.mp4")
-    answer = press(twins, "choose", scene_id=1, rating_key=2001)
+    answer = run_task(twins, "choose", scene_id=1, rating_key=2001)
     assert (answer["chosen"], answer["replayed"]) == (2001, 1)
     assert twins.store.dead_letters() == []
-    assert press(twins, "process_queue")["done"] == 1
+    assert run_task(twins, "process_queue")["done"] == 1
     assert (paper.items[2001].title, paper.items[1001].title) == ("written", "old")
 
 
-def test_a_choice_can_be_changed(twins: Office) -> None:
-    press(twins, "choose", scene_id=1, rating_key=2001)
-    assert press(twins, "choose", scene_id=1)["chosen"] == 2001
+def test_a_choice_can_be_changed(twins: Session) -> None:
+    run_task(twins, "choose", scene_id=1, rating_key=2001)
+    assert run_task(twins, "choose", scene_id=1)["chosen"] == 2001
     assert ("info", "2001 (chosen): “twin” in 1, /data/1.mp4") in twins.lines
-    assert press(twins, "choose", scene_id=1, rating_key=1001)["chosen"] == 1001
+    assert run_task(twins, "choose", scene_id=1, rating_key=1001)["chosen"] == 1001
 
 
-def test_a_scene_nobody_gave_up_may_be_chosen_for_and_is_queued(twins: Office) -> None:
-    answer = press(twins, "choose", scene_id=2, rating_key=1002)
+def test_a_scene_nobody_gave_up_may_be_chosen_for_and_is_queued(twins: Session) -> None:
+    answer = run_task(twins, "choose", scene_id=2, rating_key=1002)
     assert (answer["chosen"], answer["replayed"]) == (1002, 0)
     assert twins.store.counts().pending == 1
 
 
-def test_what_cannot_be_chosen(twins: Office, paper: Paper) -> None:
+def test_what_cannot_be_chosen(twins: Session, paper: Paper) -> None:
     with pytest.raises(tasks.WrongArgument, match="Scene 1 is one of the items 1001, 2001, not 77"):
-        press(twins, "choose", scene_id=1, rating_key=77)
+        run_task(twins, "choose", scene_id=1, rating_key=77)
     for args in ({"rating_key": 5}, {"scene_id": "1,2"}, {"scene_id": 1, "rating_key": [1, 2]}):
         with pytest.raises(tasks.WrongArgument, match="takes one scene_id"):
-            press(twins, "choose", **args)
-    answer = press(twins, "choose", scene_id=3, rating_key=1003)
+            run_task(twins, "choose", **args)
+    answer = run_task(twins, "choose", scene_id=3, rating_key=1003)
     assert (answer["candidates"], answer["chosen"], answer["outcome"]) == ([], None, "differs")
     assert twins.lines[-1] == ("info", "Scene 3 needs no choice. It is item 1003.")
-    press(twins, "choose", scene_id=999)
+    run_task(twins, "choose", scene_id=999)
     assert twins.lines[-1] == ("info", "Scene 999 needs no choice. Stash has no scene with this number.")
     assert paper.remembered.choice(1) is None
 
@@ -394,16 +394,16 @@ def test_what_cannot_be_chosen(twins: Office, paper: Paper) -> None:
 # ---- exporting ----
 
 
-def test_export_holds_everything(office: Office, tmp_path: Path) -> None:
-    bury(office.store, 1)
-    office.store.put_many([2, 3])
-    office.store.open_outage("Plex", "Plex is away.")
-    ledger = Ledger(office.store, "http://plex")
+def test_export_holds_everything(session: Session, tmp_path: Path) -> None:
+    bury(session.store, 1)
+    session.store.put_many([2, 3])
+    session.store.open_outage("Plex", "Plex is away.")
+    ledger = Ledger(session.store, "http://plex")
     ledger.put(1, [Entry(1001, ("/data/1.mp4",))])
     ledger.remember(2, 1002, "print", {"tags": ["a"]})
     ledger.choose(3, 1003)
     intake.spool(str(tmp_path), intake.new_event(9, "update", ["title"], now=NOW))
-    answer = press(office, "export")
+    answer = run_task(session, "export")
     assert answer == {
         "file": str(tmp_path / "export.jsonl"),
         "lines": {
@@ -418,36 +418,36 @@ def test_export_holds_everything(office: Office, tmp_path: Path) -> None:
     assert (by_kind["choice"]["scene_id"], by_kind["choice"]["rating_key"]) == (3, 1003)
 
 
-def test_no_table_is_forgotten_by_the_export(office: Office) -> None:
-    Ledger(office.store, "http://plex").choose(1, 2)
-    rows = office.store.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+def test_no_table_is_forgotten_by_the_export(session: Session) -> None:
+    Ledger(session.store, "http://plex").choose(1, 2)
+    rows = session.store.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     tables = {row[0] for row in rows}
     assert tables - export.LEFT_OUT == set(export.TABLES.values())
 
 
-def test_export_shows_damage_as_it_is(office: Office, tmp_path: Path) -> None:
-    bury(office.store, 1)
-    office.store.db.execute("UPDATE dead_letters SET data = CAST(x'7bff' AS TEXT)")
-    press(office, "export")
+def test_export_shows_damage_as_it_is(session: Session, tmp_path: Path) -> None:
+    bury(session.store, 1)
+    session.store.db.execute("UPDATE dead_letters SET data = CAST(x'7bff' AS TEXT)")
+    run_task(session, "export")
     rows = [json.loads(line) for line in (tmp_path / "export.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["data"] for row in rows if row["kind"] == "dead_letter"] == ["{\\xff"]
 
 
-def test_export_is_one_moment_while_others_write(office: Office) -> None:
-    office.store.put_many(range(1, 1201))
-    rows = export.rows(office.store)
+def test_export_is_one_moment_while_others_write(session: Session) -> None:
+    session.store.put_many(range(1, 1201))
+    rows = export.rows(session.store)
     first = next(rows)
-    office.store.put_many(range(2001, 2101))
+    session.store.put_many(range(2001, 2101))
     assert first["kind"] == "job" and sum(1 for _ in rows) == 1199
 
 
-def test_queue_status(office: Office) -> None:
-    bury(office.store, 9, "Ambiguous")
-    office.store.put_many([1, 2, 3])
-    job = office.store.claim()
+def test_queue_status(session: Session) -> None:
+    bury(session.store, 9, "Ambiguous")
+    session.store.put_many([1, 2, 3])
+    job = session.store.claim()
     assert job is not None
-    office.store.postpone(job, NOW + 90, "not yet", uses_attempt=True)
-    status = press(office, "queue_status")
+    session.store.postpone(job, NOW + 90, "not yet", uses_attempt=True)
+    status = run_task(session, "queue_status")
     assert {key: status[key] for key in ("pending", "in_progress", "completed", "failed", "dead")} == {
         "pending": 3, "in_progress": 0, "completed": 0, "failed": 1, "dead": 1,
     }  # fmt: skip
@@ -460,12 +460,12 @@ def test_queue_status(office: Office) -> None:
         "Ambiguous happened.",
     )
     json.dumps(status)
-    said = "\n".join(text for _, text in office.lines)
+    said = "\n".join(text for _, text in session.lines)
     assert "3 waiting, 1 of them for later" in said and "1 dead letter." in said
     assert "scene 9 after 1 attempt, Ambiguous: Ambiguous happened." in said
 
 
-def test_the_status_says_why_scenes_were_skipped_and_what_was_kept(office: Office, paper: Paper) -> None:
+def test_the_status_says_why_scenes_were_skipped_and_what_was_kept(session: Session, paper: Paper) -> None:
     paper.stored |= {"only_organized": True, "exclude_tags": "private", "conflict_policy": "plex"}
     for number in range(1, 8):
         paper.has[number] = replace(paper.has[number], organized=number > 4)
@@ -474,18 +474,18 @@ def test_the_status_says_why_scenes_were_skipped_and_what_was_kept(office: Offic
         paper.remembered.remember(number, 1000 + number, "", {"title": "By us"})
         paper.items[1000 + number] = replace(paper.items[1000 + number], title="By hand")
         paper.has[number] = replace(paper.has[number], details="" if number == 6 else "What happens.")
-    office.store.put_many(range(1, 8))
-    drainer = worker.Worker(office.store, paper, office.clock, random.Random(1))  # type: ignore[arg-type]
+    session.store.put_many(range(1, 8))
+    drainer = worker.Worker(session.store, paper, session.clock, random.Random(1))  # type: ignore[arg-type]
     while drainer.step():
         pass
     drainer._writers.close()
-    status = press(office, "queue_status")
+    status = run_task(session, "queue_status")
     assert status["skipped"] == {
         "not organized": 4,
         "has the tag 'private', which is not to be synced": 1,
     }
     assert status["kept"] == {"title": 2} and status["of_the_last"] == 7
-    said = [text for _, text in office.lines]
+    said = [text for _, text in session.lines]
     assert (
         "Of the last 7 jobs done, skipped: 4 × not organized, 1 × has the tag 'private', which is not to be synced."
         in said
@@ -493,75 +493,75 @@ def test_the_status_says_why_scenes_were_skipped_and_what_was_kept(office: Offic
     assert "Of the last 7 jobs done, kept as Plex has it: 2 × title." in said
 
 
-def test_queue_status_sees_a_worker_by_its_lock(office: Office, tmp_path: Path) -> None:
+def test_queue_status_sees_a_worker_by_its_lock(session: Session, tmp_path: Path) -> None:
     lock = FileLock(str(tmp_path / "worker.lock"))
     assert lock.take()
-    assert press(office, "queue_status")["worker_running"] is True
+    assert run_task(session, "queue_status")["worker_running"] is True
     lock.release()
-    assert press(office, "queue_status")["worker_running"] is False
+    assert run_task(session, "queue_status")["worker_running"] is False
 
 
 def test_a_frozen_worker_does_not_run_and_the_one_beside_it_does(
-    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen, second = (FileLock(str(tmp_path / name)) for name in hook.WORKER_LOCKS)
     assert frozen.take()
     monkeypatch.setattr(hook, "FROZEN_S", 0.1)
     time.sleep(0.2)
-    assert press(office, "queue_status")["worker_running"] is False
+    assert run_task(session, "queue_status")["worker_running"] is False
     assert second.take()
-    assert press(office, "queue_status")["worker_running"] is True
+    assert run_task(session, "queue_status")["worker_running"] is True
     frozen.release()
     second.beat()
-    assert press(office, "queue_status")["worker_running"] is True
+    assert run_task(session, "queue_status")["worker_running"] is True
     second.release()
 
 
-def test_looking_changes_nothing(office: Office) -> None:
-    office.store.put_many([1, 2])
-    before = "\n".join(office.store.db.iterdump())
-    press(office, "queue_status")
-    press(office, "health_check")
-    assert "\n".join(office.store.db.iterdump()) == before
+def test_looking_changes_nothing(session: Session) -> None:
+    session.store.put_many([1, 2])
+    before = "\n".join(session.store.db.iterdump())
+    run_task(session, "queue_status")
+    run_task(session, "health_check")
+    assert "\n".join(session.store.db.iterdump()) == before
 
 
-def test_diff_tells_what_would_change(office: Office, paper: Paper, tmp_path: Path) -> None:
+def test_diff_tells_what_would_change(session: Session, paper: Paper, tmp_path: Path) -> None:
     del paper.items[1003]
-    answer = press(office, "diff", hours=4, page=True)
+    answer = run_task(session, "diff", hours=4, page=True)
     assert (answer["scenes"], answer["outcomes"]) == (4, {"differs": 3, "not_found": 1})
     previews = answer["previews"]
     assert isinstance(previews, list) and [each["scene_id"] for each in previews] == [1, 2, 3, 4]
-    assert ("info", "Scene 1, title: old → Scene 1") in office.lines
+    assert ("info", "Scene 1, title: old → Scene 1") in session.lines
     assert (
         answer["page"] == str(tmp_path / "diff.html") and (tmp_path / "diff.html").stat().st_mode & 0o077 == 0
     )
-    assert office.store.counts().pending == 0 and office.bar[-1] == 1.0
+    assert session.store.counts().pending == 0 and session.bar[-1] == 1.0
     json.dumps(answer)
 
 
-def test_a_page_is_off_as_a_text_too(office: Office) -> None:
-    assert press(office, "diff", hours=4, page="false")["page"] is None
+def test_a_page_is_off_as_a_text_too(session: Session) -> None:
+    assert run_task(session, "diff", hours=4, page="false")["page"] is None
 
 
-def test_diff_of_many_keeps_its_answer_short(office: Office) -> None:
-    answer = press(office, "diff", scope="all", limit="3")
+def test_diff_of_many_keeps_its_answer_short(session: Session) -> None:
+    answer = run_task(session, "diff", scope="all", limit="3")
     assert (answer["scenes"], len(answer["previews"]), answer["left_off"]) == (500, 3, 497)  # type: ignore[arg-type]
-    assert answer["page"] is None and office.bar == sorted(office.bar) and len(office.bar) > 3
-    assert press(office, "diff", scope="7days")["scenes"] == 168
+    assert answer["page"] is None and session.bar == sorted(session.bar) and len(session.bar) > 3
+    assert run_task(session, "diff", scope="7days")["scenes"] == 168
 
 
 @pytest.mark.parametrize("given", ["2,3, 2", [2, "3"], ["2", 3, 3]])
-def test_scenes_may_be_named_in_several_ways(office: Office, given: object) -> None:
-    assert press(office, "diff", scene_id=given)["scenes"] == 2
+def test_scenes_may_be_named_in_several_ways(session: Session, given: object) -> None:
+    assert run_task(session, "diff", scene_id=given)["scenes"] == 2
 
 
 @pytest.mark.parametrize(
     "args",
     [{"scene_id": "x"}, {"scene_id": -1}, {"scene_id": "9" * 30}, {"scene_id": {"id": 1}}, {"scope": "now"}],
 )
-def test_scenes_that_are_none(office: Office, args: dict[str, object]) -> None:
+def test_scenes_that_are_none(session: Session, args: dict[str, object]) -> None:
     with pytest.raises(tasks.WrongArgument, match="must be"):
-        press(office, "diff", **args)
+        run_task(session, "diff", **args)
 
 
 # ---- from Stash's side: one JSON object whatever happens ----
@@ -795,8 +795,8 @@ def test_log_records_reach_stash_with_their_level(folder: Path, capfd: pytest.Ca
 
 
 def test_every_mode_of_the_table_is_documented_by_its_function() -> None:
-    for button in tasks.TASKS.values():
-        assert button.run.__doc__
+    for spec in tasks.TASKS.values():
+        assert spec.run.__doc__
 
 
 def test_hooks_and_tasks_agree_on_the_folder(folder: Path) -> None:
