@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from paper import Office, Paper, shelf
+from paper import Paper, Session, shelf
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def paper() -> Paper:
 
 
 @pytest.fixture
-def office(tmp_path: Path, paper: Paper) -> Iterator[Office]:
-    opened = Office(tmp_path, paper)
+def session(tmp_path: Path, paper: Paper) -> Iterator[Session]:
+    opened = Session(tmp_path, paper)
     yield opened
     opened.close()
