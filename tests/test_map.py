@@ -45,6 +45,7 @@ PACKAGES: dict[str, set[str]] = {
     "servers.plex": {"plexapi", "requests"},
     "servers.transport": {"requests", "urllib3"},
     "ui.cli": {"click"},
+    "ui.console": {"click"},
 }
 # core decides and does nothing else. ``random`` is there for the name of a type: chance is handed in.
 ACTS = {

@@ -10,26 +10,32 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 import click
 
 from plexsync import __version__, context
-from plexsync.queue import intake
-from plexsync.ui import session, tasks
+from plexsync.ui import operations, session
+from plexsync.ui.arguments import NUMBER_MAX
+from plexsync.ui.console import (
+    AS_JSON,
+    DATA,
+    FINDINGS,
+    INTERRUPTED,
+    INTERRUPTION,
+    OK,
+    UNUSABLE,
+    USAGE,
+    Console,
+    as_json,
+    data_folder,
+    given_before,
+    options,
+    status_of,
+)
 
-OK, FINDINGS, USAGE, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
-INTERRUPTION = "Interrupted; what waits stays queued."
-COLOURS = {"warning": "yellow", "error": "red"}
-BAR_WIDTH = 30
-OURS = ("queue", "spool", "connection.json")  # one of which is in every data folder
 OPEN_TO_OTHERS = 0o666  # a file somebody named, as the umask has it; all else is for its owner alone
 
 
@@ -63,160 +69,6 @@ def _run(argv: list[str]) -> int:
     return int(status or OK)
 
 
-def as_json(value: object, indent: int | None = None) -> str:
-    """JSON as standard output can carry it: in ASCII unless that is UTF-8."""
-    encoding = getattr(sys.stdout, "encoding", None) or ""
-    return json.dumps(value, indent=indent, ensure_ascii=encoding.lower() not in ("utf-8", "utf8"))
-
-
-def data_folder() -> str:
-    """The data folder of the Stash this plugin is installed in, as far as that can be told without Stash.
-
-    Stash keeps plugins below ``plugins`` in its folder unless told otherwise, and our data there too.
-    """
-    if not os.environ.get("STASH_PLUGIN_DATA"):
-        for above in Path(__file__).resolve().parents:
-            data = above / "plugins" / "PlexSync" / "data"
-            if data.is_dir():
-                return str(data)
-    return intake.data_folder()
-
-
-class Console:
-    """What every command is given: the session, and whether the answer is wanted as JSON."""
-
-    def __init__(self, data_dir: str, as_json: bool) -> None:
-        self.as_json = as_json
-        self.one_line = False  # each JSON document
-        self.session = session.Session(data_dir, say=self._say, progress=self._progress)
-        self.chatty = context.wants_chatter() and not as_json
-        self._bar = self.chatty and sys.stderr.isatty() and not context.is_dumb()
-        self._bar_shown = False
-
-    def say(self, text: str) -> None:
-        """A line of the answer."""
-        self._say("info", text)
-
-    def _say(self, level: str, text: str) -> None:
-        if self.as_json:
-            return
-        if level == "warning":
-            self.aside(level, text)
-        else:  # also bad news of the doctor's: it is what was asked for
-            self.hide_bar()
-            click.secho(text, fg=COLOURS.get(level))
-
-    def aside(self, level: str, text: str) -> None:
-        """A line on standard error."""
-        self.hide_bar()
-        click.secho(text, fg=COLOURS.get(level), err=True)
-
-    def _progress(self, part: float) -> None:
-        """A bar below what is printed, on a terminal only."""
-        if not self._bar:
-            return
-        filled = round(min(max(part, 0.0), 1.0) * BAR_WIDTH)
-        if filled == BAR_WIDTH:
-            self.hide_bar()
-        else:
-            click.echo(f"\r{'█' * filled}{'░' * (BAR_WIDTH - filled)} {part:4.0%} ", nl=False, err=True)
-            self._bar_shown = True
-
-    def hide_bar(self) -> None:
-        """Make room for a line."""
-        if self._bar_shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
-            self._bar_shown = False
-
-    def write(self, text: str) -> None:
-        """Print a piece of an answer that is too long to be held."""
-        self.hide_bar()
-        click.echo(text, nl=False)
-
-    def run(self, mode: str, args: Mapping[str, object] | None = None) -> dict[str, Any]:
-        """Run the task of this mode."""
-        return tasks.TASKS[mode].run(self.session, args or {})
-
-    def show(self, answer: object) -> None:
-        """Print the answer, if it is wanted as JSON; a person has been told already."""
-        if self.as_json:
-            click.echo(as_json(answer, indent=None if self.one_line else 2))
-
-
-class _Lines(logging.Handler):
-    """What is logged meanwhile, between the lines of a command and never into its bar."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._desk = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._desk.aside(record.levelname.lower(), record.getMessage())
-
-
-def _options(command: Callable[..., int]) -> Callable[..., int]:
-    """``--data`` and ``--json``, and one sentence with status 3 for what cannot be used."""
-
-    def wrapped(data: str | None, as_json: bool, **given: Any) -> int:
-        data, as_json = data or _before("data"), as_json or _before("as_json")
-        console = Console(os.path.abspath(data or data_folder()), as_json)
-        console.one_line = command.__name__ == "export"
-        ours = logging.getLogger("plexsync")
-        ours.handlers[:] = [_Lines(console)]
-        ours.setLevel(logging.INFO if command.__name__ == "drain" and console.chatty else logging.ERROR)
-        try:
-            _see_folder(console.session.data_dir)
-            return command(console, **given)
-        except BrokenPipeError:  # for main to deal with
-            raise
-        except KeyboardInterrupt:
-            console.hide_bar()
-            console.show({"error": INTERRUPTION})
-            return INTERRUPTED
-        except session.TROUBLES as trouble:
-            text = session.sentence(trouble, console.session.data_dir)
-            if as_json:
-                console.show({"error": text})
-            else:
-                console.aside("error", text)
-            return status_of(trouble)
-        finally:
-            console.session.close()
-
-    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    return DATA(AS_JSON(wrapped))
-
-
-def status_of(trouble: Exception) -> int:
-    """The exit status one of TROUBLES ends with."""
-    return USAGE if isinstance(trouble, session.WrongArgument) else UNUSABLE
-
-
-def _see_folder(data_dir: str) -> None:
-    """Raises NoFolder for what cannot be our data folder: an answer about another one would be about nothing."""
-    if not os.path.isdir(data_dir):
-        wrong = f"There is no data folder {data_dir}"
-    elif not os.access(data_dir, os.R_OK | os.X_OK):
-        raise session.NoFolder(f"You may not look into {data_dir}; be the user Stash runs as.")
-    elif not any(os.path.exists(os.path.join(data_dir, name)) for name in OURS):
-        wrong = f"{data_dir} is not PlexSync's data folder"
-    else:
-        return
-    raise session.NoFolder(
-        f"{wrong}; name it with --data. It lies in Stash's folder, in plugins/PlexSync/data, and is made by the first "
-        "edit."
-    )
-
-
-def _before(name: str) -> Any:
-    """What was given of an option before the command: people put them there as well."""
-    return click.get_current_context().find_root().params[name]
-
-
-DATA = click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
-
-
 @click.group(
     epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue, server or file not usable, "
     "130 interrupted."
@@ -236,7 +88,7 @@ def worker(data: str | None, lock_fd: int, successor: bool) -> int:
     """Be the worker: sync until nothing has waited for a while. Logs to plexsync.log in the data folder."""
     from plexsync.sync import daemon
 
-    folder = os.path.abspath(data or _before("data") or data_folder())
+    folder = os.path.abspath(data or given_before("data") or data_folder())
     if successor:
         sys.stdin.buffer.read()
     try:
@@ -247,7 +99,7 @@ def worker(data: str | None, lock_fd: int, successor: bool) -> int:
 
 
 @cli.command()
-@_options
+@options
 def status(console: Console) -> int:
     """What waits, what is being done, what is done, what failed."""
     console.show(console.run("queue_status"))
@@ -255,13 +107,13 @@ def status(console: Console) -> int:
 
 
 NUMBER = click.IntRange(1, 10**18 - 1)  # of a scene, an item, a letter: what the queue's columns hold
-HOURS = click.FloatRange(0, session.NUMBER_MAX)
-MOST = click.IntRange(1, session.NUMBER_MAX)
+HOURS = click.FloatRange(0, NUMBER_MAX)
+MOST = click.IntRange(1, NUMBER_MAX)
 NUMBER.name = HOURS.name = MOST.name = "number"  # 'x' is not a valid number
 LIMIT = click.option(
     "--limit",
     type=MOST,
-    default=tasks.JOBS_SHOWN,
+    default=operations.JOBS_SHOWN,
     show_default=True,
     help="How many at most.",
 )
@@ -269,7 +121,7 @@ LIMIT = click.option(
 
 @cli.command()
 @LIMIT
-@_options
+@options
 def queue(console: Console, limit: int) -> int:
     """The waiting scenes, in the order in which they are due."""
     console.show(console.run("queue", {"limit": limit})["queue"])
@@ -280,7 +132,7 @@ def queue(console: Console, limit: int) -> int:
 @click.argument("letter_id", metavar="[NUMBER]", type=NUMBER, required=False)
 @click.option("--type", "error_type", help="Only those of this error type.")
 @LIMIT
-@_options
+@options
 def dead(console: Console, letter_id: int | None, error_type: str | None, limit: int) -> int:
     """The dead letters, the newest first, or all that is known of the one named by its number.
 
@@ -301,7 +153,7 @@ def dead(console: Console, letter_id: int | None, error_type: str | None, limit:
 @click.argument("letter_ids", metavar="[NUMBER]...", type=NUMBER, nargs=-1)
 @click.option("--type", "error_type", help="All of this error type.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@_options
+@options
 def retry(console: Console, letter_ids: tuple[int, ...], error_type: str | None, everything: bool) -> int:
     """Queue the scenes of dead letters again: those named, of one type, or all.
 
@@ -317,7 +169,7 @@ def retry(console: Console, letter_ids: tuple[int, ...], error_type: str | None,
 @cli.command()
 @click.argument("scene_id", metavar="[SCENE]", type=NUMBER, required=False)
 @click.argument("rating_key", metavar="[RATING_KEY]", type=NUMBER, required=False)
-@_options
+@options
 def choose(console: Console, scene_id: int | None, rating_key: int | None) -> int:
     """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
 
@@ -334,7 +186,7 @@ def choose(console: Console, scene_id: int | None, rating_key: int | None) -> in
 
 
 @cli.command()
-@_options
+@options
 def outages(console: Console) -> int:
     """How often Stash and Plex were away, since when and why.
 
@@ -360,7 +212,7 @@ SCOPES = {
 @cli.command()
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True, help="Which.")
 @click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent, with --scope recent.")
-@_options
+@options
 def reconcile(console: Console, scope: str, hours: float) -> int:
     """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
 
@@ -375,13 +227,13 @@ def reconcile(console: Console, scope: str, hours: float) -> int:
 @click.option(
     "--output", metavar="FILE", default="-", show_default=True, help="Where to; - is standard output."
 )
-@_options
+@options
 def export(console: Console, output: str) -> int:
     """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
     store = console.session.reading  # trouble with it is none of the file's
     named = contextlib.nullcontext(sys.stdout) if output == "-" else session.replacing(output, OPEN_TO_OTHERS)
     with named as file:
-        tasks.export_to(store, lambda row: file.write(f"{as_json(row)}\n"))
+        operations.export_to(store, lambda row: file.write(f"{as_json(row)}\n"))
         file.flush()
     return OK
 
@@ -393,7 +245,7 @@ def export(console: Console, output: str) -> int:
 @click.option("--all", "everything", is_flag=True, help="All scenes.")
 @click.option("--level", is_flag=True, help="Show also the scenes that are level.")
 @click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
-@_options
+@options
 def diff(
     console: Console,
     scene_ids: tuple[int, ...],
@@ -430,7 +282,7 @@ def diff(
 
     try:
         named = level or bool(scene_ids)
-        tally, _ = tasks.preview_all(console.session, args, show, page, named, OPEN_TO_OTHERS)
+        tally, _ = operations.preview_all(console.session, args, show, page, named, OPEN_TO_OTHERS)
     except (KeyboardInterrupt, *session.TROUBLES) as trouble:
         if not console.as_json:
             raise
@@ -447,7 +299,7 @@ def diff(
 
 
 @cli.command()
-@_options
+@options
 def drain(console: Console) -> int:
     """Work until nothing is due any more, or look on while a worker does.
 
@@ -459,7 +311,7 @@ def drain(console: Console) -> int:
 
 
 @cli.command()
-@_options
+@options
 def doctor(console: Console) -> int:
     """Try everything a sync needs, and say what is wrong and what to do about it.
 

@@ -7,7 +7,6 @@ servers, which take 200 ms.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import errno
 import os
 import shutil
@@ -23,8 +22,9 @@ from plexsync.clock import Clock, SystemClock
 from plexsync.core import breaker
 from plexsync.core.failures import SyncFailure
 from plexsync.locks import FileLock
-from plexsync.queue import intake, recovery
-from plexsync.queue.store import DeadLetter, Store, StoreToRead
+from plexsync.queue import recovery
+from plexsync.queue.store import Store, StoreToRead
+from plexsync.ui.arguments import WrongArgument
 
 if TYPE_CHECKING:
     from plexsync.servers.world import Servers
@@ -32,13 +32,6 @@ if TYPE_CHECKING:
 SERVERS = ("Stash", "Plex")  # as worker.SERVERS, which test_tasks compares
 
 DATE_TIMEOUT_S = 10.0
-NUMBER_MAX = 1_000_000  # a century in hours; beyond it the calendar ends
-
-Args = Mapping[str, Any]
-
-
-class WrongArgument(Exception):
-    """An argument a task cannot use; the text names it, and what would do."""
 
 
 class NoFolder(Exception):
@@ -49,7 +42,9 @@ class CannotWrite(Exception):
     """A file somebody asked for cannot be written; the text names it, and why."""
 
 
-CHOICE = "Ambiguous"  # the error_type of a dead letter that waits for somebody to choose
+class Unhealthy(Exception):
+    """What a check of the doctor found, and what to do about it."""
+
 
 TROUBLES = (WrongArgument, NoFolder, CannotWrite, SyncFailure, recovery.Refused, sqlite3.Error, OSError)
 
@@ -247,67 +242,6 @@ class Session:
                 self.__dict__[name].close()
 
 
-def some(count: int, noun: str) -> str:
-    """ "1 scene", "2 scenes"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def lasting(seconds: float) -> str:
-    """A time a person can picture: "0.4 s", "90 s", "5 min", "3 h 20 min", "2 days 4 h"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
-    if seconds < 119.5:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours < 24:
-        return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
-    days, hours = divmod(round(seconds / 3600), 24)
-    return some(days, "day") + f" {hours} h" * bool(hours)
-
-
-def number(args: Args, key: str, default: float, unit: str) -> float:
-    """An argument as a number from 0 to NUMBER_MAX; Stash hands arguments over as texts and the API as numbers."""
-    given = args.get(key)
-    if given is None or given == "":
-        return default
-    try:
-        value = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else -1.0
-    except (ValueError, OverflowError):
-        value = -1.0
-    if not 0 <= value <= NUMBER_MAX:
-        raise WrongArgument(
-            f"{key} must be a number of {unit} from 0 to {NUMBER_MAX:,}, not {str(given)[:40]!r}."
-        )
-    return value
-
-
-def switch(args: Args, key: str) -> bool:
-    """An argument as on or off; Stash hands ``true`` and ``false`` over as texts."""
-    given = args.get(key) or False
-    return (
-        given.strip().lower() not in ("", "0", "false", "no", "off")
-        if isinstance(given, str)
-        else bool(given)
-    )
-
-
-def numbers(args: Args, key: str) -> list[int]:
-    """The numbers an argument names, each once: one, a list of them, or a text with commas; none without it."""
-    given = args.get(key)
-    parts = given if isinstance(given, (list, tuple)) else str("" if given is None else given).split(",")
-    texts = [text for part in parts if (text := str(part).strip())]
-    if not all(text.isascii() and text.isdecimal() and len(text) < 19 for text in texts):
-        raise WrongArgument(
-            f"{key} must be a number, or several with commas between them, not {str(given)[:40]!r}."
-        )
-    return list(dict.fromkeys(int(text) for text in texts))
-
-
-def moment(wall_s: float) -> str:
-    """A wall time as ISO 8601 in UTC, to the second."""
-    return datetime.datetime.fromtimestamp(wall_s, datetime.UTC).isoformat(timespec="seconds")
-
-
 def blocked(store: Store) -> str | None:
     """What keeps the whole queue waiting, if anything does."""
     attention = store.load_state("attention")
@@ -321,32 +255,3 @@ def blocked(store: Store) -> str | None:
             cause = lasting.get(server, f"{server} is not reachable.")
             return f"{cause} What waits is synced as soon as {server} is back."
     return None
-
-
-def letter_summary(letter: DeadLetter) -> dict[str, object]:
-    """A dead letter without its payload and traceback."""
-    return {
-        "id": letter.id,
-        "about": letter_about(letter),
-        "scene_id": letter.scene_id,
-        "error_type": letter.error_type,
-        "message": letter.message,
-        "attempts": letter.attempts,
-        "failed_at": moment(letter.failed_at),
-    }
-
-
-def letter_about(letter: DeadLetter) -> str:
-    """ "scene 12", "performer 5"; "an unreadable row" when the payload does not say."""
-    return (intake.key_of(letter.payload) or "an unreadable row").replace(":", " ")
-
-
-def letter_whole(letter: DeadLetter) -> dict[str, object]:
-    """All that is known of a dead letter."""
-    return {
-        **letter_summary(letter),
-        "edits": letter.generation,
-        "replayed_at": None if letter.replayed_at is None else moment(letter.replayed_at),
-        "payload": letter.payload,
-        "traceback": letter.traceback,
-    }

@@ -13,62 +13,46 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import logging
 import os
-import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plexsync import hook, protocol
-from plexsync.core import outages
 from plexsync.core.failures import SettingProblem, SyncFailure
-from plexsync.core.verdict import left_alone
-from plexsync.locks import FileLock
 from plexsync.queue import intake
+from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers
 from plexsync.ui.doctor import health_check
+from plexsync.ui.operations import (
+    RECENT_HOURS,
+    SCENES_A_PAGE,
+    choose,
+    dead,
+    diff,
+    export,
+    outage_summary,
+    queue,
+    queue_status,
+)
+from plexsync.ui.process_queue import process_queue
 from plexsync.ui.session import (
-    CHOICE,
-    SERVERS,
     TROUBLES,
-    Args,
     NoFolder,
     Session,
-    WrongArgument,
     blocked,
-    lasting,
-    letter_about,
-    letter_summary,
-    letter_whole,
-    moment,
-    number,
-    numbers,
-    replacing,
     sentence,
+)
+from plexsync.ui.words import (
+    counted,
     some,
-    switch,
 )
 
 if TYPE_CHECKING:
-    from plexsync.queue.store import Store
-    from plexsync.ui.diff import Preview, Tally
+    pass
 
 RELIST = "relist"  # the state that asks the worker to read the libraries anew; as worker.RELIST
-PAGE = 200  # scenes queued in one transaction: a few milliseconds in which a hook has to wait
-RECENT_HOURS = 24.0
 PURGE_DAYS = 30.0
-LETTERS_SHOWN = 20
-LETTERS_MOST = 100_000
-JOBS_SHOWN = 50
-PREVIEWS_SHOWN = 100
-PAGE_FILE, EXPORT_FILE = "diff.html", "export.jsonl"  # in the data folder
-REASONS_SHOWN = 5
-NOTES_READ = 1000  # finished jobs of which the status says why they were skipped
-POLL_S = 0.25  # between two looks at a queue somebody else drains
-PROGRESS_S = 0.5  # between two reports; Stash drops what comes faster
-GRACE_S = 2.0  # before a server that is down, or a queue that is held, ends the wait
 
 
 @dataclass(frozen=True)
@@ -143,7 +127,7 @@ def log_to_stash() -> None:
     ours.propagate = False
 
 
-# ---- queueing -----------------------------------------------------------------------------------------------------
+# ---- queueing ----
 
 
 def sync_all(session: Session, args: Args) -> dict[str, object]:
@@ -155,8 +139,8 @@ def sync_all(session: Session, args: Args) -> dict[str, object]:
     seen = queued = 0
     for scene_id in stash.all_ids():
         page.append(scene_id)
-        if len(page) == PAGE:
-            seen, queued, page = seen + PAGE, queued + session.store.put_many(page), []
+        if len(page) == SCENES_A_PAGE:
+            seen, queued, page = seen + SCENES_A_PAGE, queued + session.store.put_many(page), []
             session.progress(seen / max(total, 1))
     seen, queued = seen + len(page), queued + session.store.put_many(page)
     return _queued(session, seen, queued, "in Stash")
@@ -170,7 +154,7 @@ def sync_recent(session: Session, args: Args) -> dict[str, object]:
     stash = session.servers.stash()
     about = max(stash.count(), 1)
     seen = queued = 0
-    for scenes in stash.scene_pages(per_page=PAGE, updated_since=since):
+    for scenes in stash.scene_pages(per_page=SCENES_A_PAGE, updated_since=since):
         seen += len(scenes)
         queued += session.store.put_many(scene.id for scene in scenes)
         # Ids are given out in order, so the last one says roughly how far we are.
@@ -286,7 +270,7 @@ def reconcile_missing(session: Session, args: Args) -> dict[str, object]:
 def retry_dlq(session: Session, args: Args) -> dict[str, object]:
     """Queue the scenes of dead letters again: all, those of one ``error_type``, or those whose numbers are ``ids``."""
     ids = numbers(args, "ids")
-    replayed = session.store.replay(ids or None, _error_type(args))
+    replayed = session.store.replay(ids or None, error_type_of(args))
     session.wake()
     if ids and not replayed:
         session.say("warning", f"No dead letter {', '.join(map(str, ids))} is waiting to be retried.")
@@ -294,70 +278,7 @@ def retry_dlq(session: Session, args: Args) -> dict[str, object]:
     return {"replayed": replayed}
 
 
-def _error_type(args: Args) -> str | None:
-    error_type = args.get("error_type") or None
-    if error_type is not None and not isinstance(error_type, str):
-        raise WrongArgument("error_type must be the name of an error, as queue_status lists them.")
-    return error_type
-
-
-def choose(session: Session, args: Args) -> dict[str, object]:
-    """Say which of several items a scene is: without ``scene_id`` the scenes that wait for it, with it the items.
-
-    With ``rating_key`` too that choice is kept for good, and the scene is queued again.
-    """
-    named, chosen = numbers(args, "scene_id"), numbers(args, "rating_key")
-    if len(named) > 1 or len(chosen) > 1 or (chosen and not named):
-        raise WrongArgument("choose takes one scene_id, and one rating_key to choose.")
-    letters = (session.store if named else session.reading).dead_letters(LETTERS_MOST, CHOICE)
-    if not named:
-        # A scene that was queued again meanwhile has a letter more; the newest is first, and says it.
-        letters = list({letter.scene_id: letter for letter in reversed(letters)}.values())[::-1]
-        session.say("info", f"{some(len(letters), 'scene')} waiting for a choice between several Plex items.")
-        for letter in letters[:LETTERS_SHOWN]:
-            session.say("info", f"{letter_about(letter)}: {letter.message}")
-        return {"waiting": [letter_summary(letter) for letter in letters]}
-
-    from plexsync.ui import diff as looking
-
-    (scene_id,) = named
-    servers, settings = session.servers, session.servers.settings()
-    preview, ledger = looking.undecided(servers, settings, scene_id), servers.ledger(settings)
-    candidates = {item.rating_key: looking.candidate(item) for item in preview.candidates}
-    found: dict[str, object] = {
-        "scene_id": scene_id,
-        "outcome": preview.outcome,
-        "candidates": list(candidates.values()),
-        "chosen": ledger.choice(scene_id),
-        "replayed": 0,
-    }
-    if not candidates:
-        which = f"It is item {preview.item.rating_key}." if preview.item else preview.reason
-        session.say("info", f"Scene {scene_id} needs no choice. {which}")
-    elif not chosen:
-        session.say("info", f"Scene {scene_id}, {preview.path}, may be one of these:")
-        for item in preview.candidates:
-            mark = " (chosen)" * (item.rating_key == found["chosen"])
-            where = item.section_title or item.section_id
-            session.say(
-                "info", f"{item.rating_key}{mark}: “{item.title}” in {where}, {' and '.join(item.files)}"
-            )
-    elif chosen[0] not in candidates:
-        raise WrongArgument(
-            f"Scene {scene_id} is one of the items {', '.join(map(str, candidates))}, not {chosen[0]}."
-        )
-    else:
-        ledger.choose(scene_id, chosen[0])
-        replayed = session.store.replay([letter.id for letter in letters if letter.scene_id == scene_id])
-        if not replayed:
-            session.store.put(scene_id, "update")
-        session.wake()
-        session.say("info", f"Scene {scene_id} is item {chosen[0]} from now on; it is queued.")
-        found |= {"chosen": chosen[0], "replayed": replayed}
-    return found
-
-
-# ---- deleting -----------------------------------------------------------------------------------------------------
+# ---- deleting ----
 
 
 def clear_queue(session: Session, args: Args) -> dict[str, object]:
@@ -382,350 +303,6 @@ def purge_dlq(session: Session, args: Args) -> dict[str, object]:
     deleted = session.store.purge_dead(days * 86_400)
     session.say("info", f"Dead letters older than {days:g} days deleted: {deleted}.")
     return {"deleted": deleted, "days": days}
-
-
-# ---- working ------------------------------------------------------------------------------------------------------
-
-
-def process_queue(session: Session, args: Args) -> dict[str, object]:
-    """Make everything due now and work until nothing is, here or by looking on while a worker does.
-
-    Ends early when a server is down or a setting is wrong: what waits for that is done later by the worker, and
-    ``reasons`` says why it waits.
-    """
-    from plexsync.sync.daemon import log_file
-    from plexsync.sync.worker import Worker
-
-    store = session.store
-    store.merge_spool()
-    before = store.counts()
-    store.release_due()
-    for server in SERVERS:  # a person asks: the next probe is due now, and waits grow from the shortest again
-        known = store.load_breaker(server)
-        if known is not None:
-            store.save_breaker(server, {**known, "probe_at": 0.0, "backoff_s": 0.0})
-    watch = _Watch(session)
-    lock = FileLock(os.path.join(session.data_dir, hook.WORKER_LOCKS[0]))
-    looking_on = False
-    while not watch.is_over():
-        if lock.take():  # also when the worker we looked on at has died
-            # Each job's line belongs beside those of the background worker, whoever looks for it later.
-            file, ours = log_file(session.data_dir), logging.getLogger("plexsync")
-            ours.addHandler(file)
-            ours.setLevel(logging.INFO)
-            try:
-                worker = Worker(store, session.servers, session.clock, random.Random())
-                with worker.heartbeats(lock.beat), session.successor():
-                    worker.run(should_stop=watch.is_over)
-            finally:
-                ours.removeHandler(file)
-                file.close()
-                lock.release()
-            continue
-        if not looking_on:
-            looking_on = True
-            session.say("info", "A worker is at it already; this shows its progress.")
-        session.wake()  # another one, should that worker be frozen
-        session.clock.sleep(POLL_S)
-    session.wake()
-    after = store.counts()
-    session.progress(1.0)
-    done, dead = after.finished - before.finished, max(after.dead - before.dead, 0)
-    waiting = after.pending + after.in_progress
-    # Each cause once: a thousand scenes waiting for the same server are one line.
-    causes = dict.fromkeys(job.last_error for job in store.waiting() if job.last_error)
-    reasons = [watch.blocked] if watch.blocked else list(causes)[:REASONS_SHOWN]
-    session.say("info", f"{done} done, {dead} given up, {waiting} waiting.")
-    for reason in reasons:
-        session.say("warning", reason)
-    return {"done": done, "dead": dead, "waiting": waiting, "reasons": reasons}
-
-
-class _Watch:
-    """Whether the wait for the queue is over, why something still waits, and the progress on the way."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.blocked: str | None = None  # why what is due is not being done
-        self._began = session.clock.monotonic()
-        self._most = 0
-        self._shown = 0.0
-        self._shown_at = 0.0
-
-    def is_over(self) -> bool:
-        counts = self.session.store.counts()
-        left = counts.pending - counts.waiting_later + counts.in_progress
-        self._show(left)
-        if not left:
-            self.blocked = blocked(self.session.store) if counts.pending else None
-            return True
-        if self.session.clock.monotonic() - self._began > GRACE_S and not counts.in_progress:
-            self.blocked = blocked(self.session.store)
-        return self.blocked is not None
-
-    def _show(self, left: int) -> None:
-        self._most = max(self._most, left)
-        now = self.session.clock.monotonic()
-        if self._most and now - self._shown_at >= PROGRESS_S:
-            self._shown = max(self._shown, 1 - left / self._most)  # new edits make it wait, never go back
-            self._shown_at = now
-            self.session.progress(self._shown)
-
-
-# ---- looking ------------------------------------------------------------------------------------------------------
-
-
-def queue_status(session: Session, args: Args) -> dict[str, object]:
-    """What waits, what is being done, what is done, what failed."""
-    store = session.reading
-    runs = session.worker_runs()
-    counts = store.counts()
-    letters = store.dead_letters(LETTERS_SHOWN)
-    notes = store.notes(NOTES_READ)
-    skipped, kept = left_alone(notes)
-    now = session.clock.now()
-    due_in_s = None if counts.next_due_at is None else round(max(counts.next_due_at - now, 0.0), 1)
-    status: dict[str, object] = {
-        "pending": counts.pending,
-        "in_progress": counts.in_progress,
-        "completed": counts.completed,
-        "failed": counts.failed,
-        "dead": counts.dead,
-        "spooled": counts.spooled,
-        "waiting_later": counts.waiting_later,
-        "next_due_in_s": due_in_s,
-        "finished_ever": counts.finished,
-        "of_the_last": len(notes),
-        "skipped": dict(skipped.most_common()),
-        "kept": dict(kept.most_common()),
-        "worker_running": runs,
-        "blocked": blocked(store),
-        "dead_by_type": store.dead_by_type(),
-        "dead_letters": [letter_summary(letter) for letter in letters],
-        "mended": session.troubles,
-        "read_only": session.read_only,
-        "data_folder": session.data_dir,
-    }
-    for line in status_lines(status):
-        session.say("info", line)
-    return status
-
-
-def status_lines(status: Mapping[str, Any]) -> list[str]:
-    """queue_status in sentences."""
-    later = f", {status['waiting_later']} of them for later" if status["waiting_later"] else ""
-    due = f"; the next is due in {lasting(status['next_due_in_s'])}" if status["waiting_later"] else ""
-    lines = [
-        f"{status['pending']} waiting{later}{due}; {status['in_progress']} in progress; "
-        f"{status['finished_ever']} done so far; {some(status['dead'], 'dead letter')}.",
-        "A worker is running." if status["worker_running"] else "No worker was running.",
-    ]
-    if status["blocked"]:
-        lines.append(status["blocked"])
-    last = f"Of the last {some(status['of_the_last'], 'job')} done"
-    if status["skipped"]:
-        lines.append(f"{last}, skipped: {counted(status['skipped'])}.")
-    if status["kept"]:
-        lines.append(f"{last}, kept as Plex has it: {counted(status['kept'])}.")
-    for letter in status["dead_letters"]:
-        lines.append(
-            f"Dead letter {letter['id']}: {letter['about']} after {some(letter['attempts'], 'attempt')}, "
-            f"{letter['error_type']}: {letter['message']}"
-        )
-    if CHOICE in status["dead_by_type"]:
-        lines.append("“PlexSync.py choose” lists the scenes that wait for a choice.")
-    return lines + list(status["mended"])
-
-
-def counted(numbers: Mapping[str, int]) -> str:
-    """ "5 × not organized, 2 × has no stash-box id", the most frequent first."""
-    parts = [f"{number} × {what}" for what, number in numbers.items()]
-    more = len(parts) - REASONS_SHOWN
-    return ", ".join(parts[:REASONS_SHOWN]) + (f" and {some(more, 'other reason')}" if more > 0 else "")
-
-
-def queue(session: Session, args: Args) -> dict[str, object]:
-    """The first ``limit`` waiting jobs, in the order in which they are due."""
-    now = session.clock.now()
-    jobs = session.reading.waiting(int(number(args, "limit", JOBS_SHOWN, "jobs")))
-    rows = [
-        {
-            "job": job.id,
-            "about": f"{job.entity} {job.scene_id or job.entity_id}",
-            "scene_id": job.scene_id,
-            "update_type": job.update_type,
-            "edits": job.generation,
-            "attempts": job.attempts,
-            "enqueued_at": moment(job.enqueued_at),
-            "due_in_s": round(max(job.due_at - now, 0.0), 1),
-            "last_error": job.last_error,
-        }
-        for job in jobs
-    ]
-    for row in rows:
-        wait_s = float(str(row["due_in_s"]))
-        due = f"due in {lasting(wait_s)}" if wait_s else "due"
-        tried = (
-            f", {some(job_attempts, 'attempt')} so far" if (job_attempts := int(str(row["attempts"]))) else ""
-        )
-        why = f". {row['last_error']}" if row["last_error"] else ""
-        session.say(
-            "info", f"{row['about']}: {row['update_type']} of {row['enqueued_at']}, {due}{tried}{why}"
-        )
-    if not rows:
-        session.say("info", "Nothing waits.")
-    return {"queue": rows}
-
-
-def dead(session: Session, args: Args) -> dict[str, object]:
-    """The newest ``limit`` dead letters, perhaps of one ``error_type``; or all about those numbered ``ids``."""
-    ids = numbers(args, "ids")
-    if ids:
-        letters = [
-            letter for letter_id in ids if (letter := session.reading.dead_letter(letter_id)) is not None
-        ]
-        found = [letter_whole(letter) for letter in letters]
-        for whole in found:
-            for key, value in whole.items():
-                session.say("info", f"{key}: {value}")
-    else:
-        letters = session.reading.dead_letters(
-            int(number(args, "limit", JOBS_SHOWN, "letters")), _error_type(args)
-        )
-        found = [letter_summary(letter) for letter in letters]
-        for letter in letters:
-            tried = some(letter.attempts, "attempt")
-            when = moment(letter.failed_at)
-            session.say(
-                "info",
-                f"{letter.id}: {letter_about(letter)}, {when}, after {tried}, {letter.error_type}: {letter.message}",
-            )
-    if ids and not letters:
-        session.say("warning", f"There is no dead letter {', '.join(map(str, ids))}.")
-    elif not letters:
-        session.say("info", "There are no dead letters.")
-    return {"dead_letters": found}
-
-
-def export(session: Session, args: Args) -> dict[str, object]:
-    """Write jobs, letters and what is remembered as JSON lines to a file in the data folder."""
-    path = os.path.join(session.data_dir, EXPORT_FILE)
-    store = session.reading  # trouble with it is none of the file's
-    with replacing(path) as file:
-        counted = export_to(store, lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n"))
-    session.say("info", f"{some(sum(counted.values()), 'line')} written to {path}.")
-    return {"file": path, "lines": dict(counted)}
-
-
-def export_to(store: Store, write: Callable[[Mapping[str, object]], object]) -> Counter[str]:
-    """Hand every row of an export to ``write``; how many there were of each kind."""
-    from plexsync.ui import export as exporting
-
-    counted: Counter[str] = Counter()
-    for row in exporting.rows(store):
-        write(row)
-        counted[str(row["kind"])] += 1
-    return counted
-
-
-def diff(session: Session, args: Args) -> dict[str, object]:
-    """Say what a sync would change, field by field, and why it would leave scenes alone. Writes nothing to Plex."""
-    from plexsync.ui import diff as looking
-
-    limit = int(number(args, "limit", PREVIEWS_SHOWN, "scenes"))
-    shown: list[dict[str, object]] = []
-
-    def show(preview: Preview) -> None:
-        if len(shown) < limit:
-            shown.append(looking.as_json(preview))
-            for line in looking.lines(preview):
-                session.say("info", line)
-
-    page = os.path.join(session.data_dir, PAGE_FILE) if switch(args, "page") else None
-    tally, matter = preview_all(session, args, show, page)
-    session.say("info", tally.sentence())
-    if page:
-        session.say("info", f"As a page: {page}")
-    return {**tally.as_json(), "previews": shown, "left_off": matter - len(shown), "page": page}
-
-
-def preview_all(
-    session: Session,
-    args: Args,
-    show: Callable[[Preview], None],
-    page: str | None = None,
-    level: bool = False,
-    page_mode: int = 0o600,
-) -> tuple[Tally, int]:
-    """Show the previews that matter (or also those of level scenes), on a page too if wanted; the sum, how many."""
-    from plexsync.ui import diff as looking
-    from plexsync.ui.page import Page
-
-    servers, tally, matter = session.servers, looking.Tally(), 0
-    with contextlib.ExitStack() as stack:
-        paper = stack.enter_context(Page(stack.enter_context(replacing(page, page_mode)))) if page else None
-        settings = servers.settings()
-        scene_ids, about, which = asked_for(session, args)
-        for preview in looking.previews(servers, settings, scene_ids):
-            tally.add(preview)
-            if preview.matters or level:
-                matter += 1
-                show(preview)
-                if paper:
-                    paper.add(preview)
-            if not tally.scenes % looking.BATCH:
-                session.progress(min(tally.scenes / max(about, 1), 1.0))
-        session.progress(1.0)
-        if paper:
-            paper.finish(tally, which, moment(session.clock.now()))
-    return tally, matter
-
-
-def asked_for(session: Session, args: Args) -> tuple[Iterable[int], int, str]:
-    """The scenes that ``scene_id``, or else ``scope`` and ``hours`` name; about how many; and in words."""
-    named = numbers(args, "scene_id")
-    if named:
-        return named, len(named), some(len(named), "scene") + " named"
-    stash = session.servers.stash()
-    scope = args.get("scope") or "recent"
-    if scope == "all":
-        return stash.all_ids(), stash.count(), "All scenes"
-    if scope not in ("recent", "7days"):
-        raise WrongArgument(f"scope must be recent, 7days or all, not {str(scope)[:40]!r}.")
-    hours = 7 * 24.0 if scope == "7days" else number(args, "hours", RECENT_HOURS, "hours")
-    since = datetime.datetime.fromtimestamp(session.clock.now(), datetime.UTC) - datetime.timedelta(
-        hours=hours
-    )
-    pages = stash.scene_pages(per_page=PAGE, updated_since=since)
-    recent = (scene.id for scenes in pages for scene in scenes)
-    return recent, stash.count(), f"Scenes changed in the last {hours:g} hours"
-
-
-def outage_summary(session: Session, args: Args) -> dict[str, object]:
-    """How often Stash and Plex were away, for how long, and what share of the time they were there."""
-    records = session.reading.outages()
-    servers = outages.summary(records, session.clock.now())
-    if not servers:
-        session.say("info", "No outage of Stash or Plex so far.")
-    for server, its in servers.items():
-        mean = "" if its["mttr_s"] is None else f", {lasting(its['mttr_s'])} each on average"
-        now = ", one of them now" if its["ongoing"] else ""
-        session.say(
-            "info",
-            f"{server}: {some(int(its['count'] or 0), 'outage')}{now}{mean}; there "
-            f"{100 * (its['availability'] or 0):.2f} % of the time since the first.",
-        )
-    recent = [
-        {
-            "server": record["server"],
-            "cause": record["cause"],
-            "started_at": moment(record["started_at"]),
-            "ended_at": None if record["ended_at"] is None else moment(record["ended_at"]),
-            "waiting": record["waiting"],
-        }
-        for record in records[:LETTERS_SHOWN]
-    ]
-    return {"servers": servers, "outages": recent}
 
 
 TASKS: dict[str, TaskSpec] = {

@@ -22,6 +22,7 @@ from plexsync.context import CI_MARKS
 from plexsync.locks import FileLock
 from plexsync.queue.store import Store
 from plexsync.ui import cli
+from plexsync.ui import console
 
 ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = {"Scheme": "http", "Host": "127.0.0.1", "Port": 1, "SessionCookie": {"Value": "secret-cookie"}}
@@ -502,14 +503,14 @@ def test_the_folder_of_the_stash_it_lies_in(tmp_path: Path, monkeypatch: pytest.
     """Installed as a package, the plugin lies two folders below plugins; its data is beside the sources."""
     monkeypatch.delenv("STASH_PLUGIN_DATA", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cli.data_folder() == str(tmp_path / ".stash" / "plugins" / "PlexSync" / "data")
+    assert consoles.data_folder() == str(tmp_path / ".stash" / "plugins" / "PlexSync" / "data")
     package = tmp_path / "config" / "plugins" / "community" / "PlexSync" / "plexsync"
     data = tmp_path / "config" / "plugins" / "PlexSync" / "data"
     data.mkdir(parents=True)
-    monkeypatch.setattr(cli, "__file__", str(package / "ui" / "cli.py"))
-    assert cli.data_folder() == str(data)
+    monkeypatch.setattr(consoles, "__file__", str(package / "ui" / "console.py"))
+    assert consoles.data_folder() == str(data)
     monkeypatch.setenv("STASH_PLUGIN_DATA", str(tmp_path / "given"))
-    assert cli.data_folder() == str(tmp_path / "given")
+    assert consoles.data_folder() == str(tmp_path / "given")
 
 
 class Terminal:
@@ -531,7 +532,7 @@ def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sit_at_a_terminal(monkeypatch)
-    console = cli.Console(str(tmp_path), as_json=False)
+    console = consoles.Console(str(tmp_path), as_json=False)
     console.session.progress(0.5)
     console.session.say("info", "Half done.")
     console.session.progress(0.9)
@@ -539,7 +540,7 @@ def test_a_person_at_a_terminal_sees_a_bar_and_its_end(
     out, err = capsys.readouterr()
     assert out == "Half done.\n"
     assert "50% " in err and "90% " in err and err.endswith("\r\x1b[K") and err.count("\x1b[K") == 2
-    quiet = cli.Console(str(tmp_path), as_json=True)
+    quiet = consoles.Console(str(tmp_path), as_json=True)
     quiet.session.progress(0.5)
     quiet.session.say("error", "Not for a program.")
     assert capsys.readouterr() == ("", "")
@@ -554,9 +555,9 @@ def test_where_nobody_watches_there_is_no_bar_and_no_line_a_job(
 ) -> None:
     sit_at_a_terminal(monkeypatch)
     monkeypatch.setenv("PLEXSYNC_QUIET_PREFIXES", "RUNNER_")
-    assert cli.Console(str(tmp_path), as_json=False).chatty
+    assert consoles.Console(str(tmp_path), as_json=False).chatty
     monkeypatch.setenv(mark, "1")
-    console = cli.Console(str(tmp_path), as_json=False)
+    console = consoles.Console(str(tmp_path), as_json=False)
     assert not console.chatty
     console.session.progress(0.5)
     console.session.say("info", "The answer.")

@@ -31,7 +31,9 @@ from plexsync.servers.plex import Entry
 from plexsync.servers.sync_state import Ledger
 from plexsync.sync import worker
 from plexsync.ui import export, tasks
-from plexsync.ui.session import lasting, sentence
+from plexsync.ui.arguments import WrongArgument
+from plexsync.ui.session import SERVERS, sentence
+from plexsync.ui.words import lasting
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -176,7 +178,7 @@ def test_purge_deletes_what_is_older(
 @pytest.mark.parametrize("days", ["a week", "-1", -1, "nan", "inf", True, [7], {"days": 7}, "1e99"])
 def test_days_that_are_none_delete_nothing(session: Session, days: object) -> None:
     bury(session.store, 1)
-    with pytest.raises(tasks.WrongArgument, match="days must be a number of days from 0 to"):
+    with pytest.raises(WrongArgument, match="days must be a number of days from 0 to"):
         run_task(session, "purge_dlq", days=days)
     assert session.store.counts().dead == 1
 
@@ -378,10 +380,10 @@ def test_a_scene_nobody_gave_up_may_be_chosen_for_and_is_queued(twins: Session) 
 
 
 def test_what_cannot_be_chosen(twins: Session, paper: Paper) -> None:
-    with pytest.raises(tasks.WrongArgument, match="Scene 1 is one of the items 1001, 2001, not 77"):
+    with pytest.raises(WrongArgument, match="Scene 1 is one of the items 1001, 2001, not 77"):
         run_task(twins, "choose", scene_id=1, rating_key=77)
     for args in ({"rating_key": 5}, {"scene_id": "1,2"}, {"scene_id": 1, "rating_key": [1, 2]}):
-        with pytest.raises(tasks.WrongArgument, match="takes one scene_id"):
+        with pytest.raises(WrongArgument, match="takes one scene_id"):
             run_task(twins, "choose", **args)
     answer = run_task(twins, "choose", scene_id=3, rating_key=1003)
     assert (answer["candidates"], answer["chosen"], answer["outcome"]) == ([], None, "differs")
@@ -560,7 +562,7 @@ def test_scenes_may_be_named_in_several_ways(session: Session, given: object) ->
     [{"scene_id": "x"}, {"scene_id": -1}, {"scene_id": "9" * 30}, {"scene_id": {"id": 1}}, {"scope": "now"}],
 )
 def test_scenes_that_are_none(session: Session, args: dict[str, object]) -> None:
-    with pytest.raises(tasks.WrongArgument, match="must be"):
+    with pytest.raises(WrongArgument, match="must be"):
         run_task(session, "diff", **args)
 
 
@@ -813,5 +815,5 @@ def test_looking_at_the_queue_needs_no_client_of_a_server(tmp_path: Path) -> Non
 
 
 def test_tasks_and_worker_know_the_same_servers() -> None:
-    assert tasks.SERVERS == worker.SERVERS
+    assert SERVERS == worker.SERVERS
     assert tasks.RELIST == worker.RELIST
