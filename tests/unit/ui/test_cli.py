@@ -22,7 +22,7 @@ from plexsync.context import CI_MARKS
 from plexsync.locks import FileLock
 from plexsync.queue.store import Store
 from plexsync.ui import cli
-from plexsync.ui import console
+from plexsync.ui import console as consoles
 
 ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = {"Scheme": "http", "Host": "127.0.0.1", "Port": 1, "SessionCookie": {"Value": "secret-cookie"}}
