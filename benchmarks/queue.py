@@ -77,7 +77,7 @@ PAYLOAD = {"scene_id": 1, "update_type": "update", "fields": ["title"], "data": 
 def ours(folder: str, jobs: int) -> tuple[float, float]:
     """Seconds for so many enqueues, and for so many claims with their acknowledgements."""
     with Store(folder) as store:
-        put = timed(lambda: [store.put(n, "update", ["title"]) for n in range(1, jobs + 1)])
+        put = timed(lambda: [store.enqueue(n, "update", ["title"]) for n in range(1, jobs + 1)])
         return put, timed(lambda: [store.finish(store.claim()) for _ in range(jobs)])
 
 
@@ -184,7 +184,7 @@ def one_round(folder: str) -> dict[str, float]:
     }
     for _ in range(5):
         scene_id = next(next_scene)
-        spent["enqueue"].append(timed(lambda n=scene_id: store.put(n)))
+        spent["enqueue"].append(timed(lambda n=scene_id: store.enqueue(n)))
         began = time.perf_counter()
         job = store.claim()
         spent["claim"].append(time.perf_counter() - began)
@@ -218,7 +218,7 @@ store = Store(sys.argv[1])
 n = int(sys.argv[2])
 while True:
     n += 1
-    store.put(n)
+    store.enqueue(n)
     store.finish(store.claim() or store.claim_row()[0])
 """
 FROZEN = """
@@ -350,7 +350,7 @@ store = Store(sys.argv[1], busy_s=60)
 me, jobs = int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
-store.put_many(range(me * 1_000_000 + 1, me * 1_000_000 + jobs + 1))
+store.enqueue_many(range(me * 1_000_000 + 1, me * 1_000_000 + jobs + 1))
 idle = 0
 while idle < 100:
     job = store.claim()

@@ -34,7 +34,7 @@ ENTITY_HOOKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Group.Update.Post": ("group", ("name",)),
 }
 # Of what was deleted Stash cannot say any more which scenes it was of, nor what it was called. So one note, however
-# many are deleted together, asks for a look at all scenes that were level once.
+# many are deleted together, asks for a look at all scenes that were in sync once.
 DELETED = {f"{kind}.Destroy.Post": kind.lower() for kind in ("Performer", "Studio", "Tag", "Group")}
 
 # Every field of Stash 0.30's SceneUpdateInput and BulkSceneUpdateInput, and whether an edit of it can change anything

@@ -193,7 +193,7 @@ class DeadLetterQueue:
         return [_as_dict(letter) for letter in self._store.dead_letters(limit)]
 
     def get_by_id(self, letter_id: int) -> dict[str, Any] | None:
-        letter = self._store.dead_letter(letter_id)
+        letter = self._store.find_letter(letter_id)
         return None if letter is None else _as_dict(letter)
 
     def get_count(self) -> int:
@@ -312,7 +312,7 @@ class JobQueue:
         """Queue a job; its row id. ``parallel=False`` makes it a barrier between what was put before and after it."""
         if not isinstance(scene_id, int) or isinstance(scene_id, bool) or scene_id < 1:
             raise ValueError(f"scene_id must be a positive integer, not {scene_id!r}")
-        row_id = self._store.put_payload(
+        row_id = self._store.enqueue_payload(
             {"scene_id": scene_id, "update_type": update_type, "data": data or {}, "parallel": parallel}
         )
         self._warn()
@@ -353,7 +353,7 @@ class JobQueue:
         Raises StaleLease.
         """
         kind = type(error).__name__ if isinstance(error, BaseException) else "Error"
-        letter = self._store.bury(self._held(job), kind, str(error))
+        letter = self._store.dead_letter(self._held(job), kind, str(error))
         job.status = JobStatus.DEAD
         return letter
 

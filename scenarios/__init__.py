@@ -6,7 +6,7 @@
     runner.py     build, play, heal, drain, judge
     world.py      a real world: both simulators and the plugin, a process each
     history.py    what was asked and what came of it
-    levels.py     what Plex is to say when Stash says this, told independently of the plugin
+    in_sync.py     what Plex is to say when Stash says this, told independently of the plugin
     checks.py     pure verdicts on a history
     cases/        a scenario a file, named for its trouble
 

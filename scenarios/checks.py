@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from scenarios import levels
+from scenarios import in_sync
 from scenarios.history import (
     FAILED,
     OK,
@@ -51,7 +51,7 @@ def nothing_lost(history: History, expect: Expect) -> Verdict:
     As in Jepsen's total queue: what was acknowledged must come out. An edit whose outcome is unknown counts when it
     is in Stash, since Plex is compared with what Stash says in the end.
     """
-    explained = {letter.scene_id for letter in history.letters} | set(expect.unlevel)
+    explained = {letter.scene_id for letter in history.letters} | set(expect.never_in_sync)
     lost = []
     for pair in history.pairs:
         edits = [e for e in history.edits_of(pair.scene_id) if e.outcome != FAILED and e.concerns_plex]
@@ -59,8 +59,8 @@ def nothing_lost(history: History, expect: Expect) -> Verdict:
             continue
         if pair.plex is None:
             lost.append(f"scene {pair.scene_id}: Plex has no item of {pair.file}, and no dead letter says so")
-        elif level_problems(pair.stash, pair.plex, pair.before):
-            fields = ", ".join(level_problems(pair.stash, pair.plex, pair.before))
+        elif differences(pair.stash, pair.plex, pair.before):
+            fields = ", ".join(differences(pair.stash, pair.plex, pair.before))
             waits = " (something still waits)" if history.final.pending else ""
             lost.append(
                 f"scene {pair.scene_id}: {len(edits)} edits accepted, Plex differs in {fields}{waits}"
@@ -70,11 +70,11 @@ def nothing_lost(history: History, expect: Expect) -> Verdict:
     )
 
 
-def level_problems(stash: levels.Said, plex: levels.Said, before: levels.Said | None) -> tuple[str, ...]:
+def differences(stash: in_sync.Said, plex: in_sync.Said, before: in_sync.Said | None) -> tuple[str, ...]:
     """The fields in which Plex is not what it must be. What is empty in Stash may stay as Plex had it."""
     return tuple(
         name
-        for name in levels.differing(stash, plex)
+        for name in in_sync.differing(stash, plex)
         if stash.get(name) or not before or plex.get(name) != before.get(name)
     )
 
@@ -83,12 +83,12 @@ def plex_is_level(history: History, expect: Expect) -> Verdict:
     """In the end Plex says field by field what Stash says, for every scene that was edited or that a task synced."""
     accepted = [edit for edit in history.edits if edit.outcome != FAILED and edit.concerns_plex]
     touched = {move.scene_id for move in history.moves} | {i for edit in accepted for i in edit.scene_ids}
-    excused = set(expect.unlevel) | set(expect.dead)
+    excused = set(expect.never_in_sync) | set(expect.dead)
     rows = [
         f"scene {pair.scene_id} {name}: Stash {pair.stash[name]!r}, Plex {pair.plex[name]!r}"
         for pair in history.pairs
         if pair.scene_id in touched - excused and pair.plex is not None
-        for name in level_problems(pair.stash, pair.plex, pair.before)
+        for name in differences(pair.stash, pair.plex, pair.before)
     ]
     return _verdict(plex_is_level, "Plex says what Stash says", "Plex differs from Stash", rows)
 
@@ -106,7 +106,7 @@ def nothing_from_nowhere(history: History, expect: Expect) -> Verdict:
                 rows.append(f"item {write.rating_key} belongs to no scene and was sent {write.asks[:80]}")
         elif write.scene_id not in touched:
             rows.append(f"scene {write.scene_id} was never edited and its item was sent {write.asks[:80]}")
-    # A scene that only a task looked at may be brought level with its first state, and that is known from Stash.
+    # A scene that only a task looked at may be brought in sync with its first state, and that is known from Stash.
     given = _titles_given(history)
     for pair in history.pairs:
         if pair.plex is not None and pair.scene_id in given:
@@ -175,7 +175,7 @@ def newest_wins(history: History, expect: Expect) -> Verdict:
     """In the end Plex shows the title of the newest edit; or of one that ran beside it, or whose outcome is unknown."""
     rows = []
     for pair in history.pairs:
-        if pair.plex is None or pair.scene_id in set(expect.unlevel) | set(expect.dead):
+        if pair.plex is None or pair.scene_id in set(expect.never_in_sync) | set(expect.dead):
             continue
         titled = [
             edit

@@ -14,8 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from scenarios import levels
-from scenarios.checks import level_problems
+from scenarios import in_sync
+from scenarios.checks import differences
 from scenarios.history import OK, Edit, Mark, Pair, Sample, quantile
 from scenarios.runner import Result, play
 from scenarios.scenario import At, Expect, Lane, Scenario, World
@@ -216,16 +216,16 @@ def report(console: Console, result: Result, took_s: float) -> int:
     for pair in history.pairs:
         wrong = _wrong(pair)
         agree += not wrong
-        fields += len(levels.FIELDS) - len(wrong)
+        fields += len(in_sync.FIELDS) - len(wrong)
         mark = Text("=", style="green") if not wrong else Text(", ".join(wrong), style="bold red")
         table.add_row(str(pair.scene_id), _said(pair.stash, wrong), _said(pair.plex, wrong), mark)
     console.print(table)
-    of, values = len(history.pairs), len(history.pairs) * len(levels.FIELDS)
+    of, values = len(history.pairs), len(history.pairs) * len(in_sync.FIELDS)
     counts = result.as_json()["counts"]
     hooks = [hook.wall_ms for hook in history.hooks]
     level = agree == of and of == SCENES
     console.print(
-        f"{agree} of {of} scenes agree, {fields} of {values} values ({', '.join(levels.FIELDS)}).",
+        f"{agree} of {of} scenes agree, {fields} of {values} values ({', '.join(in_sync.FIELDS)}).",
         style="bold green" if level else "bold red",
     )
     console.print(
@@ -245,7 +245,7 @@ def report(console: Console, result: Result, took_s: float) -> int:
 
 
 def _wrong(pair: Pair) -> tuple[str, ...]:
-    return levels.FIELDS if pair.plex is None else level_problems(pair.stash, pair.plex, pair.before)
+    return in_sync.FIELDS if pair.plex is None else differences(pair.stash, pair.plex, pair.before)
 
 
 def _said(said: Any, wrong: tuple[str, ...]) -> Text:

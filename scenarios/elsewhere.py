@@ -117,14 +117,14 @@ def _compared(
     before = list(diff.previews(servers, servers.settings(), scene_ids))
     _show(console, "What a sync would write" if not write else "What differs now", before)
     level = sum(not one.matters for one in before)
-    console.print(f"{level} of {len(before)} scenes are level with Plex.", highlight=False)
+    console.print(f"{level} of {len(before)} scenes are in sync with Plex.", highlight=False)
     if not write:
         console.print("Nothing was written; --write would do it.", highlight=False)
         return 0
     began = time.monotonic()
     with Store(folder) as store:
         worker = Worker(store, Elsewhere(stash, plex, folder, store), SystemClock(), random.Random())
-        store.put_many(scene_ids, "update")
+        store.enqueue_many(scene_ids, "update")
 
         def at_rest() -> bool:
             counts = store.counts()
@@ -138,7 +138,7 @@ def _compared(
     _show(console, "What differs still", [one for one in after if one.matters])
     level = sum(not one.matters for one in after)
     console.print(
-        f"{level} of {len(after)} scenes are level with Plex after {time.monotonic() - began:.1f} s; "
+        f"{level} of {len(after)} scenes are in sync with Plex after {time.monotonic() - began:.1f} s; "
         f"{counts.dead} dead letters, {counts.pending} wait for later.",
         highlight=False,
     )

@@ -94,7 +94,7 @@ class Move:
     """One line the plugin logged about a job."""
 
     at: float
-    action: str  # synced, level, gone, postponed, buried, stale ...
+    action: str  # synced, in_sync, gone, postponed, dead-lettered, stale ...
     scene_id: int
     attempt: int
     text: str
@@ -121,7 +121,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Pair:
-    """One scene at the end: what Stash says and what Plex says, both as `levels.FIELDS` names it."""
+    """One scene at the end: what Stash says and what Plex says, both as `in_sync.FIELDS` names it."""
 
     scene_id: int
     file: str

@@ -16,8 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
-from scenarios import levels, looking
-from scenarios.checks import level_problems
+from scenarios import in_sync, looking
+from scenarios.checks import differences
 from scenarios.history import Edit, Mark, Sample
 from scenarios.scenario import Scenario, World
 from scenarios.trouble import Fault, Freeze, KillWorker, Outage
@@ -112,9 +112,9 @@ class Live:
                 "scene": pair.scene_id,
                 "stash": dict(pair.stash),
                 "plex": None if pair.plex is None else dict(pair.plex),
-                "differs": list(levels.FIELDS)
+                "differs": list(in_sync.FIELDS)
                 if pair.plex is None
-                else list(level_problems(pair.stash, pair.plex, pair.before)),
+                else list(differences(pair.stash, pair.plex, pair.before)),
                 "job": waiting.get(pair.scene_id),
             }
             for pair in self.world.pairs()

@@ -17,7 +17,7 @@ from pathlib import Path
 from scenarios.history import Letter, Move, Outage, Sample
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) (\w+) (.*)")
-MOVE = re.compile(r"(\w+) scene[ =](\d+) job=\d+ attempt=(\d+): (.*)")
+MOVE = re.compile(r"([\w-]+) scene[ =](\d+) job=\d+ attempt=(\d+): (.*)")
 
 
 def queue_file(data: Path) -> Path:

@@ -69,7 +69,7 @@ class Expect:
     """What the checks are to allow for."""
 
     dead: Mapping[int, str] = field(default_factory=dict)  # scene: error type of its dead letter
-    unlevel: tuple[int, ...] = ()  # scenes that cannot be level: not in Plex, or twice
+    never_in_sync: tuple[int, ...] = ()  # scenes that cannot be in sync: not in Plex, or twice
     later: bool = False  # something may still wait for a later time at the end
     stale_writes: bool = (
         False  # a frozen worker, or Plex, may have written late; the last word is what counts

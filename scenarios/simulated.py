@@ -40,7 +40,7 @@ from plexsync.servers.sync_state import Ledger
 from plexsync.servers.world import SETTINGS_S
 from plexsync.sync import reconcile
 from plexsync.sync.worker import POLL_S, RELIST, Worker
-from scenarios import levels
+from scenarios import in_sync
 from scenarios.history import FAILED, RATED_IN_PLEX, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE
 from scenarios.recorder import NotDone, Recorder
@@ -176,7 +176,7 @@ class SimulatedWorld:
             if number in self.spec.twice:
                 self._new_item(self.plex_path(row["path"]))
         self.newest_scene = len(self.scenes)  # Stash never gives an id away twice
-        self.before = {item["file"]: levels.plex_says(item) for item in self.items.values()}
+        self.before = {item["file"]: in_sync.plex_says(item) for item in self.items.values()}
         self.given: dict[str, Any] = {
             **QUICK,
             "plex_url": "http://plex:32400",
@@ -663,7 +663,7 @@ class SimulatedWorld:
         path = f"{ROOT}/New/{title}.mp4"
         if in_plex:
             self._new_item(self.plex_path(path))
-            self.before[self.plex_path(path)] = levels.plex_says(self.items[max(self.items)])
+            self.before[self.plex_path(path)] = in_sync.plex_says(self.items[max(self.items)])
         with self.recorder.edit("create", (number,), {"title": title}):
             bare = {"title": title, "path": path, "studio": None, "performers": [], "tags": [], "details": ""}
             self.scenes[number] = {
@@ -717,7 +717,7 @@ class SimulatedWorld:
         if event is None:
             return
         named = event.get("fields")
-        self.store.put(
+        self.store.enqueue(
             number,
             str(event["update_type"]),
             named if isinstance(named, list) else (),
@@ -736,7 +736,9 @@ class SimulatedWorld:
             since = 0.0 if mode == "all" else self.clock.now() - 86400
             if mode == "all":
                 self.store.save_state(RELIST, "1")
-            self.store.put_many([n for n, row in sorted(self.scenes.items()) if row["updated_at"] >= since])
+            self.store.enqueue_many(
+                [n for n, row in sorted(self.scenes.items()) if row["updated_at"] >= since]
+            )
         elif mode == "reconcile_all":
             settings, _ = parse(self.given)
             with suppress(SyncFailure):
@@ -812,7 +814,7 @@ class SimulatedWorld:
             if scene in self.scenes and (file := self.plex_path(self.scenes[scene]["path"])) not in known:
                 self.event(f"plex: finds {file}")
                 self._new_item(file)
-                self.before[file] = levels.plex_says(self.items[max(self.items)])
+                self.before[file] = in_sync.plex_says(self.items[max(self.items)])
 
     def rebuild_library(self) -> None:
         self.event("trouble: the Plex library is rebuilt")
@@ -849,8 +851,8 @@ class SimulatedWorld:
         for number, row in sorted(self.scenes.items()):
             file = self.plex_path(row["path"])
             item = items.get(file)
-            said = levels.plex_says(item) if item else None
-            pairs.append(Pair(number, file, levels.stash_says(row), said, self.before.get(file)))
+            said = in_sync.plex_says(item) if item else None
+            pairs.append(Pair(number, file, in_sync.stash_says(row), said, self.before.get(file)))
         self._look()
         letters = [
             Letter(one.scene_id, one.error_type, one.message, one.attempts)

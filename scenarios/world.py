@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scenarios import levels, looking
+from scenarios import in_sync, looking
 from scenarios.history import RATED_IN_PLEX, UNKNOWN, Answer, History, Hook, Pair, Sample, Write
 from scenarios.person import Person
 from scenarios.recorder import NotDone, Recorder
@@ -167,7 +167,7 @@ class RealWorld:
         )
         self.first_settings = dict(self.settings)
         self.person.configure(self.settings)
-        self._before = {item["file"]: levels.plex_says(item) for item in self._plex_items()}
+        self._before = {item["file"]: in_sync.plex_says(item) for item in self._plex_items()}
         self._remember_keys()
         if self.spec.second:
             alone = replace(self.scenario, world=replace(self.spec, scenes=self.spec.second, second=0))
@@ -354,8 +354,8 @@ class RealWorld:
                 Pair(
                     scene_id,
                     file,
-                    levels.stash_says(scene),
-                    levels.plex_says(item) if item else None,
+                    in_sync.stash_says(scene),
+                    in_sync.plex_says(item) if item else None,
                     self._before.get(file),
                 )
             )
@@ -417,7 +417,7 @@ class RealWorld:
         self.plex.call("POST", "/media", {"section": LIBRARY, "file": file, "scan": "now"})
         for item in self._plex_items():
             if item["file"] == file:
-                self._before[file] = levels.plex_says(item)
+                self._before[file] = in_sync.plex_says(item)
 
     def rename(self, kind: str, old: str, new: str) -> None:
         touched = tuple(

@@ -107,7 +107,7 @@ def syncing(scenes: int) -> Iterator[Figure]:
             """Queue these scenes, work them off as the worker does, and tell what that took for each of ``of``."""
             for service in (stash, plex):
                 service.call("/requests", "DELETE")
-            store.put_many(ids)
+            store.enqueue_many(ids)
             took_s = seconds(lambda: drain(store, folder / "data"))
             to_plex, to_stash = requests(plex), requests(stash)
             yield Figure(f"{name}: scenes", len(ids) / took_s, "scenes/s")
@@ -184,7 +184,7 @@ def send(plex: Service, puts: Sequence[dict[str, Any]], connections: int = 4) ->
 
 
 def sweeping(sizes: Sequence[int]) -> Iterator[Figure]:
-    """``reconcile_all`` of libraries where every scene is level with Plex."""
+    """``reconcile_all`` of libraries where every scene is in sync with Plex."""
     for scenes in sizes:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -196,8 +196,8 @@ def sweeping(sizes: Sequence[int]) -> Iterator[Figure]:
             command = [sys.executable, __file__, "--sweep", str(folder / "data")]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             found = json.loads(done.stdout)
-            if (found["level"], found["queued"]) != (scenes, 0):
-                raise SystemExit(f"bench: not every scene was level: {found}")
+            if (found["in_sync"], found["queued"]) != (scenes, 0):
+                raise SystemExit(f"bench: not every scene was in sync: {found}")
             asked = [row for row in stash.call("/requests") if row.get("method")]
             name = f"reconcile_all, {scenes:,} scenes in sync"
             yield Figure(f"{name}: requests to Stash", float(len(asked)), "requests")
@@ -210,7 +210,7 @@ def sweeping(sizes: Sequence[int]) -> Iterator[Figure]:
 
 
 def all_level(data: Path) -> None:
-    """Remember every scene as level with an item of the same file, as a first sync would have."""
+    """Remember every scene as in sync with an item of the same file, as a first sync would have."""
     clock = SystemClock()
     with Store(data) as store:
         servers = Servers(str(data), clock, store)
@@ -235,7 +235,7 @@ def sweep(data: str) -> int:
         found = reconcile.sweep(store, servers, settings)
         took_s = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    answer = {"seconds": took_s, "peak_mb": peak / 1e6, "level": found.level, "queued": found.queued}
+    answer = {"seconds": took_s, "peak_mb": peak / 1e6, "in_sync": found.in_sync, "queued": found.queued}
     os.write(1, json.dumps(answer).encode())
     return 0
 

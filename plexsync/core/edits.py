@@ -125,13 +125,13 @@ def plan(
     wants: Mapping[str, Value] | None = None,
     beside: Sequence[Mapping[str, object]] = (),
 ) -> Edits:
-    """The edits that bring ``item`` level with ``scene``; ``wants`` are its ``wanted_values``, if they are known.
+    """The edits that bring ``item`` in sync with ``scene``; ``wants`` are its ``wanted_values``, if they are known.
 
     ``written`` is what was remembered of this very item (``Edits.written``, perhaps through JSON); None when
     nothing is. ``intended`` are the ``Edits.intended`` of writes to it whose end nobody saw, oldest first. ``beside``
     is what was remembered of the same item for other scenes.
     Laws: plan again on an item that took the edits, and nothing is left; every parameter belongs to a field
-    in ``fields``; fields that are level or kept are not touched; what only we can have written is never taken
+    in ``fields``; fields that are in sync or kept are not touched; what only we can have written is never taken
     for somebody's edit.
     """
     params: dict[str, str] = {}

@@ -5,7 +5,7 @@
     ├── Unavailable             a server cannot be talked to             -> the queue waits, no attempt used
     ├── NeedsAttention          a server refuses us or our questions     -> the queue waits, no attempt used
     ├── Transient               this job failed now, may work later      -> postponed, an attempt used
-    └── Permanent               this job will never work as it is        -> buried as a dead letter
+    └── Permanent               this job will never work as it is        -> a dead letter
 
 The first three concern every job alike, so none of them is any job's fault. ``verdict.after`` turns each into
 a decision. The adapters raise them ``from None``: what they translate may quote a URL or a header, and a

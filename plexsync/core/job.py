@@ -8,11 +8,11 @@ studio, a tag, a group or the library, and mean all its scenes. The table below 
     put ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish──▶ DONE
                ▲                  │   │
                ├──postpone────────┘   └──bury──▶ FAILED (with its dead letter)
-               ├──give_back (its worker stopped, died or lost its lease)
+               ├──requeue (its worker stopped, died or lost its lease)
                └──replay◀── FAILED
 
 Edits of a scene whose note is WAITING raise the note's generation instead of adding a second one. Edits during
-IN_PROGRESS make a new WAITING note; if the older one then comes back (postpone, give_back, bury), it is closed as
+IN_PROGRESS make a new WAITING note; if the older one then comes back (postpone, requeue, bury), it is closed as
 SUPERSEDED work: the newer note covers it.
 """
 
@@ -30,7 +30,7 @@ class Status(IntEnum):
     WAITING = 1  # waiting, after it came back from a worker
     IN_PROGRESS = 2  # claimed, under a lease
     DONE = 5  # acknowledged
-    FAILED = 9  # buried; its dead letter says why
+    FAILED = 9  # failed for good; its dead letter says why
 
 
 MOVES: dict[tuple[Status, str], Status] = {
@@ -41,15 +41,15 @@ MOVES: dict[tuple[Status, str], Status] = {
     (Status.IN_PROGRESS, "heartbeat"): Status.IN_PROGRESS,
     (Status.IN_PROGRESS, "finish"): Status.DONE,
     (Status.IN_PROGRESS, "postpone"): Status.WAITING,
-    (Status.IN_PROGRESS, "give_back"): Status.WAITING,
-    (Status.IN_PROGRESS, "bury"): Status.FAILED,
+    (Status.IN_PROGRESS, "requeue"): Status.WAITING,
+    (Status.IN_PROGRESS, "dead_letter"): Status.FAILED,
     (Status.IN_PROGRESS, "supersede"): Status.DONE,
     (Status.FAILED, "replay"): Status.WAITING,
 }
 
 
 LEASE_S = 60.0  # a claim not heard of for this long is anybody's again
-DEATHS_MAX = 3  # workers a job may take with it before it is buried as what kills them
+DEATHS_MAX = 3  # workers a job may take with it before it becomes a dead letter for crashing them
 SUSPECT_S = 5.0  # wait after the second death of a job's holder
 
 

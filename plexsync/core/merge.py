@@ -35,7 +35,7 @@ Policy = Literal["stash", "plex", "newest"]
 class Step(Enum):
     """What to do with one field."""
 
-    LEVEL = "is level"
+    LEVEL = "is in sync"
     WRITE = "is written"
     LEAVE = "is unset in Stash and was never written by us"
     KEEP_EDIT = "was changed in Plex since we wrote it"

@@ -1,13 +1,14 @@
 """What becomes of a job after an attempt: an outcome in, a decision out.
 
-    Synced, FannedOut, Level, Skipped, Gone, NoFile   Finish; a FannedOut that let others pass: Postpone
-    NotFound                                          Postpone, ever longer; Bury after ``not_found_attempts`` looks;
+    Synced, FannedOut, InSync, Skipped, Gone, NoFile   Finish; a FannedOut that let others pass: Postpone
+    NotFound                                          Postpone, ever longer; DeadLettered after
+                                                     ``not_found_attempts`` looks;
                                                       Finish at once with ``skip_not_found``
-    Ambiguous                                         Bury: a person must choose
+    Ambiguous                                         DeadLettered: a person must choose
     Failed  Unavailable                               Postpone, no attempt used, for as long as it takes
             NeedsAttention, SettingProblem            the same
-            Permanent                                 Bury
-            Transient, and anything unforeseen        Postpone with backoff; Bury after ``max_attempts``
+            Permanent                                 DeadLettered
+            Transient, and anything unforeseen        Postpone with backoff; DeadLettered after ``max_attempts``
 
 The waits are equal-jitter exponential: half of the wait is certain, half is chance, so that jobs which failed
 together do not come back together and none comes back at once.
@@ -57,12 +58,12 @@ class FannedOut:
 
 
 @dataclass(frozen=True)
-class Level:
+class InSync:
     """Plex had all of it already; nothing was written. ``kept`` differ and stay as they are in Plex, by rule."""
 
     kept: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    name: ClassVar[str] = "level"
+    name: ClassVar[str] = "in_sync"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Failed:
     name: ClassVar[str] = "failed"
 
 
-Outcome = Synced | FannedOut | Level | Skipped | Gone | NoFile | NotFound | Ambiguous | Failed
+Outcome = Synced | FannedOut | InSync | Skipped | Gone | NoFile | NotFound | Ambiguous | Failed
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Postpone:
 
 
 @dataclass(frozen=True)
-class Bury:
+class DeadLettered:
     """The job becomes a dead letter; ``error_type`` is the class name of what ended it."""
 
     error_type: str
@@ -143,7 +144,7 @@ class Bury:
     traceback: str = ""
 
 
-Decision = Finish | Postpone | Bury
+Decision = Finish | Postpone | DeadLettered
 
 
 def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: Settings) -> Decision:
@@ -157,7 +158,7 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             if not done:
                 return Postpone(now + LET_PASS_S, "goes on after the edits that are due", uses_attempt=False)
             return Finish(f"queued {scenes} scenes")
-        case Level(kept, remarks):
+        case InSync(kept, remarks):
             return Finish("; ".join(["nothing to write", *_kept(kept), *remarks]))
         case Skipped(reason):
             return Finish(reason)
@@ -171,12 +172,12 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             if settings.skip_not_found:
                 return Finish(message)
             if job.attempts >= settings.not_found_attempts:
-                return Bury("NotFound", message)
+                return DeadLettered("NotFound", message)
             wait_s = backoff_s(job.attempts, NOT_FOUND_BASE_S, NOT_FOUND_CAP_S, rng)
             return Postpone(now + wait_s, message, uses_attempt=True)
         case Ambiguous(candidates):
             named = "; ".join(_named(item) for item in candidates)
-            return Bury("Ambiguous", f"{len(candidates)} Plex items have the file: {named}.")
+            return DeadLettered("Ambiguous", f"{len(candidates)} Plex items have the file: {named}.")
         case Failed(error, traceback):
             return _after_failure(job, error, traceback, now, rng, settings)
 
@@ -197,7 +198,7 @@ def left_alone(notes: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
         name, _, note = text.partition(": ")
         if name == Skipped.name:
             skipped[note] += 1
-        elif name in (Synced.name, Level.name):
+        elif name in (Synced.name, InSync.name):
             for phrase in note.split("; "):
                 if phrase.startswith(KEPT):
                     kept.update(phrase.removeprefix(KEPT).split(", "))
@@ -213,7 +214,7 @@ def _after_failure(
     if isinstance(error, (NeedsAttention, SettingProblem)):
         return Postpone(now + ATTENTION_HOLD_S, message, uses_attempt=False)
     if isinstance(error, Permanent) or job.attempts >= settings.max_attempts:
-        return Bury(type(error).__name__, message, traceback)
+        return DeadLettered(type(error).__name__, message, traceback)
     wait_s = backoff_s(job.attempts, settings.retry_base_s, settings.retry_cap_s, rng)
     return Postpone(now + wait_s, message, uses_attempt=True)
 

@@ -22,11 +22,11 @@ class Door(ABC):
         """Claim as ``claim`` does, or one waiting row by its id: the job, its whole payload, and when it was put."""
 
     @abstractmethod
-    def give_back(self, job: Job) -> None:
+    def requeue(self, job: Job) -> None:
         """The job is as it was before we claimed it; for a worker that stops."""
 
     @abstractmethod
-    def bury(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
+    def dead_letter(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
         """The job failed for good: row and dead letter in one transaction. The letter's id.
 
         None, and no letter, when a newer edit of the same scene waits: that one is what counts now.
@@ -35,14 +35,14 @@ class Door(ABC):
     def claim(self, lease_s: float = LEASE_S) -> Job | None:
         """The job that has been due longest, leased to us; None when nothing is due.
 
-        A damaged row met on the way is buried with its bytes and its neighbours go on. Scenes being worked on by
-        somebody wait for that to end, so the jobs of one scene never overlap.
+        A damaged row met on the way becomes a dead letter with its bytes and its neighbours go on. A scene that is
+        being worked on waits for that to end, so the jobs of one scene never overlap.
         """
         while (claimed := self.claim_row(lease_s)) is not None:
             job, _, _ = claimed
             if job.scene_id or job.entity_id:
                 return job
-            self.bury(
+            self.dead_letter(
                 job, "NotAJob", "the row names nothing to sync; something other than PlexSync put it here"
             )
         return None
@@ -60,7 +60,7 @@ class Door(ABC):
         with self.transaction():
             while len(jobs) < limit and (job := self.claim(lease_s)) is not None:
                 if job.alone:
-                    self.give_back(job)
+                    self.requeue(job)
                     break
                 jobs.append(job)
         return jobs

@@ -64,7 +64,7 @@ RETRY_S = 0.0003  # between two tries to be the writer
 BUSY = 5  # SQLite's code for: another one writes
 EDITS = ("create", "update", "destroy")
 KINDS = (*EDITS, "sync")
-EVER = 0.0  # the epoch: before all that is due at a time
+BEFORE_ALL_DUE = 0.0  # the epoch: before all that is due at a time
 LIBRARY = "library"  # what a note about all scenes is about; there is one, number 1
 ENTITIES = ("scene", "performer", "studio", "tag", "group", LIBRARY)  # what a note can be about
 
@@ -84,7 +84,7 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
     first_failed_at REAL,
     last_error TEXT NOT NULL DEFAULT '',
     finished_at REAL,
-    note TEXT NOT NULL DEFAULT ''          -- how it ended: synced, level, superseded ...
+    note TEXT NOT NULL DEFAULT ''          -- how it ended: synced, in_sync, superseded ...
 );
 CREATE UNIQUE INDEX IF NOT EXISTS plexsync_waiting ON {TABLE}(key) WHERE status < 2;
 CREATE INDEX IF NOT EXISTS plexsync_due ON {TABLE}(due_at, _id) WHERE status < 2;
@@ -293,7 +293,7 @@ def insert(
 
 def due(event: dict[str, object], now: float) -> float:
     """From when on a note that is put now may be claimed; those due longest come first."""
-    return EVER if event.get("update_type") in EDITS else now
+    return BEFORE_ALL_DUE if event.get("update_type") in EDITS else now
 
 
 def _read(raw: object, crc: object) -> dict[str, object] | None:

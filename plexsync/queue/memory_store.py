@@ -141,7 +141,7 @@ class MemoryStore(Door):
 
     # ---- putting ----
 
-    def put(
+    def enqueue(
         self,
         scene_id: int,
         update_type: str = "sync",
@@ -152,7 +152,7 @@ class MemoryStore(Door):
         now = self.clock.now()
         return self._insert(intake.new_event(scene_id, update_type, sorted(fields), data, now, entity), now)
 
-    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
+    def enqueue_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
         now = self.clock.now()
         added = 0
         for one in scene_ids:
@@ -161,7 +161,7 @@ class MemoryStore(Door):
                 added += self._insert(event, now)[1] == 1
         return added
 
-    def put_payload(self, payload: object) -> int:
+    def enqueue_payload(self, payload: object) -> int:
         now = self.clock.now()
         if isinstance(payload, dict) and intake.key_of(payload) is not None:
             return self._insert(intake.completed(payload, now), now)[0]
@@ -270,29 +270,29 @@ class MemoryStore(Door):
         row.attempts -= 0 if uses_attempt else 1
         row.first_failed_at = now if row.first_failed_at is None else row.first_failed_at
 
-    def give_back(self, job: Job) -> None:
+    def requeue(self, job: Job) -> None:
         row = self._closing(job)
         if self.memory.waiting(row.key) is not None:
             self._end(row, "supersede", "superseded", "superseded")
             return
-        row.let_go("give_back")
+        row.let_go("requeue")
         row.attempts -= 1
 
-    def bury(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
+    def dead_letter(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
         row = self._closing(job)
         if self.memory.waiting(row.key) is not None:
             self._end(row, "supersede", f"superseded ({error_type})", "superseded")
             return None
-        return self._bury(row, error_type, message, traceback)
+        return self._to_dead_letter(row, error_type, message, traceback)
 
     def _end(self, row: Row, action: str, note: str, tally: str) -> None:
         row.let_go(action)
         row.finished_at, row.note = self.clock.now(), note
         self.memory.tally[tally] += 1
 
-    def _bury(self, row: Row, error_type: str, message: str, traceback: str) -> int:
+    def _to_dead_letter(self, row: Row, error_type: str, message: str, traceback: str) -> int:
         now = self.clock.now()
-        row.let_go("bury")
+        row.let_go("dead_letter")
         row.finished_at, row.note, row.last_error = now, error_type, message
         entity, _, number = (row.key or "").partition(":")
         self.memory.last_letter += 1
@@ -334,12 +334,12 @@ class MemoryStore(Door):
         if self.memory.waiting(row.key) is not None:
             self._end(row, "supersede", "superseded (its worker died)", "superseded")
         elif deaths >= DEATHS_MAX:
-            self._bury(
+            self._to_dead_letter(
                 row, "WorkerDied", f"worker died: {deaths} workers in a row ended while holding it", ""
             )
         else:
             now = self.clock.now()
-            row.let_go("give_back")
+            row.let_go("requeue")
             row.deaths, row.due_at, row.decided_at = deaths, due_after(deaths, now), now
             row.last_error = "its worker died or lost its lease"
 
@@ -418,7 +418,7 @@ class MemoryStore(Door):
         ]
         return sorted(found, key=lambda letter: (letter.failed_at, letter.id), reverse=True)[:limit]
 
-    def dead_letter(self, letter_id: int) -> DeadLetter | None:
+    def find_letter(self, letter_id: int) -> DeadLetter | None:
         return self.memory.letters.get(letter_id)
 
     def dead_by_type(self) -> dict[str, int]:

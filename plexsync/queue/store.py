@@ -113,7 +113,7 @@ class LeasedAckQueue(SQLiteAckQueue):
         """
         if item is None:
             raise ValueError("None cannot be queued")
-        row_id = self._store.put_payload(item)
+        row_id = self._store.enqueue_payload(item)
         self.put_event.set()
         return row_id
 
@@ -137,7 +137,7 @@ class LeasedAckQueue(SQLiteAckQueue):
         elif status == AckStatus.ready:
             self._store.postpone(job, self._store.clock.now(), "given back", uses_attempt=True)
         else:
-            self._store.bury(job, "Failed", "marked as failed by its worker")
+            self._store.dead_letter(job, "Failed", "marked as failed by its worker")
 
     def ack(self, item: Any = None, id: int | None = None) -> int | None:
         return self._unless_stale(super().ack, item, id)
@@ -333,7 +333,7 @@ class Store(Door):
 
     # ---- putting ----
 
-    def put(
+    def enqueue(
         self,
         scene_id: int,
         update_type: str = "sync",
@@ -349,7 +349,7 @@ class Store(Door):
         with self.transaction() as db:
             return intake.insert(db, event, self.clock.now())
 
-    def put_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
+    def enqueue_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
         """Queue many scenes, some at a time; how many were not waiting already.
 
         Without ``hurry`` those stay as they are: a look at them is to come, and has its reasons to wait.
@@ -370,7 +370,7 @@ class Store(Door):
         which = f"SELECT 1 FROM {TABLE} WHERE status < 2 AND key = ?"
         return db.execute(which, (intake.key_of(event),)).fetchone() is not None
 
-    def put_later(self, scene_id: int, until: float) -> bool:
+    def enqueue_later(self, scene_id: int, until: float) -> bool:
         """Queue a look at a scene for the wall time ``until``; False when one waits already, which stays as it is.
 
         An edit that comes meanwhile joins it as it would any other, and makes it due at once.
@@ -386,7 +386,7 @@ class Store(Door):
             ).rowcount
         return added > 0
 
-    def put_payload(self, payload: object) -> int:
+    def enqueue_payload(self, payload: object) -> int:
         """Queue whatever JSON holds; a job dict that names its scene joins the scene's waiting row."""
         now = self.clock.now()
         if isinstance(payload, dict) and intake.key_of(payload) is not None:
@@ -417,7 +417,7 @@ class Store(Door):
             if job is None:
                 break
             if job.alone:
-                self.give_back(job)
+                self.requeue(job)
                 break
             jobs.append(job)
         return jobs
@@ -494,7 +494,7 @@ class Store(Door):
             raise sqlite3.DatabaseError("an index of the queue names a row that does not wait")
         job, payload, damage = _read_row(row, token)
         if damage is not None:
-            self._bury(db, job.id, token, DAMAGED, damage, "")
+            self._to_dead_letter(db, job.id, token, DAMAGED, damage, "")
             log.error("row %s of the queue is damaged (%s); it is a dead letter now", job.id, damage)
         return job, payload, damage
 
@@ -563,7 +563,7 @@ class Store(Door):
                 ),
             )
 
-    def give_back(self, job: Job) -> None:
+    def requeue(self, job: Job) -> None:
         with self._closing(job) as db:
             if self._newer_waits(db, job):
                 self._end(db, job, "superseded", "superseded")
@@ -578,12 +578,12 @@ class Store(Door):
                 ),
             )
 
-    def bury(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
+    def dead_letter(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
         with self._closing(job) as db:
             if self._newer_waits(db, job):
                 self._end(db, job, f"superseded ({error_type})", "superseded")
                 return None
-            return self._bury(db, job.id, job.token, error_type, message, traceback)
+            return self._to_dead_letter(db, job.id, job.token, error_type, message, traceback)
 
     @contextmanager
     def _closing(self, job: Job) -> Iterator[sqlite3.Connection]:
@@ -622,7 +622,7 @@ class Store(Door):
         )
         db.execute("UPDATE tally SET value = value + 1 WHERE name = ?", (tally,))
 
-    def _bury(
+    def _to_dead_letter(
         self, db: sqlite3.Connection, row_id: int, token: str, error_type: str, message: str, traceback: str
     ) -> int:
         now = self.clock.now()
@@ -736,7 +736,7 @@ class Store(Door):
                 )
             elif deaths >= DEATHS_MAX:
                 log.error("job %s took %s workers with it; it is a dead letter now", row_id, deaths)
-                self._bury(
+                self._to_dead_letter(
                     db,
                     row_id,
                     token,
@@ -926,7 +926,7 @@ class Store(Door):
         )
         return [_letter(row) for row in rows]
 
-    def dead_letter(self, letter_id: int) -> DeadLetter | None:
+    def find_letter(self, letter_id: int) -> DeadLetter | None:
         rows = self._read(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (letter_id,))
         return _letter(rows[0]) if rows else None
 

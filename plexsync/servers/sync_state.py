@@ -79,7 +79,7 @@ _LAST = """rowid = (SELECT max(rowid) FROM intended
 
 @dataclass(frozen=True)
 class Memory:
-    """One scene as it was when Plex was last level with it."""
+    """One scene as it was when Plex was last in sync with it."""
 
     rating_key: int
     fingerprint: str
@@ -282,11 +282,11 @@ class Ledger:
     # ---- what was written last ----
 
     def recall(self, scene_id: int) -> Memory | None:
-        """What we know of a scene; None when it was never level with this server."""
+        """What we know of a scene; None when it was never in sync with this server."""
         return self.recall_many([scene_id]).get(scene_id)
 
     def recall_many(self, scene_ids: Collection[int]) -> dict[int, Memory]:
-        """What we know of these scenes, by id; without those that were never level with this server."""
+        """What we know of these scenes, by id; without those that were never in sync with this server."""
         found: dict[int, Memory] = {}
         for some in _batches(scene_ids):
             marks = ",".join("?" * len(some))
@@ -299,7 +299,7 @@ class Ledger:
                 try:
                     written, images, files = json.loads(row[2]), json.loads(row[3]), json.loads(row[5])
                 except (ValueError, RecursionError):
-                    continue  # damaged: as if never level
+                    continue  # damaged: as if never in sync
                 if isinstance(written, dict) and isinstance(images, dict) and isinstance(files, list):
                     found[int(row[6])] = Memory(
                         int(row[0]), str(row[1]), written, images, float(row[4]), tuple(map(str, files))
@@ -316,7 +316,7 @@ class Ledger:
         intended: Mapping[str, Any] | None = None,
         files: Sequence[str] = (),
     ) -> None:
-        """Plex is level with the scene now; of its writes the last of ``intended`` has come to its end."""
+        """Plex is in sync with the scene now; of its writes the last of ``intended`` has come to its end."""
         now = self._store.clock.now()
         with self._transaction() as db:
             db.execute("DELETE FROM awaited WHERE server = ? AND scene_id = ?", (self._server, scene_id))
@@ -437,7 +437,7 @@ class Ledger:
                 db.execute(f"DELETE FROM {table} WHERE server = ? AND scene_id = ?", (self._server, scene_id))
 
     def others_of(self, rating_key: int, scene_id: int) -> tuple[int, ...]:
-        """The scenes that were level with this item too."""
+        """The scenes that were in sync with this item too."""
         rows = self._db.execute(
             "SELECT scene_id FROM scenes WHERE server = ? AND rating_key = ? AND scene_id <> ? ORDER BY scene_id",
             (self._server, rating_key, scene_id),
@@ -457,7 +457,7 @@ class Ledger:
         return _by_item(self.recall_many(scene_ids))
 
     def scene_ids(self, after_id: int, last_id: int) -> list[int]:
-        """The scenes that were ever level and are not forgotten, those beyond ``after_id`` up to ``last_id``."""
+        """The scenes that were ever in sync and are not forgotten, those beyond ``after_id`` up to ``last_id``."""
         rows = self._db.execute(
             "SELECT scene_id FROM scenes WHERE server = ? AND scene_id > ? AND scene_id <= ? ORDER BY scene_id",
             (self._server, after_id, last_id),

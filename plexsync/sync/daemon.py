@@ -227,7 +227,7 @@ def _give_back_in_time(worker: Worker, stop: _Stop) -> None:
         while not stop.wait(3600.0):
             pass
         time.sleep(GRACE_S)  # the process ends in the middle of this, unless something hangs
-        giving_back = threading.Thread(target=worker.give_back_all, name="give back", daemon=True)
+        giving_back = threading.Thread(target=worker.requeue_all, name="give back", daemon=True)
         giving_back.start()
         giving_back.join(GIVE_BACK_S)
         log.info("worker %s ends, whatever it was doing", os.getpid())

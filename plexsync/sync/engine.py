@@ -1,8 +1,8 @@
 """From scenes to edits, many at a time: the same for a hook's job, a task, a dry run and a test.
 
 ``look`` asks as little as can be: one request to Stash for a batch of scenes, none to Plex for those it is known to be
-level with, one to Plex for the items of all the others. What it returns is a value a scene: either already the outcome,
-or the item and the edits it needs. ``Look.written`` is what to remember once Plex has taken them.
+in sync with, one to Plex for the items of all the others. What it returns is a value a scene: either already the
+outcome, or the item and the edits it needs. ``Look.written`` is what to remember once Plex has taken them.
 
 ``fresh`` ids are compared with Plex even when nothing seems to have changed: somebody saved the scene and expects to
 see it in Plex.
@@ -25,7 +25,7 @@ from plexsync.core.merge import Value
 from plexsync.core.picture import Picture, judge
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
-from plexsync.core.verdict import Ambiguous, Failed, Gone, Level, NoFile, NotFound, Outcome, Skipped, Synced
+from plexsync.core.verdict import Ambiguous, Failed, Gone, InSync, NoFile, NotFound, Outcome, Skipped, Synced
 from plexsync.servers.sync_state import Ledger, Memory, MemoryLedger
 from plexsync.servers.world import World
 
@@ -83,14 +83,14 @@ def _look(
     memories = ledger.recall_many(scenes)
     compared = {*fresh, *ledger.unsettled(scenes)}
     stale = [scene for scene in scenes.values() if scene.id not in compared]
-    level = known_level(stale, memories, ledger, settings)
+    level = known_in_sync(stale, memories, ledger, settings)
     skipped = known_skipped(stale, memories, ledger, settings)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
         outcome = _without_plex(scene, settings, skipped.get(scene_id), scene_id in memories)
         if outcome is None and scene is not None:
             if scene_id in level:
-                outcome = Level()
+                outcome = InSync()
             else:
                 asked[scene_id] = matching.plex_paths(scene, settings.path_map)
         found[scene_id] = Look(scene_id, outcome, scene)
@@ -194,13 +194,13 @@ def _path_keys(paths: Iterable[str]) -> list[str]:
     return [matching.path_key(path) for path in paths]
 
 
-def known_level(
+def known_in_sync(
     scenes: Iterable[Scene],
     memories: Mapping[int, Memory],
     ledger: Ledger | MemoryLedger,
     settings: Settings,
 ) -> set[int]:
-    """The ids of those scenes of which nothing has changed since Plex was level with them, and whose item still has
+    """The ids of those scenes of which nothing has changed since Plex was in sync with them, and whose item still has
     their file, as far as the index knows. ``memories`` are what the ledger recalls of them."""
     titles: dict[int, str] = {}
     if settings.library_rules:
@@ -276,7 +276,7 @@ def _one(
         cover = bool(_pictures(settings)) and images.get("cover") != _cover_key(scene, settings)
         return Look(
             scene.id,
-            outcome=None if changes or cover or told else Level(_kept(changes), remarks),
+            outcome=None if changes or cover or told else InSync(_kept(changes), remarks),
             scene=scene,
             item=chosen,
             edits=changes,
@@ -292,7 +292,7 @@ def _one(
 
 
 def _sharing(item: Item, others: Sequence[int], ledger: Ledger | MemoryLedger) -> tuple[str, ...]:
-    """A remark where other scenes were level with this item and it still has their files, as versions or parts of one
+    """A remark where other scenes were in sync with this item and it still has their files, as versions or parts of one
     film: the one that is edited last has it."""
     memories = ledger.recall_many(others) if others else {}
     sharing = [str(other) for other, memory in memories.items() if not _has_none_of(item, memory.files)]
@@ -380,7 +380,7 @@ def intend(looks: Iterable[Look], ledger: Ledger | MemoryLedger) -> None:
 def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
     """Write what a look found to be written, to Plex first; the outcome, and the look as it is to be remembered.
 
-    Never raises. Whatever was written before a failure is met again as level.
+    Never raises. Whatever was written before a failure is met again as in sync.
     """
     try:
         if seen.edits:
@@ -412,7 +412,7 @@ def _apply_beside(seen: Look, world: World, settings: Settings) -> tuple[Outcome
     kept = _kept(seen.edits)
     if fields or told:
         return Synced(fields, kept, tuple(told), seen.remarks), seen
-    return Level(kept, seen.remarks), seen
+    return InSync(kept, seen.remarks), seen
 
 
 def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[Look, tuple[str, ...]]:
@@ -444,7 +444,7 @@ def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[Look, tu
 
 
 def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:
-    """Plex is level with this look now, by our writing or of itself."""
+    """Plex is in sync with this look now, by our writing or of itself."""
     if seen.fingerprint and seen.item is not None:
         ledger.remember(
             seen.scene_id,

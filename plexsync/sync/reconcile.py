@@ -2,7 +2,7 @@
 
 Stash fires no hook for these and bumps ``updated_at`` for some of them only (Stash 0.30, ``pkg/sqlite/scene.go``). So
 a sweep reads the scenes in pages by id and compares each one's fingerprint with the one remembered from when Plex was
-last level with it. Scenes that differ are queued; Plex is not asked. How far a sweep came is kept, so that one that
+last in sync with it. Scenes that differ are queued; Plex is not asked. How far a sweep came is kept, so that one that
 was cut short goes on instead of beginning again.
 """
 
@@ -37,12 +37,12 @@ class Swept:
 
     seen: int = 0
     queued: int = 0
-    level: int = 0  # known to be level
+    in_sync: int = 0  # known to be in sync
     skipped: int = 0  # by a rule of the settings, or without a file
     reasons: Mapping[str, int] = field(
         default_factory=dict
     )  # why, and how many each; the most frequent first
-    gone: int = 0  # were level once and are no longer in Stash; queued, to be cleaned up after
+    gone: int = 0  # were in sync once and are no longer in Stash; queued, to be cleaned up after
     returned: int = 0  # were rated or played in Plex; queued, to tell Stash
     untold: str = ""  # why Plex could not be asked for those; the next sweep asks for them too
     done: bool = True  # False when it was told to stop; the next sweep of all goes on from there
@@ -58,14 +58,14 @@ def sweep(
     hurry: bool = True,
     synced_once: str = "",
 ) -> Swept:
-    """Queue every scene that is not known to be level, or of those changed in the last ``hours`` hours.
+    """Queue every scene that is not known to be in sync, or of those changed in the last ``hours`` hours.
 
     A look at all of them also queues those we remember and Stash no longer has, since a merge fires no hook for the
     scenes it swallows. Where Stash has none at all it is more likely another Stash than an emptied one.
 
     Raises Stash's failures. ``progress`` is told how many were seen and the last id. Without ``hurry`` what
     waits for a reason, like a file Plex does not have yet, goes on waiting. ``synced_once`` names a look that leaves
-    alone what was never level, and by which it goes on when it was cut short.
+    alone what was never in sync, and by which it goes on when it was cut short.
     """
     place = synced_once or f"sweep {'all' if hours is None else f'{hours:g} h'}"
     ledger = world.ledger(settings)
@@ -80,7 +80,7 @@ def sweep(
         memories = ledger.recall_many([scene.id for scene in scenes])
         skipped = engine.known_skipped(scenes, memories, ledger, settings)
         wanted = [scene for scene in scenes if scene.files and scene.id not in skipped]
-        known = engine.known_level(wanted, memories, ledger, settings)
+        known = engine.known_in_sync(wanted, memories, ledger, settings)
         stale = [
             scene.id
             for scene in wanted
@@ -88,14 +88,14 @@ def sweep(
         ]
         gone = _gone(ledger, after_id, scenes) if hours is None else []
         after_id = scenes[-1].id
-        queued = store.put_many([*stale, *gone], hurry=hurry)
+        queued = store.enqueue_many([*stale, *gone], hurry=hurry)
         reasons.update(
             skipped.get(scene.id, "has no file") for scene in scenes if scene.id in skipped or not scene.files
         )
         found = Swept(
             found.seen + len(scenes),
             found.queued + queued,
-            found.level + len(known),
+            found.in_sync + len(known),
             reasons.total(),
             dict(reasons.most_common()),
             found.gone + len(gone),
@@ -107,7 +107,7 @@ def sweep(
             return replace(found, done=False)
     if hours is None and after_id:
         gone = ledger.scene_ids(after_id, LAST_ID)
-        queued = store.put_many(gone, hurry=hurry)
+        queued = store.enqueue_many(gone, hurry=hurry)
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.drop_state(place)
     if synced_once:
@@ -142,8 +142,8 @@ def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]
         for entry in world.plex().touched(moment, int(since)):
             memories = ledger.recall_many(ledger.others_of(entry.rating_key, 0))
             told += _to_tell(moment, entry, memories)
-        # As edits: a scene that seems to be level is looked at all the same.
-        queued += store.put_many(told, "update") if told else 0
+        # As edits: a scene that seems to be in sync is looked at all the same.
+        queued += store.enqueue_many(told, "update") if told else 0
         returned += len(told)
         store.save_state(place, str(began))
     return returned, queued

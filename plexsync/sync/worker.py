@@ -2,7 +2,7 @@
 
 ``step`` does that once, ``run`` until it is told to stop or nothing has waited for a while; the same loop serves the
 background process, a task and the command line. Everything it needs is handed to it. A kill at any moment costs a
-repeat, never an edit: the note is closed last, and whoever reads it again finds Plex level or writes once more.
+repeat, never an edit: the note is closed last, and whoever reads it again finds Plex in sync or writes once more.
 
 Servers that are down. Each has a breaker in the store. While one is open nothing is claimed, so an outage costs no job
 an attempt; when its time has come one probe, not a job, asks whether the server is back. What only a person can mend
@@ -28,12 +28,12 @@ from plexsync.core.settings import Settings
 from plexsync.core.verdict import (
     ATTENTION_HOLD_S,
     Ambiguous,
-    Bury,
+    DeadLettered,
     Failed,
     FannedOut,
     Finish,
     Gone,
-    Level,
+    InSync,
     NotFound,
     Outcome,
     Postpone,
@@ -61,7 +61,9 @@ RELIST = "relist"  # the state a task leaves when the libraries are to be read a
 # than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
 SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
 SLOW_S = 2.0
-LANDS = 3  # Plex timeouts after which a write that Plex did not answer has landed, or never will
+LATE_WRITE_TIMEOUTS = (
+    3  # Plex timeouts after which a write that Plex did not answer has landed, or never will
+)
 CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 # After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
@@ -176,7 +178,7 @@ class Worker:
         return _Batch(jobs, {job.id: looks[job.scene_id] for job in jobs})
 
     def _carry_out(self, batch: _Batch, ahead: bool) -> None:
-        """Bring Plex level with these jobs' scenes as they were when they were looked at, and close the jobs."""
+        """Bring Plex in sync with these jobs' scenes as they were when they were looked at, and close the jobs."""
         if batch.jobs[0].entity_id:
             (job,) = batch.jobs
             self._close([job], {job.id: self._guarded(lambda: self._fan_out(job))}, {})
@@ -191,7 +193,7 @@ class Worker:
             writes += len(to_write)
             down = down or self._write_all(to_write, left.looks, ahead and self._ahead is None)
             if down:  # what is left is not tried against the same wall
-                self._give_back(again)
+                self._requeue(again)
                 break
             left = self._look_at(again) if again else _Batch([])
         self._ended_at = now = self.clock.monotonic()
@@ -234,18 +236,18 @@ class Worker:
             with self.store.transaction():
                 for job in untried:
                     engine.retract(looks[job.id], self.world.ledger(settings))
-            self._give_back(untried)
+            self._requeue(untried)
         return self._writers.down
 
-    def _give_back(self, jobs: Iterable[Job]) -> None:
+    def _requeue(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
-            self._quietly(lambda job=job: self.store.give_back(job), job)  # type: ignore[misc]
+            self._quietly(lambda job=job: self.store.requeue(job), job)  # type: ignore[misc]
             self.in_hand = {number: held for number, held in self.in_hand.items() if number != job.id}
 
     def _drop_ahead(self) -> None:
         """What was looked at for the next step is as it was: there may be none for long."""
         if self._ahead is not None:
-            self._give_back(self._ahead.jobs)
+            self._requeue(self._ahead.jobs)
             self._ahead = None
 
     def _write(self, job: Job, seen: engine.Look) -> tuple[Outcome, engine.Look]:
@@ -269,7 +271,7 @@ class Worker:
             return engine.failed(error, self._settings)
 
     def _freshen(self, settings: Settings) -> None:
-        """Now and then see what the libraries have lost: no scene is level with an item that is gone."""
+        """Now and then see what the libraries have lost: no scene is in sync with an item that is gone."""
         now = self.clock.monotonic()
         if self.store.load_state(RELIST):  # somebody wants every scene compared with what Plex really has
             self.world.plex().relist()
@@ -309,7 +311,7 @@ class Worker:
             return
         arrived = ledger.arrived()
         if arrived:
-            self.store.put_many(arrived)
+            self.store.enqueue_many(arrived)
             log.info("arrived in Plex: scenes=%s", ",".join(map(str, arrived)))
 
     def _close(
@@ -324,7 +326,7 @@ class Worker:
             for job in jobs:
                 outcome, seen = outcomes[job.id], looks.get(job.id)
                 again_at = None
-                if seen is not None and isinstance(outcome, (Synced, Level)):
+                if seen is not None and isinstance(outcome, (Synced, InSync)):
                     engine.remember(seen, self.world.ledger(self._settings))
                     again_at = self._may_land(seen)
                 elif seen is not None and isinstance(outcome, Failed):
@@ -336,10 +338,10 @@ class Worker:
                         self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
                 elif isinstance(outcome, Gone):
                     engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
-                    self.store.put_many(outcome.heirs)
+                    self.store.enqueue_many(outcome.heirs)
                 self._record(job, outcome)
                 if again_at is not None:
-                    self.store.put_later(job.scene_id, again_at)
+                    self.store.enqueue_later(job.scene_id, again_at)
         closed = {job.id for job in jobs}
         self.in_hand = {number: job for number, job in self.in_hand.items() if number not in closed}
 
@@ -347,7 +349,7 @@ class Worker:
         """When to look at the scene once more, because a write whose end nobody saw may still land after this one."""
         if seen.item is None:
             return None
-        patience_s = LANDS * self._settings.plex_timeout_s
+        patience_s = LATE_WRITE_TIMEOUTS * self._settings.plex_timeout_s
         ledger = self.world.ledger(self._settings)
         now = self.clock.now()
         began = ledger.settle(seen.scene_id, now - patience_s, now)
@@ -361,14 +363,14 @@ class Worker:
         done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
         scenes = int(done)
         for page in self.world.stash().scene_ids_of(job.entity, job.entity_id, int(after_id)):
-            self.store.put_many(page)
+            self.store.enqueue_many(page)
             scenes += len(page)
             self.store.save_state(place, f"{scenes} {page[-1]}")
         self.store.drop_state(place)
         return FannedOut(scenes)
 
     def _look_through(self, place: str) -> FannedOut:
-        """A performer, studio, tag or group was deleted: queue what was level once and is not now. Others go first."""
+        """A performer, studio, tag or group was deleted: queue what was in sync and is not now. Others go first."""
         found = reconcile.sweep(
             self.store,
             self.world,
@@ -390,15 +392,15 @@ class Worker:
                     # Of a hold the queue's own line is enough; its jobs come this way once a minute.
                     level = logging.DEBUG if reason == self._held_by else logging.WARNING
                     _say(level, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
-                case Bury(error_type, message, traceback):
-                    self.store.bury(job, error_type, message, traceback)
-                    _say(logging.ERROR, "buried", job, f"{error_type}: {message}")
+                case DeadLettered(error_type, message, traceback):
+                    self.store.dead_letter(job, error_type, message, traceback)
+                    _say(logging.ERROR, "dead-lettered", job, f"{error_type}: {message}")
         except StaleLease:
             # We were frozen for longer than our lease and somebody else did the job meanwhile. Should we have written
             # after them, Plex now has the older scene: one more look puts that right.
             _say(logging.WARNING, "stale", job, "another worker had taken it over; looking again")
             if isinstance(outcome, (Synced, Failed)):
-                self.store.put(job.scene_id or job.entity_id, "update", entity=job.entity)
+                self.store.enqueue(job.scene_id or job.entity_id, "update", entity=job.entity)
 
     # ---- what an outcome says of the servers ----
 
@@ -411,7 +413,7 @@ class Worker:
         else:
             self._let_go()
             self._answered("Stash")
-            if isinstance(outcome, (Synced, Level, NotFound, Ambiguous)):
+            if isinstance(outcome, (Synced, InSync, NotFound, Ambiguous)):
                 self._answered("Plex")
 
     def _breaker(self, server: str) -> breakers.Breaker:
@@ -669,10 +671,10 @@ class Worker:
             ended.set()
             thread.join()
 
-    def give_back_all(self) -> None:
+    def requeue_all(self) -> None:
         """Leave what is in hand as it was before; for a process that must end now."""
         for job in list(self.in_hand.values()):
-            if self._quietly(lambda job=job: self.store.give_back(job), job):  # type: ignore[misc]
+            if self._quietly(lambda job=job: self.store.requeue(job), job):  # type: ignore[misc]
                 _say(logging.INFO, "gave back", job, "told to stop")
 
     def _quietly(self, act: Callable[[], None], job: Job) -> bool:

@@ -214,7 +214,7 @@ SCOPES = {
 @click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent, with --scope recent.")
 @options
 def reconcile(console: Console, scope: str, hours: float) -> int:
-    """Queue the scenes Plex is not level with, found by fingerprint; or report what one side does not have.
+    """Queue the scenes Plex is not in sync with, found by fingerprint; or report what one side does not have.
 
     Status 1: with --scope missing, something is missing.
     """
@@ -243,7 +243,7 @@ def export(console: Console, output: str) -> int:
 @click.option("--recent", is_flag=True, help="The scenes Stash has changed lately.")
 @click.option("--hours", type=HOURS, default=24, show_default=True, help="How lately, with --recent.")
 @click.option("--all", "everything", is_flag=True, help="All scenes.")
-@click.option("--level", is_flag=True, help="Show also the scenes that are level.")
+@click.option("--level", is_flag=True, help="Show also the scenes that are in sync.")
 @click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
 @options
 def diff(

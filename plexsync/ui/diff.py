@@ -1,7 +1,7 @@
 """What a sync would do, scene by scene and field by field, before anything is done.
 
 ``previews`` looks as the worker looks (``engine.look``) and stops there: nothing is written to Plex, and no scene is
-remembered as level. Every scene is compared with Plex as it is, also one that is known to be level, since a look costs
+remembered as in sync. Every scene is compared with Plex as it is, also one that is known to be in sync, as that costs
 nothing but the reading. What has been learned of Plex's paths on the way is kept, as it saves the next one asking.
 
 A ``Preview`` is a value; ``as_json`` and ``table`` show it to programs and people, ``plexsync.ui.page`` to a browser.
@@ -51,12 +51,12 @@ class Preview:
     @property
     def matters(self) -> bool:
         """Whether there is anything to tell."""
-        return self.outcome != "level" or bool(self.kept)
+        return self.outcome != "in_sync" or bool(self.kept)
 
 
 MEANINGS: dict[str, str] = {
     "differs": "would change",
-    "level": "level",
+    "in_sync": "in sync",
     "skipped": "skipped by a rule",
     "not_found": "not in Plex",
     "ambiguous": "in need of a choice",
@@ -64,7 +64,7 @@ MEANINGS: dict[str, str] = {
     "gone": "no longer in Stash",
     "failed": "not readable",
 }
-CALM = frozenset({"level", "skipped", "no_file", "gone"})  # nothing would change, nobody need do anything
+CALM = frozenset({"in_sync", "skipped", "no_file", "gone"})  # nothing would change, nobody need do anything
 
 
 def previews(world: World, settings: Settings, scene_ids: Iterable[int]) -> Iterator[Preview]:

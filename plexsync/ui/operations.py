@@ -120,7 +120,7 @@ def dead(session: Session, args: Args) -> dict[str, object]:
     ids = numbers(args, "ids")
     if ids:
         letters = [
-            letter for letter_id in ids if (letter := session.reading.dead_letter(letter_id)) is not None
+            letter for letter_id in ids if (letter := session.reading.find_letter(letter_id)) is not None
         ]
         found = [letter_whole(letter) for letter in letters]
         for whole in found:
@@ -194,7 +194,7 @@ def choose(session: Session, args: Args) -> dict[str, object]:
         ledger.choose(scene_id, chosen[0])
         replayed = session.store.replay([letter.id for letter in letters if letter.scene_id == scene_id])
         if not replayed:
-            session.store.put(scene_id, "update")
+            session.store.enqueue(scene_id, "update")
         session.wake()
         session.say("info", f"Scene {scene_id} is item {chosen[0]} from now on; it is queued.")
         found |= {"chosen": chosen[0], "replayed": replayed}
@@ -251,7 +251,7 @@ def preview_all(
     level: bool = False,
     page_mode: int = 0o600,
 ) -> tuple[Tally, int]:
-    """Show the previews that matter (or also those of level scenes), on a page too if wanted; the sum, how many."""
+    """Show the previews that matter (or also those of scenes in sync), on a page too if wanted; the sum, how many."""
     from plexsync.ui import diff as looking
     from plexsync.ui.page import Page
 

@@ -140,9 +140,9 @@ def sync_all(session: Session, args: Args) -> dict[str, object]:
     for scene_id in stash.all_ids():
         page.append(scene_id)
         if len(page) == SCENES_A_PAGE:
-            seen, queued, page = seen + SCENES_A_PAGE, queued + session.store.put_many(page), []
+            seen, queued, page = seen + SCENES_A_PAGE, queued + session.store.enqueue_many(page), []
             session.progress(seen / max(total, 1))
-    seen, queued = seen + len(page), queued + session.store.put_many(page)
+    seen, queued = seen + len(page), queued + session.store.enqueue_many(page)
     return _queued(session, seen, queued, "in Stash")
 
 
@@ -156,7 +156,7 @@ def sync_recent(session: Session, args: Args) -> dict[str, object]:
     seen = queued = 0
     for scenes in stash.scene_pages(per_page=SCENES_A_PAGE, updated_since=since):
         seen += len(scenes)
-        queued += session.store.put_many(scene.id for scene in scenes)
+        queued += session.store.enqueue_many(scene.id for scene in scenes)
         # Ids are given out in order, so the last one says roughly how far we are.
         session.progress(min(scenes[-1].id / about, 1.0))
     return _queued(session, seen, queued, f"changed in the last {hours:g} hours")
@@ -173,7 +173,7 @@ def _queued(session: Session, seen: int, queued: int, which: str) -> dict[str, o
 
 def _returning(session: Session) -> int:
     """Queue, as edits, the scenes that were rated or played in Plex, if Stash is to know: Plex is not asked about a
-    scene that seems to be level. How many."""
+    scene that seems to be in sync. How many."""
     from plexsync.sync import reconcile
 
     try:
@@ -203,7 +203,7 @@ def _warn(session: Session) -> None:
 
 
 def reconcile_all(session: Session, args: Args) -> dict[str, object]:
-    """Queue every scene that is not known to be level with Plex."""
+    """Queue every scene that is not known to be in sync with Plex."""
     return _sweep(session, None, "in Stash")
 
 
@@ -234,7 +234,7 @@ def _sweep(session: Session, hours: float | None, which: str) -> dict[str, objec
     session.progress(1.0)
     session.say(
         "info",
-        f"{some(found.seen, 'scene')} {which}: {found.level} level with Plex, {found.queued} queued, "
+        f"{some(found.seen, 'scene')} {which}: {found.in_sync} in sync with Plex, {found.queued} queued, "
         f"{found.skipped} not to be synced.",
     )
     if found.reasons:

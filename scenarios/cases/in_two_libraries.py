@@ -8,5 +8,5 @@ SCENARIO = Scenario(
     __doc__,
     World(twice=(2,)),
     workload=trickle(range(1, 5), 0.2),
-    expect=Expect(dead={2: "Ambiguous"}, unlevel=(2,)),
+    expect=Expect(dead={2: "Ambiguous"}, never_in_sync=(2,)),
 )

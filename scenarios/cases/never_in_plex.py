@@ -8,5 +8,5 @@ SCENARIO = Scenario(
     __doc__,
     World(plex_has=7),
     workload=trickle(range(1, 9), 0.2),
-    expect=Expect(unlevel=(8,), later=True),
+    expect=Expect(never_in_sync=(8,), later=True),
 )

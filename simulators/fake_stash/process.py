@@ -76,7 +76,7 @@ class Run:
 
 
 def read_mark(line: str, default_level: str) -> tuple[str, str]:
-    """Level and text of one stderr line; a level of "None" means the line is dropped."""
+    """InSync and text of one stderr line; a level of "None" means the line is dropped."""
     if len(line) >= 4 and line[0] == "\x01" and line[2] == "\x02" and line[1] in _MARKS:
         return _MARKS[line[1]], line[3:].strip()
     if default_level == "progress":

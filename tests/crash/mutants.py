@@ -258,7 +258,7 @@ MUTANTS = (
         STORE,
         "            elif deaths >= DEATHS_MAX:\n",
         "            elif deaths >= DEATHS_MAX * 1000:\n",
-        f"{TEST_STORE}::test_what_kills_its_workers_is_buried[durable]",
+        f"{TEST_STORE}::test_what_kills_its_workers_is_dead_lettered[durable]",
     ),
     Mutant(
         "a rescue looks away from the log",

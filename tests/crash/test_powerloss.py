@@ -131,7 +131,7 @@ def test_the_log_may_end_at_any_byte(part, tmp_path, request):
         path = intake.queue_file(str(tmp_path))
         ends = []
         while not ends or ends[-1] < LOG_BYTES:
-            store.put(len(ends) + 1, "update", ["title"])
+            store.enqueue(len(ends) + 1, "update", ["title"])
             ends.append(os.path.getsize(path + "-wal"))
         whole, log = Path(path).read_bytes(), Path(path + "-wal").read_bytes()
     seed = random.randrange(2**32)

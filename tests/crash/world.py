@@ -39,15 +39,15 @@ def some_jobs(folder: str) -> None:
     """Three that wait, one postponed, one held by somebody dead, one finished, one dead letter, two spooled."""
     with Store(folder) as store:
         for scene_id in (101, 102, 103, 104, 105, 106, 107):
-            store.put(scene_id, "update", ["title"])
+            store.enqueue(scene_id, "update", ["title"])
         jobs = {}
         while (job := store.claim()) is not None:
             jobs[job.scene_id] = job
         store.finish(jobs[105], "before")
-        store.bury(jobs[106], "Ambiguous", "two items")
+        store.dead_letter(jobs[106], "Ambiguous", "two items")
         store.postpone(jobs[104], SystemClock().now() + SOON, "later", uses_attempt=True)
         for scene_id in (101, 102, 103):
-            store.give_back(jobs[scene_id])
+            store.requeue(jobs[scene_id])
     for scene_id in (108, 109):
         intake.spool(folder, edit(scene_id))
     gc.collect()
@@ -109,19 +109,19 @@ def opening(folder, say):
 
 def putting(folder, say):
     store = Store(folder)
-    store.put(1)
+    store.enqueue(1)
     say("put 1")
-    store.put_many([2, 3])
+    store.enqueue_many([2, 3])
     say("put 2")
     say("put 3")
-    store.put_payload({"scene_id": 4, "data": {"a": 1}})
+    store.enqueue_payload({"scene_id": 4, "data": {"a": 1}})
     say("put 4")
     store.close()
 
 
 def working(folder, say):
     store = Store(folder)
-    store.put(1)
+    store.enqueue(1)
     say("put 1")
     done = 0
     while done < 2 and (job := store.claim()) is not None:
@@ -138,7 +138,7 @@ def trying_again(folder, say):
     job = store.claim()
     store.postpone(job, SystemClock().now() + SOON, "again", uses_attempt=True)
     job = store.claim()
-    store.give_back(job)
+    store.requeue(job)
     for job in store.claim_many(3):
         store.postpone(job, 0.0, "again", uses_attempt=False)
     store.release_due()
@@ -148,9 +148,9 @@ def trying_again(folder, say):
 def giving_up(folder, say):
     store = Store(folder)
     for _ in range(2):
-        store.bury(store.claim(), "Permanent", "no", "Traceback")
+        store.dead_letter(store.claim(), "Permanent", "no", "Traceback")
     store.replay()
-    store.bury(store.claim(), "Permanent", "no", "Traceback")
+    store.dead_letter(store.claim(), "Permanent", "no", "Traceback")
     store.replay([3])
     store.add_dead_letter({"scene_id": 9}, "Outside", "no")
     say("put 9")
@@ -160,16 +160,16 @@ def giving_up(folder, say):
 def superseding(folder, say):
     """Each way back of a job whose scene was edited meanwhile."""
     store = Store(folder)
-    for act in ("postpone", "give_back", "bury"):
+    for act in ("postpone", "requeue", "dead_letter"):
         job = store.claim()
-        store.put(job.scene_id)
+        store.enqueue(job.scene_id)
         say(f"put {job.scene_id}")
         if act == "postpone":
             store.postpone(job, 0.0, "again", uses_attempt=True)
-        elif act == "give_back":
-            store.give_back(job)
+        elif act == "requeue":
+            store.requeue(job)
         else:
-            store.bury(job, "Permanent", "no")
+            store.dead_letter(job, "Permanent", "no")
     store.close()
 
 
@@ -191,7 +191,7 @@ def recovering(folder, say):
         )
     store = Store(folder)
     store.recover()
-    store.put(101)
+    store.enqueue(101)
     say("put 101")
     store.recover()
     store.close()
@@ -199,7 +199,7 @@ def recovering(folder, say):
 
 def batching(folder, say):
     store = Store(folder)
-    store.put_payload({"scene_id": 1, "parallel": False})
+    store.enqueue_payload({"scene_id": 1, "parallel": False})
     say("put 1")
     for job, _ in store.claim_batch(10):
         say(f"doing {job.scene_id}")
@@ -303,7 +303,7 @@ def _nothing_twice(rows, letters):
     both = {scene for scene, status in rows if status == 2} & {
         scene for scene, job in letters if job is not None
     }
-    assert not both, f"in progress and buried: {both}"
+    assert not both, f"in progress and dead: {both}"
     number = Counter(letters)
     assert all(count == 1 for (_, job), count in number.items() if job is not None), "a letter is there twice"
 
@@ -323,5 +323,5 @@ def _progress(folder, found):
         counts = store.counts()
         assert (counts.pending, counts.in_progress) == (0, 0), counts
         assert done == found, f"drained {sorted(done)}, there were {sorted(found)}"
-        store.put(7)
+        store.enqueue(7)
         assert store.claim().scene_id == 7

@@ -159,7 +159,7 @@ other_errors = st.builds(Transient, any_text) | st.sampled_from(
 )
 outcomes: st.SearchStrategy[verdict.Outcome] = st.one_of(
     st.builds(verdict.Synced, st.lists(st.sampled_from(["title", "tags"]), max_size=2).map(tuple)),
-    st.just(verdict.Level()),
+    st.just(verdict.InSync()),
     st.builds(verdict.Skipped, any_text),
     st.just(verdict.Gone()),
     st.just(verdict.NoFile()),

@@ -668,7 +668,7 @@ def test_every_outcome_has_a_decision_and_no_wait_ends_in_the_past(
     match decision:
         case verdict.Finish(note):
             assert isinstance(note, str)
-            assert outcome.name in ("synced", "level", "skipped", "gone", "no_file")
+            assert outcome.name in ("synced", "in_sync", "skipped", "gone", "no_file")
         case verdict.Postpone(until, reason, _):
             assert (
                 NOW
@@ -676,7 +676,7 @@ def test_every_outcome_has_a_decision_and_no_wait_ends_in_the_past(
                 <= NOW + max(settings.retry_cap_s, verdict.NOT_FOUND_CAP_S, settings.retry_base_s)
             )
             assert reason
-        case verdict.Bury(error_type, message, _):
+        case verdict.DeadLettered(error_type, message, _):
             assert error_type
             assert message
 
@@ -702,7 +702,7 @@ def test_a_job_that_always_fails_is_tried_max_attempts_times(
         decision = verdict.after(
             Job(1, 1, "update", attempts=attempts), verdict.Failed(error), now, rng, settings
         )
-        if isinstance(decision, verdict.Bury):
+        if isinstance(decision, verdict.DeadLettered):
             break
         assert isinstance(decision, verdict.Postpone)
         assert decision.uses_attempt
@@ -711,11 +711,11 @@ def test_a_job_that_always_fails_is_tried_max_attempts_times(
 
 
 @given(some.jobs, some.any_text, some.bounded_settings, st.randoms())
-def test_what_can_never_work_is_buried_at_once(
+def test_what_can_never_work_is_dead_lettered_at_once(
     job: Job, text: str, settings: Settings, rng: random.Random
 ) -> None:
     decision = verdict.after(job, verdict.Failed(Permanent(text)), NOW, rng, settings)
-    assert isinstance(decision, verdict.Bury)
+    assert isinstance(decision, verdict.DeadLettered)
 
 
 # --- breaker

@@ -74,28 +74,30 @@ class Twins(RuleBasedStateMachine):
 
     @rule(who=WHO, scene=SCENES, kind=KINDS, fields=FIELDS, data=DATA)
     def put(self, who, scene, kind, fields, data):
-        self.both(lambda n: self.doors[n][who].put(scene, kind, fields, data))
+        self.both(lambda n: self.doors[n][who].enqueue(scene, kind, fields, data))
         self.wanted.add(scene)
 
     @rule(who=WHO, scenes=st.lists(SCENES, max_size=4), hurry=st.booleans())
-    def put_many(self, who, scenes, hurry):
-        self.both(lambda n: self.doors[n][who].put_many(scenes, hurry=hurry))
+    def enqueue_many(self, who, scenes, hurry):
+        self.both(lambda n: self.doors[n][who].enqueue_many(scenes, hurry=hurry))
         self.wanted |= set(scenes)
 
     @rule(who=WHO, number=SCENES, entity=st.sampled_from(["performer", intake.LIBRARY]))
     def put_entity(self, who, number, entity):
-        self.both(lambda n: self.doors[n][who].put(number, "update", ["name"], entity=entity))
+        self.both(lambda n: self.doors[n][who].enqueue(number, "update", ["name"], entity=entity))
 
     @rule(who=WHO, scene=SCENES, parallel=st.booleans())
     def put_batch_job(self, who, scene, parallel):
         self.both(
-            lambda n: self.doors[n][who].put_payload({"scene_id": scene, "parallel": parallel, "event": "e"})
+            lambda n: self.doors[n][who].enqueue_payload(
+                {"scene_id": scene, "parallel": parallel, "event": "e"}
+            )
         )
         self.wanted.add(scene)
 
     @rule(who=WHO, odd=st.sampled_from([[], {}, "x", {"scene_id": 0}]))
     def put_something_else(self, who, odd):
-        self.both(lambda n: self.doors[n][who].put_payload(odd))
+        self.both(lambda n: self.doors[n][who].enqueue_payload(odd))
 
     @rule(scene=SCENES, kind=KINDS, fields=FIELDS, ago=st.sampled_from([0, 50]))
     def spool(self, scene, kind, fields, ago):
@@ -159,13 +161,13 @@ class Twins(RuleBasedStateMachine):
 
     @precondition(lambda self: self.jobs)
     @rule(which=st.integers(0, 50), who=WHO)
-    def give_back(self, which, who):
-        self.closing(which, who, lambda door, job: door.give_back(job))
+    def requeue(self, which, who):
+        self.closing(which, who, lambda door, job: door.requeue(job))
 
     @precondition(lambda self: self.jobs)
     @rule(which=st.integers(0, 50), who=WHO, kind=st.sampled_from(["A", "B"]))
-    def bury(self, which, who, kind):
-        self.closing(which, who, lambda door, job: door.bury(job, kind, "message", "traceback"))
+    def dead_letter(self, which, who, kind):
+        self.closing(which, who, lambda door, job: door.dead_letter(job, kind, "message", "traceback"))
 
     @precondition(lambda self: self.jobs)
     @rule(which=st.integers(0, 50), who=WHO, lease=st.sampled_from([5.0, 60.0]))
@@ -368,7 +370,7 @@ def test_hook_row_and_queue_row_are_one_row(edits, folders):
     gc.collect()
     with Store(by_store, clock) as store:
         for scene, kind, fields in edits:
-            store.put(scene, kind, fields)
+            store.enqueue(scene, kind, fields)
     found = []
     for folder in (by_hook, by_store):
         with closing(sqlite3.connect(intake.queue_file(str(folder)))) as db:
@@ -398,7 +400,7 @@ JSON = st.recursive(
 def test_what_goes_in_comes_out(payload, shared_store):
     if intake.key_of(payload) is not None or payload is None:
         return
-    shared_store.put_payload(payload)
+    shared_store.enqueue_payload(payload)
     job, out, _ = shared_store.claim_row()
     assert out == payload
     shared_store.finish(job)

@@ -241,7 +241,7 @@ def test_an_actors_role_says_what_stash_says_of_the_performer(world: World) -> N
     world.edit(id="9", date="2024-05-17")
     synced(world, 9, role_template="{disambiguation}, {age}")
     assert 'role="the elder, 34"' in roles(world, 9)
-    # Nobody touches the scene: it is the performer's own hook that brings it level.
+    # Nobody touches the scene: it is the performer's own hook that brings it in sync.
     world.stash.graphql(update, input={"id": performer, "disambiguation": "the eldest"})
     wait_until(lambda: 'role="the eldest, 34"' in roles(world, 9))
     at_rest(world)

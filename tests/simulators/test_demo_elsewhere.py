@@ -55,7 +55,7 @@ def test_it_shows_what_differs_and_writes_nothing(servers):
     before = plex.state(), stash.state()
     status, text = run(stash.url, plex.url)
     assert status == 0
-    assert "0 of 2 scenes are level" in text and "Nothing was written" in text
+    assert "0 of 2 scenes are in sync" in text and "Nothing was written" in text
     assert (plex.state(), stash.state()) == before
     assert changing(plex) == []
     assert plex.ready["token"] not in text
@@ -66,13 +66,13 @@ def test_told_to_write_it_writes_to_the_chosen_scenes_and_to_no_other(servers):
     untouched = stash.state()["scenes"]
     status, text = run(stash.url, plex.url, write=True)
     assert status == 0, text
-    assert "2 of 2 scenes are level" in text
+    assert "2 of 2 scenes are in sync" in text
     assert stash.state()["scenes"] == untouched
     files = {scene["id"]: scene["path"] for scene in untouched}
     written = {item["file"] for item in plex.state()["sections"][0]["items"] if item["title"] != "as scanned"}
     assert written == {files[2], files[5]}
     again, said = run(stash.url, plex.url)
-    assert again == 0 and "2 of 2 scenes are level" in said
+    assert again == 0 and "2 of 2 scenes are in sync" in said
 
 
 def test_what_is_wrong_with_the_call_or_a_server_is_one_sentence(servers, monkeypatch):

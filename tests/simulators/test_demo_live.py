@@ -47,7 +47,7 @@ def served(tmp_path):
 def test_every_button_does_what_it_says_and_all_ends_level(served):
     with browsing(1240, 1000) as page:
         page.go(served)
-        page.wait("document.body.dataset.level === 'true'", within_s=40)
+        page.wait("document.body.dataset.inSync === 'true'", within_s=40)
         assert page.js("document.querySelectorAll('.row').length") == 12
 
         def click(name: str) -> None:
@@ -61,7 +61,7 @@ def test_every_button_does_what_it_says_and_all_ends_level(served):
         page.wait(log("edit of scene"))
         click("bulk")
         page.wait(log("edit of 6 scenes: ok"))
-        page.wait("document.body.dataset.level === 'true'")
+        page.wait("document.body.dataset.inSync === 'true'")
         click("lose")
         click("garble")
         click("edit")
@@ -78,7 +78,7 @@ def test_every_button_does_what_it_says_and_all_ends_level(served):
         click("heal")
         page.wait("document.getElementById('stash').className === ''")
         click("process_queue")
-        page.wait("document.body.dataset.level === 'true'", within_s=40)
+        page.wait("document.body.dataset.inSync === 'true'", within_s=40)
         clicked = {
             "edit",
             "bulk",

@@ -189,7 +189,7 @@ def test_choosing_between_two_items_ends_in_the_one_that_was_meant(tmp_path: Pat
     document = FakePlex.from_document(library, token=TOKEN)
     with running(document) as plex, placed(tmp_path / "data", stash, plex) as place:
         with Store(place.data) as store:
-            store.put(2)
+            store.enqueue(2)
         assert place.answer("drain")["dead"] == 1
         done = place.run("choose", 2)
         assert done.returncode == 1 and "in Films, /stash/films/a/2.mp4" in done.stdout

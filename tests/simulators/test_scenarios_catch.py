@@ -62,7 +62,7 @@ def _swallows_an_edit_while_its_scene_is_worked_on(patch: pytest.MonkeyPatch) ->
 def _counts_an_outage_against_the_job(patch: pytest.MonkeyPatch) -> None:
     def after(job: Any, outcome: Any, now: float, rng: Any, settings: Any) -> Any:
         if isinstance(outcome, verdict.Failed) and isinstance(outcome.error, Unavailable):
-            return verdict.Bury("Unavailable", str(outcome.error))
+            return verdict.DeadLettered("Unavailable", str(outcome.error))
         return verdict.after(job, outcome, now, rng, settings)
 
     patch.setattr(worker, "after", after)
@@ -116,7 +116,7 @@ def _believes_that_all_is_level(patch: pytest.MonkeyPatch) -> None:
     def believing(scene_ids: Any, world: Any, settings: Any, fresh: Any = ()) -> Any:
         found = look(scene_ids, world, settings, fresh)
         return {
-            number: replace(seen, outcome=verdict.Level()) if seen.item is not None else seen
+            number: replace(seen, outcome=verdict.InSync()) if seen.item is not None else seen
             for number, seen in found.items()
         }
 
@@ -237,7 +237,7 @@ SEAMS: list[tuple[Slip, str, str]] = [
         Slip(
             "keeps_what_it_read_ahead_when_plex_goes",
             "plexsync/sync/worker.py",
-            "            self._give_back(self._ahead.jobs)\n            self._ahead = None\n",
+            "            self._requeue(self._ahead.jobs)\n            self._ahead = None\n",
             "            self._ahead = None\n",
         ),
         "plex_gone_while_reading_ahead",

@@ -119,7 +119,7 @@ def test_a_worker_that_was_frozen_in_a_write_finds_its_lease_gone_and_looks_agai
     history, world = simulate(case, 0)
     assert [mark.kind for mark in history.marked("freeze", "thaw")] == ["freeze", "thaw"]
     assert any("stale scene=" in line for line in world.log)
-    assert [move.action for move in history.moves][-1] in ("synced", "level")
+    assert [move.action for move in history.moves][-1] in ("synced", "in_sync")
 
 
 @pytest.mark.parametrize("at", [7.5, 8.0])

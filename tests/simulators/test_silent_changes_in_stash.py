@@ -1,4 +1,4 @@
-"""Changes that reach many scenes, or of which Stash says nothing: each ends level in Plex, and the test says how.
+"""Changes that reach many scenes, or of which Stash says nothing: each ends in sync in Plex, and the test says how.
 
 By a hook: a renamed performer (300 scenes), a merged tag. By the next reconcile: merged scenes, a new cover, a moved
 file. Where it is the reconcile, the test first shows that nothing else did it.
@@ -115,7 +115,7 @@ def test_merged_scenes_are_found_by_the_next_reconcile_of_all(world: World) -> N
     wait_until(lambda: shown(world, 302)["title"] == "Both of them")
     at_rest(world)
     assert gone in items(world), "Plex has the file still"
-    assert world.operation("reconcile_all")["queued"] == 0, "and all is level"
+    assert world.operation("reconcile_all")["queued"] == 0, "and all is in sync"
 
 
 def test_a_new_cover_is_found_by_the_next_reconcile_of_a_day(world: World) -> None:

@@ -182,7 +182,7 @@ def test_a_worker_takes_over_from_a_task_that_is_stopped(world: World) -> None:
     world.configure()
     end_worker(world.data)
     with Store(world.data) as store:
-        store.put(18)
+        store.enqueue(18)
     arrived = in_plex(world, 19, "While a task worked")
     hanging = world.plex.send("POST", "/faults", {"kind": "hang", "s": 600})["id"]
     press = 'mutation { runPluginTask(plugin_id: "PlexSync", task_name: "Process queue") }'

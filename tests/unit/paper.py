@@ -182,8 +182,8 @@ def run_task(session: Session, mode: str, **args: object) -> dict[str, object]:
     return tasks.TASKS[mode].run(session, {"mode": mode, **args})
 
 
-def bury(store: Store, scene_id: int, error_type: str = "Permanent") -> None:
-    store.put(scene_id)
+def make_dead_letter(store: Store, scene_id: int, error_type: str = "Permanent") -> None:
+    store.enqueue(scene_id)
     job = store.claim()
     assert job is not None
-    store.bury(job, error_type, f"{error_type} happened.", "Traceback …")
+    store.dead_letter(job, error_type, f"{error_type} happened.", "Traceback …")

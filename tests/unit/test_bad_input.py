@@ -19,7 +19,7 @@ from plexsync.clock import ManualClock
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import Settings
-from plexsync.core.verdict import Level
+from plexsync.core.verdict import InSync
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Cover
@@ -179,7 +179,7 @@ def at_work(queue: Store, scenes: dict[int, dict[str, Any]]) -> Iterator[tuple[H
         ledger = Ledger(queue, server.url)
         world = World(scenes, settings, Plex(settings, index=ledger), ledger)
         worker = Worker(queue, world, queue.clock, random.Random(7))
-        queue.put_many(list(scenes))
+        queue.enqueue_many(list(scenes))
         try:
             yield server, world, worker
         finally:
@@ -192,7 +192,7 @@ def level_items(world: World) -> dict[int, Item]:
     left = {
         number: seen.edits.changes or seen.outcome
         for number, seen in again.items()
-        if seen.outcome != Level()
+        if seen.outcome != InSync()
     }
     assert left == {}
     return {number: seen.item for number, seen in again.items() if seen.item is not None}
@@ -265,7 +265,7 @@ def test_a_cover_that_is_no_picture_costs_the_scene_nothing_and_is_asked_for_onc
     model.given = replace(model.given, write_poster=True, write_background=True)
     worker = Worker(queue, model, queue.clock, random.Random(7))
     for _ in range(2):
-        queue.put(1)
+        queue.enqueue(1)
         drain(worker)
     assert model.items[101].title == "T"
     assert (model.uploads, len(model.covers_asked)) == ([], 1)
@@ -320,7 +320,7 @@ def test_a_plex_that_takes_only_short_addresses_gets_a_long_edit_in_pieces(queue
         # And back again: what goes is shared out as well.
         world.scenes_of[1] = answer(1, few)
         server.call("DELETE", "/requests")
-        queue.put(1)
+        queue.enqueue(1)
         drain(worker)
         items = level_items(world)
         assert [actor.name for actor in items[1].actors] == ["Ann"] and items[1].genres == ("Other",)

@@ -201,12 +201,12 @@ SICK = {
         replace(
             WELL,
             edits=(*WELL.edits, edit(1, 2, "", kind="plays", concerns=False)),
-            moves=(*WELL.moves, Move(103.0, "level", 2, 1, "nothing differed")),
+            moves=(*WELL.moves, Move(103.0, "in_sync", 2, 1, "nothing differed")),
         ),
     ],
     "no_secret": [replace(WELL, secrets=("plexsync.log",))],
     "no_defects": [
-        replace(WELL, troubles=("buried scene 1\nTraceback (most recent call last):\nKeyError: 'x'",))
+        replace(WELL, troubles=("dead-lettered scene 1\nTraceback (most recent call last):\nKeyError: 'x'",))
     ],
     "drained_in_time": [
         replace(WELL, drained_at=None),
@@ -232,7 +232,7 @@ def test_every_check_has_a_sick_history():
 
 HEALTHY = [
     # What a scenario says it must allow for.
-    ("nothing_lost", replace(WELL, pairs=NOT_SHOWN), Expect(unlevel=(1,))),
+    ("nothing_lost", replace(WELL, pairs=NOT_SHOWN), Expect(never_in_sync=(1,))),
     (
         "nothing_lost",
         replace(WELL, pairs=NOT_SHOWN, letters=(Letter(1, "NotFound", "no item", 12),)),

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scenarios import levels, looking
+from scenarios import in_sync, looking
 from scenarios.cases import all_cases
 from scenarios.checks import Verdict, judge
 from scenarios.history import History
@@ -57,7 +57,7 @@ STASH = {
 
 
 def test_what_plex_is_to_say_of_a_scene():
-    assert levels.stash_says(STASH) == {
+    assert in_sync.stash_says(STASH) == {
         "title": "Ferry",
         "studio": "Blue Door",
         "date": "2021-02-01",
@@ -66,7 +66,7 @@ def test_what_plex_is_to_say_of_a_scene():
         "rating": 8.5,
         "summary": "A text.",
     }
-    bare = levels.stash_says({"title": "", "path": "/data/a.b.mp4", "rating100": None, "date": None})
+    bare = in_sync.stash_says({"title": "", "path": "/data/a.b.mp4", "rating100": None, "date": None})
     assert bare["title"] == "a.b"
     assert (bare["date"], bare["rating"], bare["studio"]) == ("", "", "")
 
@@ -82,21 +82,21 @@ def test_an_item_says_the_same_in_the_same_form():
         },
         "tags": {"actor": ["Zoë", "ada"]},
     }
-    assert levels.differing(levels.stash_says(STASH), levels.plex_says(item)) == ()
+    assert in_sync.differing(in_sync.stash_says(STASH), in_sync.plex_says(item)) == ()
     item["tags"]["actor"].append("Somebody else")
-    assert levels.differing(levels.stash_says(STASH), levels.plex_says(item)) == ("performers",)
+    assert in_sync.differing(in_sync.stash_says(STASH), in_sync.plex_says(item)) == ("performers",)
 
 
 def test_the_log_is_read_with_its_older_parts_and_tracebacks(tmp_path):
     older = "2026-01-02 03:04:05,250 INFO synced scene 7 job=1 attempt=1: wrote title\n"
-    newer = "2026-01-02 03:04:06,000 ERROR buried scene 8 job=2 attempt=3: KeyError: 'x'\n"
+    newer = "2026-01-02 03:04:06,000 ERROR dead-lettered scene 8 job=2 attempt=3: KeyError: 'x'\n"
     newer += "Traceback (most recent call last):\n  x\n"
     (tmp_path / "plexsync.log.1").write_text(older)
     (tmp_path / "plexsync.log").write_text(newer)
     found = looking.moves(tmp_path)
     assert [(move.action, move.scene_id, move.attempt) for move in found] == [
         ("synced", 7, 1),
-        ("buried", 8, 3),
+        ("dead-lettered", 8, 3),
     ]
     assert len(looking.defects(tmp_path)) == 1
     assert found[0].at % 1 == 0.25

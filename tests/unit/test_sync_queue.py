@@ -157,7 +157,7 @@ def test_no_file_is_all_zero_and_makes_none(tmp_path):
 
 def test_the_file_its_folder_and_the_data_folder(tmp_path):
     with Store(tmp_path) as store:
-        store.put(1)
+        store.enqueue(1)
     for path in (tmp_path, tmp_path / "queue", tmp_path / "queue" / "data.db"):
         assert stats(path) == (1, 0, 0, 0)
         assert stats(str(path)) == (1, 0, 0, 0)
@@ -191,9 +191,9 @@ def test_counting_does_not_read_the_history(tmp_path):
 @pytest.mark.parametrize("log", ["with its log", "without"])
 def test_who_may_only_read_can_count(for_everyone, log):
     with Store(for_everyone) as store:
-        store.put(1)
+        store.enqueue(1)
         store.finish(store.claim())
-        store.put_many([2, 3])
+        store.enqueue_many([2, 3])
         if log == "without":
             store.close()
         folder = for_everyone / "queue"

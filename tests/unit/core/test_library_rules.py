@@ -18,7 +18,7 @@ from plexsync.core.failures import SettingProblem
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import PER_LIBRARY, Settings, parse
-from plexsync.core.verdict import Level, Skipped, Synced
+from plexsync.core.verdict import InSync, Skipped, Synced
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Cover
@@ -79,7 +79,7 @@ class TwoLibraries(Paper):
             came[number], seen = (
                 (seen.outcome, seen) if seen.outcome is not None else engine.apply(seen, self, settings)
             )
-            if isinstance(came[number], (Synced, Level)):
+            if isinstance(came[number], (Synced, InSync)):
                 engine.remember(seen, self.kept)
         return came
 
@@ -203,9 +203,9 @@ def test_once_written_nothing_is_left_and_plex_is_not_asked_again(
     world.ruled("[Clips] title_template = {studio}: {title}")
     world.sync()
     server.clear_requests()
-    assert world.sync() == {1: Level(), 2: Level()}
+    assert world.sync() == {1: InSync(), 2: InSync()}
     assert reads(server) == []
-    assert {type(one) for one in world.sync(1, 2).values()} == {Level}  # compared, and nothing is left
+    assert {type(one) for one in world.sync(1, 2).values()} == {InSync}  # compared, and nothing is left
 
 
 @pytest.mark.parametrize(
@@ -230,10 +230,10 @@ def test_a_change_of_the_rules_reaches_the_scenes_of_its_library(
     assert sorted(job.scene_id for job in store.waiting()) == [
         {"Films": 1, "Clips": 2}[name] for name in changed
     ]
-    assert found.level == 2 - len(changed)
+    assert found.in_sync == 2 - len(changed)
     came = world.sync()
     assert [
-        name for name, one in zip(("Films", "Clips"), came.values(), strict=True) if one != Level()
+        name for name, one in zip(("Films", "Clips"), came.values(), strict=True) if one != InSync()
     ] == changed
 
 
@@ -251,15 +251,15 @@ def test_a_library_with_another_name_has_no_rules_any_more(world: TwoLibraries, 
     world.client = None
     assert {type(getattr(one, "error", None)) for one in world.sync(1, 2).values()} == {SettingProblem}
     world.ruled("[Shorts] title_template = {studio}")
-    assert world.sync(1, 2) == {1: Level(), 2: Level()}
+    assert world.sync(1, 2) == {1: InSync(), 2: InSync()}
     world.ruled("")
-    assert [type(one) for one in world.sync().values()] == [Level, Synced]
+    assert [type(one) for one in world.sync().values()] == [InSync, Synced]
 
 
 @pytest.mark.parametrize(
     ("rules", "others", "came"),
     [
-        ("[Clips] title_template = {studio}", {}, [Level, Synced]),
+        ("[Clips] title_template = {studio}", {}, [InSync, Synced]),
         ("[Clips] only_organized = off", {"only_organized": True}, [Skipped, Synced]),
     ],
 )
@@ -276,7 +276,7 @@ def test_a_database_from_before_the_rules_is_asked_about_once(
     world.ruled(rules, **others)
     assert [type(one) for one in world.sync().values()] == came
     server.clear_requests()
-    assert [type(one) for one in world.sync().values()] == [Level if one is Synced else one for one in came]
+    assert [type(one) for one in world.sync().values()] == [InSync if one is Synced else one for one in came]
     assert reads(server) == []
 
 
@@ -314,7 +314,7 @@ def test_a_scene_skipped_in_its_library_costs_plex_nothing_unless_it_was_edited(
     server.clear_requests()
     assert world.sync()[2] == Skipped("not organized")
     found = reconcile.sweep(store, world, world.settings())
-    assert (found.skipped, found.level, found.queued) == (1, 1, 0)
+    assert (found.skipped, found.in_sync, found.queued) == (1, 1, 0)
     assert reads(server) == []
     world.sync(2)
     assert len(reads(server)) == 1  # its file may be in another library by now

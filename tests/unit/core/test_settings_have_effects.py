@@ -23,7 +23,7 @@ from plexsync.core.item import Item
 from plexsync.core.job import Job
 from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import SETTINGS, USUAL_FIELDS, Settings, parse
-from plexsync.core.verdict import Bury, Failed, Finish, NotFound, Outcome, Postpone, Skipped, after
+from plexsync.core.verdict import DeadLettered, Failed, Finish, NotFound, Outcome, Postpone, Skipped, after
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.world import Servers
@@ -155,7 +155,7 @@ def decision(came: Outcome, attempts: int) -> Probe:
 
     def probe(bench: Bench, settings: Settings) -> object:
         said = after(Job(1, 1, "update", attempts=attempts), came, 0.0, random.Random(7), settings)
-        if isinstance(said, Bury):
+        if isinstance(said, DeadLettered):
             return "given up"
         if isinstance(said, Finish):
             return "done"
@@ -175,7 +175,7 @@ def asked_to_scan(bench: Bench, settings: Settings) -> object:
     model = Model(has={1: SCENE})
     worker, store, _ = bench.worker(settings, model)
     with store:
-        store.put(1)
+        store.enqueue(1)
         worker.step()
     return model.scans
 
@@ -184,7 +184,7 @@ def kept_of_five(bench: Bench, settings: Settings) -> object:
     worker, store, _ = bench.worker(settings, Model(has={1: SCENE}, items={101: ITEM}))
     with store:
         for _ in range(5):
-            store.put(1)
+            store.enqueue(1)
             worker.step()
         worker.run()
         return store.counts().completed
@@ -243,7 +243,7 @@ def most_writes_at_a_time(bench: Bench, settings: Settings) -> object:
                 path = f"/data/{number}.mp4"
                 model.has[number] = Scene(number, title=f"{turn}", files=(SceneFile(path),))
                 model.items.setdefault(100 + number, Item(100 + number, 1, files=(path,)))
-            store.put_many([1, 2, 3, 4, 5])
+            store.enqueue_many([1, 2, 3, 4, 5])
             worker.step()
             most = max(most, worker._writers.throttle.limit)
     worker._writers.close()

@@ -14,12 +14,12 @@ from plexsync.core.verdict import (
     ATTENTION_HOLD_S,
     NOT_FOUND_CAP_S,
     Ambiguous,
-    Bury,
+    DeadLettered,
     Decision,
     Failed,
     Finish,
     Gone,
-    Level,
+    InSync,
     NoFile,
     NotFound,
     Outcome,
@@ -42,8 +42,8 @@ def judged(outcome: Outcome, attempts: int = 1, **settings: float) -> Decision:
     ("outcome", "name", "note"),
     [
         (Synced(("title", "tags")), "synced", "wrote title, tags"),
-        (Level(), "level", "nothing to write"),
-        (Level(remarks=("a remark",)), "level", "nothing to write; a remark"),
+        (InSync(), "in_sync", "nothing to write"),
+        (InSync(remarks=("a remark",)), "in_sync", "nothing to write; a remark"),
         (
             Synced(("title",), ("rating",), ("plays",), ("one", "two")),
             "synced",
@@ -72,8 +72,8 @@ def test_what_is_no_jobs_fault_costs_no_attempt_and_never_buries(error: Exceptio
     assert decision == Postpone(NOW + hold_s, str(error), uses_attempt=False)
 
 
-def test_a_permanent_failure_is_buried_at_once_with_its_traceback() -> None:
-    assert judged(Failed(Permanent("Plex refuses."), "Traceback …")) == Bury(
+def test_a_permanent_failure_is_dead_lettered_at_once_with_its_traceback() -> None:
+    assert judged(Failed(Permanent("Plex refuses."), "Traceback …")) == DeadLettered(
         "Permanent", "Plex refuses.", "Traceback …"
     )
 
@@ -86,11 +86,11 @@ def test_what_may_work_later_is_tried_again_and_then_buried(error: Exception) ->
         assert decision.uses_attempt
         whole_s = min(5 * 2 ** (attempts - 1), 600)
         assert NOW + whole_s / 2 <= decision.until <= NOW + whole_s
-    buried = judged(Failed(error, "Traceback …"), 8)
-    assert isinstance(buried, Bury)
-    assert buried.error_type == type(error).__name__
-    assert buried.message
-    assert buried.traceback == "Traceback …"
+    letter = judged(Failed(error, "Traceback …"), 8)
+    assert isinstance(letter, DeadLettered)
+    assert letter.error_type == type(error).__name__
+    assert letter.message
+    assert letter.traceback == "Traceback …"
 
 
 def test_a_file_plex_has_not_scanned_gets_more_time_and_its_own_limit() -> None:
@@ -102,14 +102,14 @@ def test_a_file_plex_has_not_scanned_gets_more_time_and_its_own_limit() -> None:
         waits.append(decision.until - NOW)
     assert waits[0] >= 15
     assert NOT_FOUND_CAP_S / 2 <= waits[-1] <= NOT_FOUND_CAP_S
-    assert judged(NotFound(("/a.mp4", "/b.mp4")), 12) == Bury(
+    assert judged(NotFound(("/a.mp4", "/b.mp4")), 12) == DeadLettered(
         "NotFound", "No Plex item has the file /a.mp4 or /b.mp4."
     )
 
 
 def test_limits_are_the_settings() -> None:
-    assert isinstance(judged(Failed(Transient("x")), 2, max_attempts=2), Bury)
-    assert isinstance(judged(NotFound(("/a",)), 2, not_found_attempts=2), Bury)
+    assert isinstance(judged(Failed(Transient("x")), 2, max_attempts=2), DeadLettered)
+    assert isinstance(judged(NotFound(("/a",)), 2, not_found_attempts=2), DeadLettered)
     skipped = judged(NotFound(("/a",)), 1, skip_not_found=True)
     assert skipped == Finish("No Plex item has the file /a.")
     decision = judged(Failed(Transient("x")), 30, max_attempts=99, retry_cap_s=40)
@@ -123,7 +123,7 @@ def test_candidates_are_named_for_whoever_has_to_choose() -> None:
         Item(8, 2, section_title="Clips", files=("/a.mp4", "/a.4k.mp4")),
     )
     decision = judged(Ambiguous(candidates))
-    assert decision == Bury(
+    assert decision == DeadLettered(
         "Ambiguous",
         "2 Plex items have the file: rating key 7 in Films (/a.mp4); rating key 8 in Clips (/a.mp4, /a.4k.mp4).",
     )

@@ -167,7 +167,7 @@ def test_an_edit_is_one_row(db):
     [(_, data, status, key, generation)] = rows(db)
     assert (status, key, generation) == (0, "scene:7", 1)
     assert json.loads(data)["fields"] == ["title"]
-    assert rows(db, "checksum, due_at, decided_at") == [(intake.checksum(data), intake.EVER, 100.0)]
+    assert rows(db, "checksum, due_at, decided_at") == [(intake.checksum(data), intake.BEFORE_ALL_DUE, 100.0)]
 
 
 def test_a_hundred_edits_of_a_scene_are_one_row(db):
@@ -188,7 +188,7 @@ def test_an_edit_makes_a_postponed_row_due_and_forgets_its_failures(db):
     put(db, event())
     db.execute(f"UPDATE {intake.TABLE} SET status = 1, due_at = 9999, attempts = 5, deaths = 2")
     put(db, event(), now=200.0)
-    assert rows(db, "due_at, attempts, deaths") == [(intake.EVER, 0, 0)]
+    assert rows(db, "due_at, attempts, deaths") == [(intake.BEFORE_ALL_DUE, 0, 0)]
 
 
 @pytest.mark.parametrize(("first", "then"), [("sync", "sync"), ("update", "sync"), ("sync", "update")])
@@ -196,7 +196,7 @@ def test_an_edit_does_not_put_off_a_row_that_is_due(db, first, then):
     """And is due before all that a task asks for, which is due from then on."""
     put(db, event(first), now=100.0)
     put(db, event(then), now=200.0)
-    assert rows(db, "due_at") == [(100.0 if first == then else intake.EVER,)]
+    assert rows(db, "due_at") == [(100.0 if first == then else intake.BEFORE_ALL_DUE,)]
 
 
 def test_a_late_edit_does_not_put_older_data_over_newer(db):

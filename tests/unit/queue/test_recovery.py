@@ -112,7 +112,7 @@ def test_a_file_that_is_no_database(data):
     with Store(data) as store:
         (trouble,) = store.troubles
         assert "is damaged" in trouble
-        store.put(5)
+        store.enqueue(5)
     (aside,) = asides(data)
     assert (path_of(data).parent / aside).read_bytes() == b"holiday pictures" * 1000
 
@@ -131,7 +131,7 @@ def test_a_database_of_something_else(data):
 
 def fill(data, jobs):
     with Store(data) as store:
-        store.put_many(range(1, jobs + 1))
+        store.enqueue_many(range(1, jobs + 1))
         store.tidy()
     assert not Path(f"{path_of(data)}-wal").exists()
 
@@ -234,14 +234,14 @@ def test_a_file_cut_short_anywhere_opens_and_says_so(data, tmp_path):
         recovery.suspect(str(path_of(other)))
         with Store(other) as store:
             assert store.troubles, cut
-            store.put(9999)
+            store.enqueue(9999)
             assert store.claim() is not None
 
 
 @pytest.mark.parametrize("spoiled", ["the schema", "the header", "all but the log"])
 def test_without_structure_the_texts_are_found(data, spoiled):
     with Store(data) as store:
-        store.put_many(range(1, 101))
+        store.enqueue_many(range(1, 101))
         if spoiled == "all but the log":
             copies = {end: Path(f"{path_of(data)}{end}").read_bytes() for end in ("", "-wal")}
         else:
@@ -282,7 +282,7 @@ def test_random_damage_never_stops_the_queue(data, tmp_path):
                             store.finish(job)
                         except StaleLease:  # the row is found by one way and not by another
                             store.recover()  # as the worker does every so often; it reads them all
-                    store.put(9999)
+                    store.enqueue(9999)
                     job = store.claim()
                     if job is None:
                         store.examine()  # an index that has lost the row; raises
@@ -317,9 +317,9 @@ def test_a_file_taken_away_while_in_use_is_noticed_and_its_rows_are_kept(data, t
     with Store(tmp_path / "other") as other:
         other.tidy()
     with Store(data) as store:
-        store.put(1)
+        store.enqueue(1)
         held = store.claim()
-        store.put(2)
+        store.enqueue(2)
         path = path_of(data)
         if how == "replaced":
             os.replace(path_of(tmp_path / "other"), path)
@@ -328,7 +328,7 @@ def test_a_file_taken_away_while_in_use_is_noticed_and_its_rows_are_kept(data, t
         if how != "deleted":
             for end in ("-wal", "-shm"):
                 Path(f"{path}{end}").unlink()
-        assert store.put(3)[1] == 1
+        assert store.enqueue(3)[1] == 1
         assert not store.reopen_if_replaced()
         assert store.troubles
         with pytest.raises(Exception, match="no longer ours"):
@@ -476,11 +476,11 @@ def damage(data):
 
 def test_everything_known_of_a_job_and_a_letter_is_taken_over(data):
     with Store(data) as store:
-        store.put(1, "create", ["title"], {"note": "x"})
+        store.enqueue(1, "create", ["title"], {"note": "x"})
         store.postpone(store.claim(), time.time() + 1000, "Plex was slow", uses_attempt=True)
-        store.put(2)
-        store.bury(store.claim(), "Ambiguous", "two items", "Traceback …")
-        store.put(3)
+        store.enqueue(2)
+        store.dead_letter(store.claim(), "Ambiguous", "two items", "Traceback …")
+        store.enqueue(3)
         store.finish(store.claim(), "synced")
         store.open_outage("Plex", "refused")
         store.close_outage("Plex")
@@ -540,8 +540,8 @@ def test_a_rescue_cut_short_while_moving_goes_on(data, gone):
 def test_a_rescue_cut_short_after_its_commit_takes_nothing_twice(data):
     keep(data, 1)
     with Store(data) as store:
-        store.bury(store.claim(), "Ambiguous", "two items")
-        store.put(2)
+        store.dead_letter(store.claim(), "Ambiguous", "two items")
+        store.enqueue(2)
     path = path_of(data)
     copies = path.parent / "copies"
     copies.mkdir()

@@ -64,7 +64,7 @@ def where(store):
 
 
 def test_put_claim_finish(store, clock):
-    assert store.put(12, "update", ["title", "date"], {"note": "x"}) == (1, 1)
+    assert store.enqueue(12, "update", ["title", "date"], {"note": "x"}) == (1, 1)
     job = store.claim()
     assert (job.id, job.scene_id, job.update_type, job.fields) == (1, 12, "update", ("date", "title"))
     assert (job.generation, job.attempts, job.enqueued_at) == (1, 1, clock.now())
@@ -77,67 +77,67 @@ def test_put_claim_finish(store, clock):
 
 def test_the_longest_due_comes_first(store, clock):
     for scene_id in (3, 1, 2):
-        store.put(scene_id)
+        store.enqueue(scene_id)
         clock.advance(1)
     assert [store.claim().scene_id for _ in range(3)] == [3, 1, 2]
 
 
 def test_many_at_once(store):
-    store.put(2)
-    assert store.put_many([1, 2, 3, 3]) == 2
+    store.enqueue(2)
+    assert store.enqueue_many([1, 2, 3, 3]) == 2
     assert scenes(store) == [1, 2, 3]
 
 
 def test_an_edit_passes_what_a_task_has_queued(world, store, clock):
     """A first sync of a large library takes hours, and a person who edits meanwhile looks at Plex now."""
-    store.put_many(range(1, 51))
+    store.enqueue_many(range(1, 51))
     clock.advance(1)
-    store.put(90, "update", ["title"])
+    store.enqueue(90, "update", ["title"])
     clock.advance(1)
-    store.put(7, "update", ["title"])  # one of those that wait
+    store.enqueue(7, "update", ["title"])  # one of those that wait
     world.spool(intake.new_event(91, "create", []))
     store.merge_spool()
     assert [job.scene_id for job in store.claim_many(5)] == [7, 90, 91, 1, 2]
 
 
 def test_what_waits_for_a_reason_is_left_alone_without_hurry(store, clock):
-    store.put(1)
+    store.enqueue(1)
     store.postpone(store.claim(), clock.now() + 900, "no file yet", uses_attempt=True)
     before = store.waiting()
-    assert store.put_many([1, 2, 2], hurry=False) == 1
+    assert store.enqueue_many([1, 2, 2], hurry=False) == 1
     assert store.waiting()[1:] == before
-    assert store.put_many([1]) == 0
+    assert store.enqueue_many([1]) == 0
     assert store.counts().waiting_later == 0, "in a hurry it is due at once"
 
 
 def test_an_edit_joins_the_row_that_waits(store):
-    assert store.put(1, "create", ["title"]) == (1, 1)
-    assert store.put(1, "update", ["date"]) == (1, 2)
+    assert store.enqueue(1, "create", ["title"]) == (1, 1)
+    assert store.enqueue(1, "update", ["date"]) == (1, 2)
     job = store.claim()
     assert (job.update_type, job.fields, job.generation) == ("create", ("date", "title"), 2)
 
 
 def test_an_edit_during_its_own_sync_is_a_row_of_its_own_and_waits_for_its_end(store):
-    store.put(1)
+    store.enqueue(1)
     job = store.claim()
-    assert store.put(1) == (2, 1)
-    assert store.put(1) == (2, 2)
+    assert store.enqueue(1) == (2, 1)
+    assert store.enqueue(1) == (2, 2)
     assert store.claim() is None
     store.finish(job)
     assert store.claim().id == 2
 
 
 def test_other_entities_are_no_scenes(store):
-    store.put(5, "update", ["name"], entity="performer")
-    store.put(5, "update")
+    store.enqueue(5, "update", ["name"], entity="performer")
+    store.enqueue(5, "update")
     first, second = store.claim(), store.claim()
     assert (first.entity, first.entity_id, first.scene_id) == ("performer", 5, 0)
     assert (second.entity, second.entity_id, second.scene_id) == ("scene", 0, 5)
 
 
 def test_a_postponed_job_waits_and_blocks_nobody(store, clock):
-    store.put(1)
-    store.put(2)
+    store.enqueue(1)
+    store.enqueue(2)
     first = store.claim()
     store.postpone(first, clock.now() + 100, "Plex was slow", uses_attempt=True)
     second = store.claim()
@@ -153,23 +153,23 @@ def test_a_postponed_job_waits_and_blocks_nobody(store, clock):
 
 
 def test_a_wait_that_is_nobodys_fault_uses_no_attempt(store, clock):
-    store.put(1)
+    store.enqueue(1)
     for _ in range(5):
         store.postpone(store.claim(), clock.now(), "Plex is away", uses_attempt=False)
     assert store.claim().attempts == 1
 
 
 def test_given_back_is_as_before(store):
-    store.put(1)
+    store.enqueue(1)
     before = store.waiting()
-    store.give_back(store.claim())
+    store.requeue(store.claim())
     assert store.waiting() == before
     assert store.claim().attempts == 1
 
 
 def test_one_that_fails_for_ever_starves_nobody(store, clock):
     for scene_id in range(1, 101):
-        store.put(scene_id)
+        store.enqueue(scene_id)
     done = []
     for _ in range(110):
         job = store.claim()
@@ -186,15 +186,15 @@ def test_one_that_fails_for_ever_starves_nobody(store, clock):
 # ---- dead letters ----
 
 
-def test_buried_is_one_letter_with_all_that_was_known(store, clock):
-    store.put(7, "update", ["title"], {"a": 1})
+def test_a_dead_letter_is_one_with_all_that_was_known(store, clock):
+    store.enqueue(7, "update", ["title"], {"a": 1})
     store.postpone(store.claim(), clock.now(), "first", uses_attempt=True)
     clock.advance(10)
     began = store.waiting()[0].first_failed_at
-    letter_id = store.bury(store.claim(), "Ambiguous", "two items", "Traceback")
+    letter_id = store.dead_letter(store.claim(), "Ambiguous", "two items", "Traceback")
     assert where(store) == (0, 0, 0, 1, 1)
     (letter,) = store.dead_letters()
-    assert letter == store.dead_letter(letter_id)
+    assert letter == store.find_letter(letter_id)
     assert (letter.scene_id, letter.error_type, letter.message, letter.traceback) == (
         7,
         "Ambiguous",
@@ -204,20 +204,20 @@ def test_buried_is_one_letter_with_all_that_was_known(store, clock):
     assert (letter.attempts, letter.first_failed_at, letter.failed_at) == (2, began, clock.now())
     assert letter.payload["data"] == {"a": 1}
     assert letter.replayed_at is None
-    assert store.dead_letter(999) is None
+    assert store.find_letter(999) is None
 
 
 def test_a_newer_edit_takes_the_place_of_one_that_fails(store, clock):
-    for end in ("postpone", "give_back", "bury"):
-        store.put(1, data={"v": 1})
+    for end in ("postpone", "requeue", "dead_letter"):
+        store.enqueue(1, data={"v": 1})
         job = store.claim()
-        store.put(1, data={"v": 2})
+        store.enqueue(1, data={"v": 2})
         if end == "postpone":
             store.postpone(job, clock.now() + 100, "x", uses_attempt=True)
-        elif end == "give_back":
-            store.give_back(job)
+        elif end == "requeue":
+            store.requeue(job)
         else:
-            assert store.bury(job, "X", "x") is None
+            assert store.dead_letter(job, "X", "x") is None
         (left,) = store.waiting()
         assert left.id == job.id + 1
         assert store.counts().dead == 0
@@ -226,8 +226,8 @@ def test_a_newer_edit_takes_the_place_of_one_that_fails(store, clock):
 
 
 def test_replayed_once_and_kept_as_history(store, clock):
-    store.put(1)
-    store.bury(store.claim(), "X", "x")
+    store.enqueue(1)
+    store.dead_letter(store.claim(), "X", "x")
     assert store.replay() == 1
     assert store.replay() == 0
     assert where(store) == (1, 0, 1, 0, 0)
@@ -238,8 +238,8 @@ def test_replayed_once_and_kept_as_history(store, clock):
 
 def test_replay_by_id_and_by_type(store):
     for scene_id, kind in ((1, "A"), (2, "B"), (3, "B"), (4, "C")):
-        store.put(scene_id)
-        store.bury(store.claim(), kind, "x")
+        store.enqueue(scene_id)
+        store.dead_letter(store.claim(), kind, "x")
     assert store.dead_by_type() == {"B": 2, "A": 1, "C": 1}
     assert store.replay(error_type="B") == 2
     assert store.replay(ids=[1, 99]) == 1
@@ -249,9 +249,9 @@ def test_replay_by_id_and_by_type(store):
 
 
 def test_an_old_letter_never_puts_older_data_over_newer(store):
-    store.put(1, "update", ["title"], {"title": "old"})
-    store.bury(store.claim(), "X", "x")
-    store.put(1, "update", ["title"], {"title": "new"})
+    store.enqueue(1, "update", ["title"], {"title": "old"})
+    store.dead_letter(store.claim(), "X", "x")
+    store.enqueue(1, "update", ["title"], {"title": "new"})
     assert store.replay() == 1
     _, payload, _ = store.claim_row()
     assert payload["data"] == {"title": "new"}
@@ -269,8 +269,8 @@ def test_a_letter_from_outside(store):
 
 def test_purged_by_age_and_cleared(store, clock):
     for scene_id in (1, 2):
-        store.put(scene_id)
-        store.bury(store.claim(), "X", "x")
+        store.enqueue(scene_id)
+        store.dead_letter(store.claim(), "X", "x")
         clock.advance(100)
     assert store.purge_dead(150) == 1
     assert [letter.scene_id for letter in store.dead_letters()] == [2]
@@ -282,7 +282,7 @@ def test_purged_by_age_and_cleared(store, clock):
 
 
 def test_nobody_else_gets_a_claimed_job(world, store):
-    store.put(1)
+    store.enqueue(1)
     store.claim()
     other = world.open()
     assert other.recover() == 0
@@ -290,7 +290,7 @@ def test_nobody_else_gets_a_claimed_job(world, store):
 
 
 def test_what_the_dead_held_is_free_at_once(world, store):
-    store.put(1)
+    store.enqueue(1)
     store.claim()
     world.kill(store)
     other = world.open()
@@ -300,7 +300,7 @@ def test_what_the_dead_held_is_free_at_once(world, store):
 
 
 def test_what_a_closed_door_held_is_free_at_once(world, store):
-    store.put(1)
+    store.enqueue(1)
     store.claim()
     store.close()
     other = world.open()
@@ -310,7 +310,7 @@ def test_what_a_closed_door_held_is_free_at_once(world, store):
 
 @pytest.mark.parametrize("how", ["time", "boot"])
 def test_an_expired_lease_is_free_and_its_late_holder_can_change_nothing(world, store, clock, how):
-    store.put(1)
+    store.enqueue(1)
     late = store.claim()
     if how == "time":
         clock.advance(LEASE_S + 1)
@@ -324,8 +324,8 @@ def test_an_expired_lease_is_free_and_its_late_holder_can_change_nothing(world, 
         lambda: store.heartbeat(late),
         lambda: store.finish(late),
         lambda: store.postpone(late, 0, "x", uses_attempt=True),
-        lambda: store.bury(late, "X", "x"),
-        lambda: store.give_back(late),
+        lambda: store.dead_letter(late, "X", "x"),
+        lambda: store.requeue(late),
     ):
         with pytest.raises(StaleLease):
             act()
@@ -336,7 +336,7 @@ def test_an_expired_lease_is_free_and_its_late_holder_can_change_nothing(world, 
 
 
 def test_a_beating_heart_keeps_a_lease(world, store, clock):
-    store.put(1)
+    store.enqueue(1)
     job = store.claim()
     other = world.open()
     for _ in range(10):
@@ -348,7 +348,7 @@ def test_a_beating_heart_keeps_a_lease(world, store, clock):
 
 @pytest.mark.parametrize("seconds", [-1e6, 1e6])
 def test_a_jump_of_the_wall_clock_ends_no_lease(world, store, clock, seconds):
-    store.put(1)
+    store.enqueue(1)
     job = store.claim()
     clock.jump(seconds)
     assert world.open().recover() == 0
@@ -357,7 +357,7 @@ def test_a_jump_of_the_wall_clock_ends_no_lease(world, store, clock, seconds):
 
 def test_a_clock_set_back_releases_what_was_decided_in_its_future(world, store, clock):
     clock.jump(1e6)
-    store.put(1)
+    store.enqueue(1)
     store.postpone(store.claim(), clock.now() + 60, "x", uses_attempt=True)
     clock.jump(-1e6)
     assert store.claim().scene_id == 1
@@ -373,10 +373,10 @@ def test_so_does_a_row_put_by_a_hook_meanwhile(world, store, clock):
     assert store.claim().scene_id == 2
 
 
-def test_what_kills_its_workers_is_buried(world, clock):
+def test_what_kills_its_workers_is_dead_lettered(world, clock):
     first = world.open()
-    first.put(1)
-    first.put(2)
+    first.enqueue(1)
+    first.enqueue(2)
     for death in range(DEATHS_MAX):
         store = world.open()
         store.recover()
@@ -397,7 +397,7 @@ def test_what_kills_its_workers_is_buried(world, clock):
 
 def test_dying_in_between_does_not_add_up(world, clock):
     first = world.open()
-    first.put(1)
+    first.enqueue(1)
     for _ in range(DEATHS_MAX * 2):
         store = world.open()
         store.claim()
@@ -408,9 +408,9 @@ def test_dying_in_between_does_not_add_up(world, clock):
 
 
 def test_the_dead_give_way_to_a_newer_edit(world, store):
-    store.put(1)
+    store.enqueue(1)
     store.claim()
-    store.put(1)
+    store.enqueue(1)
     world.kill(store)
     other = world.open()
     assert other.recover() == 1
@@ -432,16 +432,16 @@ def test_a_spooled_edit_comes_in_once(world, store):
 
 def test_a_spooled_edit_whose_row_did_land_after_all(world, store):
     event = intake.new_event(3, "update", ["title"])
-    store.put_payload(event)
+    store.enqueue_payload(event)
     world.spool(event)
     assert store.merge_spool() == 0
     assert store.waiting()[0].generation == 1
 
 
 def test_clearing_takes_what_waits_and_what_is_spooled(world, store):
-    store.put(1)
+    store.enqueue(1)
     job = store.claim()
-    store.put(2)
+    store.enqueue(2)
     world.spool(intake.new_event(3, "update", []))
     assert store.clear_waiting() == 2
     assert where(store) == (0, 1, 0, 0, 0)
@@ -452,7 +452,7 @@ def test_clearing_takes_what_waits_and_what_is_spooled(world, store):
 
 
 def put_batch(store, scene_id, parallel=True):
-    return store.put_payload({"scene_id": scene_id, "parallel": parallel})
+    return store.enqueue_payload({"scene_id": scene_id, "parallel": parallel})
 
 
 def batch(store, limit=50):
@@ -480,7 +480,7 @@ def test_parallel_jobs_come_together_and_a_sequential_one_is_a_barrier(world, st
 
 @pytest.mark.parametrize("how", ["batch", "hook"])
 def test_a_barrier_waits_for_what_was_put_before_it_and_is_to_be_tried_again(world, store, clock, how):
-    put_batch(store, 1) if how == "batch" else store.put(1, "update", ["title"])
+    put_batch(store, 1) if how == "batch" else store.enqueue(1, "update", ["title"])
     put_batch(store, 2, parallel=False)
     put_batch(store, 3)
     assert batch(store) == [1]
@@ -494,21 +494,21 @@ def test_a_barrier_waits_for_what_was_put_before_it_and_is_to_be_tried_again(wor
 
 
 def test_claim_many_hands_out_different_scenes(store):
-    store.put_many(range(1, 8))
+    store.enqueue_many(range(1, 8))
     assert [job.scene_id for job in store.claim_many(5)] == [1, 2, 3, 4, 5]
-    store.put(1)
+    store.enqueue(1)
     assert [job.scene_id for job in store.claim_many(5)] == [6, 7]
     assert store.claim_many(5) == []
 
 
 def test_claim_many_hands_out_a_suspect_alone(world, store):
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     store.claim()
     world.kill(store)
     other = world.open()
     other.recover()
     assert [job.scene_id for job in other.claim_many(5)] == [1]
-    other.put(9, entity="performer")
+    other.enqueue(9, entity="performer")
     assert [job.scene_id for job in other.claim_many(5)] == [2, 3]
     assert [job.entity_id for job in other.claim_many(5)] == [9]
 
@@ -516,17 +516,17 @@ def test_claim_many_hands_out_a_suspect_alone(world, store):
 # ---- other rows, small things ----
 
 
-def test_a_row_that_names_nothing_is_buried_when_a_worker_meets_it(store):
-    store.put_payload({"hello": "world"})
-    store.put_payload([1, 2])
-    store.put(3)
+def test_a_row_that_names_nothing_is_dead_lettered_when_a_worker_meets_it(store):
+    store.enqueue_payload({"hello": "world"})
+    store.enqueue_payload([1, 2])
+    store.enqueue(3)
     assert store.claim().scene_id == 3
     assert store.dead_by_type() == {"NotAJob": 2}
 
 
 def test_one_row_by_its_number(store):
     for scene_id in (1, 2, 3):
-        store.put(scene_id)
+        store.enqueue(scene_id)
     job, payload, _ = store.claim_row(row_id=2)
     assert (job.scene_id, payload["scene_id"]) == (2, 2)
     assert store.claim_row(row_id=2) is None
@@ -535,7 +535,7 @@ def test_one_row_by_its_number(store):
 
 def test_released_all_or_by_reason(store, clock):
     for scene_id, reason in ((1, "Plex is away"), (2, "not found")):
-        store.put(scene_id)
+        store.enqueue(scene_id)
         store.postpone(store.claim(), clock.now() + 500, reason, uses_attempt=False)
     assert store.release_due("Plex") == 1
     assert store.claim().scene_id == 1
@@ -545,7 +545,7 @@ def test_released_all_or_by_reason(store, clock):
 
 def test_history_is_bounded(store, clock):
     for scene_id in range(1, 31):
-        store.put(scene_id)
+        store.enqueue(scene_id)
         store.finish(store.claim())
         clock.advance(1)
     assert store.prune(30) == 0
@@ -567,7 +567,7 @@ def test_what_a_worker_remembers(world, store, clock):
 
 
 def test_one_record_an_outage(store, clock):
-    store.put(1)
+    store.enqueue(1)
     store.open_outage("Plex", "refused")
     store.open_outage("Plex", "refused again")
     store.open_outage("Stash", "timeout")
@@ -585,7 +585,7 @@ def test_one_record_an_outage(store, clock):
 def test_another_doors_writing_shows(world, store):
     other = world.open()
     before = store.data_version()
-    other.put(1)
+    other.enqueue(1)
     assert store.data_version() != before
 
 
@@ -619,7 +619,7 @@ def test_every_connection_of_the_store_is_durable(durable):
 def test_a_damaged_row_is_a_letter_with_its_bytes_and_its_neighbours_go_on(durable, damage):
     store = durable.open()
     for scene_id in (1, 2, 3):
-        store.put(scene_id, "update", ["title"])
+        store.enqueue(scene_id, "update", ["title"])
     with raw(durable) as db:
         (before,) = db.execute(f"SELECT data FROM {intake.TABLE} WHERE _id = 2").fetchone()
         db.execute(f"UPDATE {intake.TABLE} SET {damage} WHERE _id = 2")
@@ -638,7 +638,7 @@ def test_a_damaged_row_is_a_letter_with_its_bytes_and_its_neighbours_go_on(durab
 
 def test_a_damaged_row_is_replayed_as_a_look_at_its_scene(durable):
     store = durable.open()
-    store.put(7, "update", ["title"])
+    store.enqueue(7, "update", ["title"])
     with raw(durable) as db:
         db.execute(f"UPDATE {intake.TABLE} SET data = replace(data, '7', '8')")
     assert store.claim() is None
@@ -737,7 +737,7 @@ def test_two_mergers_take_each_event_once(durable):
 
 def test_a_claim_whose_commit_only_seemed_to_fail_is_not_lost_to_ourselves(durable):
     store = durable.open()
-    store.put(1)
+    store.enqueue(1)
     store.claim()
     store.held.clear()  # as after a COMMIT that raised and landed
     assert store.recover() == 1
@@ -746,7 +746,7 @@ def test_a_claim_whose_commit_only_seemed_to_fail_is_not_lost_to_ourselves(durab
 
 def test_a_dead_owners_lock_file_is_swept_away_and_a_living_ones_is_not(durable):
     first, second = durable.open(), durable.open()
-    first.put_many([1, 2])
+    first.enqueue_many([1, 2])
     first.claim()
     second.claim()
     durable.kill(first)
@@ -782,7 +782,7 @@ def test_threads_share_a_store(durable):
     def work(number):
         try:
             for turn in range(30):
-                store.put(number * 100 + turn + 1)
+                store.enqueue(number * 100 + turn + 1)
                 job = store.claim()
                 store.counts()
                 store.heartbeat(job)
@@ -802,7 +802,7 @@ def test_threads_share_a_store(durable):
 def test_threads_that_claim_first_at_the_same_moment(durable, monkeypatch):
     """Each of them sees that the store has no lock of its owner yet; the one that came second tried for ever."""
     store = durable.open()
-    store.put_many([1, 2])
+    store.enqueue_many([1, 2])
     both, take = threading.Barrier(2), FileLock.take
 
     def take_together(lock, *args):
@@ -827,7 +827,7 @@ def test_the_log_is_cut_when_nobody_reads(durable, caplog, monkeypatch):
         reader.execute("BEGIN")
         reader.execute(f"SELECT count(*) FROM {intake.TABLE}").fetchone()
         for number in range(300):
-            store.put(number + 1, data={"x": "y" * 2000})
+            store.enqueue(number + 1, data={"x": "y" * 2000})
         grown = os.path.getsize(wal)
         monkeypatch.setattr(store_module, "LOG_PAGES_ODD", 50)
         began = time.monotonic()
@@ -841,7 +841,7 @@ def test_the_log_is_cut_when_nobody_reads(durable, caplog, monkeypatch):
 
 
 def test_status_can_be_read_while_another_process_is_writing(durable):
-    durable.open().put(1)
+    durable.open().enqueue(1)
     with raw(durable) as writer:
         writer.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
@@ -863,12 +863,12 @@ def test_no_statement_reads_through_the_history(durable):
         )
     statements = []
     store.db.set_trace_callback(statements.append)
-    store.put_many([1, 2, 3, 4, 5])
-    store.put_payload({"scene_id": 6, "parallel": False})
+    store.enqueue_many([1, 2, 3, 4, 5])
+    store.enqueue_payload({"scene_id": 6, "parallel": False})
     store.finish(store.claim())
     store.postpone(store.claim(), durable.clock.now() + 5, "x", uses_attempt=True)
-    store.give_back(store.claim())
-    store.replay([store.bury(store.claim(), "X", "x")])
+    store.requeue(store.claim())
+    store.replay([store.dead_letter(store.claim(), "X", "x")])
     store.claim_many(2)
     store.claim_batch(5)
     store.heartbeat(next(iter(store.held.values())))
@@ -946,7 +946,7 @@ def test_none_and_what_json_has_not_are_refused(durable):
 
 def test_a_stale_acknowledgement_changes_nothing(durable):
     first, second = durable.open(), durable.open()
-    first.put(1)
+    first.enqueue(1)
     item = first.queue.get(block=False, raw=True)
     durable.clock.advance(LEASE_S + 1)
     second.recover()
@@ -957,7 +957,7 @@ def test_a_stale_acknowledgement_changes_nothing(durable):
 
 def test_updating_a_row_keeps_it_sound(durable):
     store = durable.open()
-    store.put(1)
+    store.enqueue(1)
     assert store.queue.update({"scene_id": 1, "data": {"a": 2}}, id=1) == 1
     with pytest.raises(ValueError, match="scene:1"):
         store.queue.update({"scene_id": 2}, id=1)
@@ -968,7 +968,7 @@ def test_updating_a_row_keeps_it_sound(durable):
 
 def test_resuming_takes_nothing_from_the_living(durable):
     first, second = durable.open(), durable.open()
-    first.put(1)
+    first.enqueue(1)
     job = first.claim()
     second.queue.resume_unack_tasks()
     first.finish(job)
@@ -977,7 +977,7 @@ def test_resuming_takes_nothing_from_the_living(durable):
 def test_clearing_what_is_acknowledged(durable):
     store = durable.open()
     for scene_id in range(1, 21):
-        store.put(scene_id)
+        store.enqueue(scene_id)
         store.finish(store.claim())
     store.queue.clear_acked_data(keep_latest=5)
     assert store.counts().completed == 5
@@ -992,7 +992,7 @@ store = Store(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(sys.argv[3])):
-    store.put(int(sys.argv[2]) * 100000 + number + 1)
+    store.enqueue(int(sys.argv[2]) * 100000 + number + 1)
 idle = 0
 while idle < 40:
     job = store.claim()
@@ -1029,7 +1029,7 @@ def test_four_processes_never_share_a_job(durable):
 
 def test_closing_leaves_no_litter(durable):
     store = durable.open()
-    store.put(1)
+    store.enqueue(1)
     store.finish(store.claim())
     store.close()
     assert files_in(durable.folder) == ["data.db", "data.db.gate"]
@@ -1050,7 +1050,7 @@ def test_random_rows_never_stop_a_worker(durable):
                 " VALUES (0, ?, ?, ?, 0, coalesce(?, 0), ?, coalesce(?, ''), ?, ?, ?, ?)",
                 (*values, rng.choice(["a", "b", 1]), rng.choice([1, "x"]), rng.choice([0, "y", 2.5])),
             )
-    store.put(77)
+    store.enqueue(77)
     while (job := store.claim()) is not None:
         json.dumps(store.waiting(5), default=str)
         store.finish(job)
@@ -1078,7 +1078,7 @@ def test_many_are_put_and_cleared_some_at_a_time(durable, monkeypatch):
             sizes.append(db.total_changes - before)
 
     monkeypatch.setattr(store, "transaction", counted)
-    assert store.put_many(range(1, 2502)) == 2501
+    assert store.enqueue_many(range(1, 2502)) == 2501
     assert max(sizes) <= 500 and sum(sizes) == 2501
     sizes.clear()
     assert store.clear_waiting() == 2501

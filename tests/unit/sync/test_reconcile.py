@@ -1,4 +1,4 @@
-"""Sweeps: what is queued, what is known level, and going on after a kill."""
+"""Sweeps: what is queued, what is known in sync, and going on after a kill."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_what_is_not_known_level_is_queued(store, world):
     world.held[1] = replace(world.held[1], title="Merged")
     world.held.append(Scene(8, title="No file"))
     found = reconcile.sweep(store, world, SETTINGS)
-    assert (found.seen, found.queued, found.level, found.skipped) == (8, 4, 3, 1)
+    assert (found.seen, found.queued, found.in_sync, found.skipped) == (8, 4, 3, 1)
     assert queued(store) == [2, 5, 6, 7]
 
 

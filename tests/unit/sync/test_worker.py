@@ -224,14 +224,14 @@ def drain(worker):
 
 
 def test_an_edit_reaches_plex_in_one_write_and_is_acknowledged(worker, store, model):
-    store.put(1, "update", ["title"])
+    store.enqueue(1, "update", ["title"])
     assert worker.step()
     assert model.items[101].title == "Scene 1"
     assert len(model.writes) == 1
     assert store.counts().finished == 1 and store.counts().pending == 0
-    store.put(1)
+    store.enqueue(1)
     assert worker.step()
-    assert len(model.writes) == 1, "level: nothing to write"
+    assert len(model.writes) == 1, "in_sync: nothing to write"
     assert not worker.step()
 
 
@@ -244,7 +244,7 @@ def test_an_edit_reaches_plex_in_one_write_and_is_acknowledged(worker, store, mo
 )
 def test_a_scene_that_needs_nothing_is_closed_under_its_own_name(worker, store, model, change, note):
     change(model)
-    store.put(1)
+    store.enqueue(1)
     assert worker.step()
     (row,) = store.db.execute("SELECT status, note FROM ack_queue_default").fetchall()
     assert row[0] == 5 and row[1].startswith(note + ":")
@@ -253,7 +253,7 @@ def test_a_scene_that_needs_nothing_is_closed_under_its_own_name(worker, store, 
 
 def test_a_scene_plex_does_not_have_waits_and_comes_again(worker, store, model, clock):
     item = model.items.pop(101)
-    store.put(1)
+    store.enqueue(1)
     assert drain(worker) == 1
     counts = store.counts()
     assert counts.waiting_later == 1 and counts.dead == 0
@@ -265,7 +265,7 @@ def test_a_scene_plex_does_not_have_waits_and_comes_again(worker, store, model, 
 
 def test_two_items_with_the_file_are_a_dead_letter_that_names_both(worker, store, model):
     model.items[999] = replace(model.items[101], rating_key=999)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     (letter,) = store.dead_letters()
     assert letter.error_type == "Ambiguous"
@@ -275,7 +275,7 @@ def test_two_items_with_the_file_are_a_dead_letter_that_names_both(worker, store
 
 def test_a_failure_that_may_pass_is_tried_again_and_again_then_buried(worker, store, model, clock):
     model.trouble["Plex"] = Transient("Plex failed on this item (500).")
-    store.put(1)
+    store.enqueue(1)
     tries = 0
     while store.counts().pending:
         clock.advance(700)
@@ -285,12 +285,12 @@ def test_a_failure_that_may_pass_is_tried_again_and_again_then_buried(worker, st
     assert letter.error_type == "Transient" and "500" in letter.message
 
 
-def test_what_can_never_work_is_buried_at_once_and_its_neighbours_go_on(worker, store, model):
+def test_what_can_never_work_is_dead_lettered_at_once_and_its_neighbours_go_on(worker, store, model):
     model.trouble["Plex"] = Permanent("Plex refused the edit (400).")
-    store.put(1)
+    store.enqueue(1)
     assert worker.step()
     del model.trouble["Plex"]
-    store.put(2)
+    store.enqueue(2)
     drain(worker)
     assert [letter.error_type for letter in store.dead_letters()] == ["Permanent"]
     assert model.items[102].title == "Scene 2"
@@ -298,7 +298,7 @@ def test_what_can_never_work_is_buried_at_once_and_its_neighbours_go_on(worker, 
 
 def test_a_defect_of_ours_is_kept_with_its_traceback_and_without_the_token(worker, store, model, clock):
     model.trouble["Plex"] = ZeroDivisionError(f"with {SETTINGS.plex_token} inside")
-    store.put(1)
+    store.enqueue(1)
     while store.counts().pending:
         clock.advance(700)
         drain(worker)
@@ -310,7 +310,7 @@ def test_a_defect_of_ours_is_kept_with_its_traceback_and_without_the_token(worke
 def test_an_outage_costs_no_attempt_and_is_one_record(worker, store, model, clock):
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
     for number in (1, 2, 3):
-        store.put(number)
+        store.enqueue(number)
     for _ in range(500):
         drain(worker)
         clock.advance(60)
@@ -338,7 +338,7 @@ def test_an_outage_costs_no_attempt_and_is_one_record(worker, store, model, cloc
 def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, model, clock, trouble):
     model.trouble["Plex"] = trouble
     for number in (1, 2, 3):
-        store.put(number)
+        store.enqueue(number)
     assert drain(worker) == 1, "one batch meets the wall, and nothing else is tried against it"
     assert store.load_state("attention") == str(trouble)
     assert store.counts().pending == 3 and store.counts().dead == 0
@@ -357,7 +357,7 @@ def test_a_queue_that_is_held_says_so_once_and_not_for_each_job_every_minute(
 ):
     caplog.set_level("INFO", "plexsync")
     model.trouble["Plex"] = NeedsAttention("Plex", "Plex does not accept the token (401).")
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     end = clock.now() + 600
     worker.run(should_stop=lambda: clock.now() > end)
     assert [record.message for record in caplog.records] == [
@@ -374,7 +374,7 @@ def test_a_queue_that_is_held_says_so_once_and_not_for_each_job_every_minute(
 def test_settings_that_can_be_used_again_end_the_hold_at_once(worker, store, model, clock, known_before):
     """Also when they are what they were before somebody emptied one, or what a new worker sees first."""
     if known_before:
-        store.put(2)
+        store.enqueue(2)
         worker.step()
     usable = model.settings
 
@@ -382,7 +382,7 @@ def test_settings_that_can_be_used_again_end_the_hold_at_once(worker, store, mod
         raise SettingProblem("plex_token", "plex_token is not set.")
 
     model.settings = missing
-    store.put(1)
+    store.enqueue(1)
     began = clock.now()
 
     def somebody_enters_it():
@@ -398,13 +398,13 @@ def test_a_synced_scene_that_a_rule_comes_to_skip_stays_as_it_is_and_follows_whe
 ):
     settings = replace(SETTINGS, conflict_policy=(("", "plex"),))
     model.given = settings
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     model.remembered.put(1, [Entry(key, item.files) for key, item in model.items.items()])
     model.given = replace(settings, only_organized=True)
     model.has = {1: replace(model.has[1], title="Newer", details="More")}
     writes = len(model.writes)
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     found = reconcile.sweep(store, model, model.given)
     assert (found.skipped, found.queued, len(model.writes)) == (1, 0, writes)
@@ -423,7 +423,7 @@ def test_a_synced_scene_that_was_emptied_is_emptied_in_plex_though_bare_scenes_a
 ):
     model.given = replace(SETTINGS, skip_bare=True)
     model.has = {1: replace(model.has[1], details="Of another scene")}
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     model.remembered.put(1, [Entry(101, model.items[101].files)])
     model.has = {1: replace(model.has[1], title="", details=""), 2: Scene(2, files=model.has[1].files)}
@@ -435,10 +435,10 @@ def test_a_synced_scene_that_was_emptied_is_emptied_in_plex_though_bare_scenes_a
 def test_an_edit_during_the_write_is_not_swallowed(worker, store, model):
     def edit():
         model.has[1] = replace(model.has[1], title="Newer")
-        store.put(1, "update", ["title"])
+        store.enqueue(1, "update", ["title"])
 
     model.meanwhile = edit
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.items[101].title == "Newer"
     assert len(model.writes) == 2
@@ -448,10 +448,10 @@ def test_a_hundred_edits_end_in_two_writes_at_most(worker, store, model):
     def edit():
         for number in range(50):
             model.has[1] = replace(model.has[1], title=f"Edit {number}")
-            store.put(1, "update", ["title"])
+            store.enqueue(1, "update", ["title"])
 
     for _ in range(50):
-        store.put(1, "update", ["title"])
+        store.enqueue(1, "update", ["title"])
     model.meanwhile = edit
     drain(worker)
     assert model.items[101].title == "Edit 49"
@@ -470,7 +470,7 @@ def test_a_worker_that_was_frozen_changes_nothing_and_has_the_scene_looked_at_ag
         other.finish(taken, "by the other")
 
     model.meanwhile = somebody_else_takes_over
-    store.put(1)
+    store.enqueue(1)
     worker.step()
     rows = store.db.execute("SELECT status, note FROM ack_queue_default ORDER BY _id").fetchall()
     assert rows[0] == (5, "by the other")
@@ -492,7 +492,7 @@ def test_a_worker_that_was_frozen_writes_no_more_of_what_another_has_taken_over(
             other.finish(taken, "by the other")
 
     model.meanwhile = somebody_else_takes_over  # in the first write
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     worker.step()
     assert len(model.writes) == 1
     assert store.counts().pending == 3, "all are looked at once more"
@@ -501,7 +501,7 @@ def test_a_worker_that_was_frozen_writes_no_more_of_what_another_has_taken_over(
 
 def test_run_ends_after_the_linger_but_not_while_something_waits_for_later(worker, store, model, clock):
     item = model.items.pop(101)
-    store.put(1)
+    store.enqueue(1)
     appears_at = clock.now() + 300
 
     def plex_scans():
@@ -515,7 +515,7 @@ def test_run_ends_after_the_linger_but_not_while_something_waits_for_later(worke
 
 
 def test_run_stops_when_told_to(worker, store):
-    store.put(1)
+    store.enqueue(1)
     worker.run(should_stop=lambda: True)
     assert store.counts().pending == 1
 
@@ -524,7 +524,7 @@ def test_the_history_is_bounded(worker, store, model, clock):
     model.given = replace(SETTINGS, history_keep=2)
     for _ in range(5):
         for number in (1, 2, 3):
-            store.put(number)
+            store.enqueue(number)
         drain(worker)
     worker.run(linger_s=lambda: 20.0)
     assert store.counts().completed == 2
@@ -537,10 +537,10 @@ def test_the_history_is_bounded_also_while_the_worker_has_to_stay(worker, store,
     if why == "a reconcile is to come":
         model.given = replace(model.given, reconcile_interval=24)
     else:
-        store.put(99)
+        store.enqueue(99)
         store.postpone(store.claim(), clock.now() + 1e6, "no file yet", uses_attempt=True)
     for number in (1, 2, 3):
-        store.put(number)
+        store.enqueue(number)
     stop_at = clock.now() + 60
     worker.run(lambda: clock.now() >= stop_at)
     assert store.counts().finished >= 3
@@ -555,7 +555,7 @@ def test_the_history_is_bounded_without_a_quiet_moment(worker, store, model, clo
 
     def somebody_edits_on():
         nonlocal most
-        store.put(next(numbers))
+        store.enqueue(next(numbers))
         clock.advance(4)
         most = max(most, store.counts().completed)
 
@@ -570,7 +570,7 @@ def test_the_backlog_of_an_outage_is_released_slowly_at_first_then_faster(worker
     model.has |= {n: Scene(n, title=f"Scene {n}", files=(SceneFile(f"/data/{n}.mp4"),)) for n in scenes}
     model.items |= {100 + n: Item(100 + n, 1, title=str(n), files=(f"/data/{n}.mp4",)) for n in scenes}
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
-    store.put_many(scenes)
+    store.enqueue_many(scenes)
     back_at = clock.now() + 100
     written = [(clock.monotonic(), 0)]
 
@@ -592,10 +592,10 @@ def test_the_backlog_of_an_outage_is_released_slowly_at_first_then_faster(worker
 
 def test_the_end_of_an_outage_wakes_what_waits_for_the_server_and_nothing_else(worker, store, model, clock):
     later = clock.now() + 5000
-    store.put(2)
+    store.enqueue(2)
     store.postpone(store.claim(), later, "No Plex item has the file /data/2.mp4.", uses_attempt=True)
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
-    store.put(1)
+    store.enqueue(1)
     for _ in range(3):
         drain(worker)
         clock.advance(5.5)
@@ -608,25 +608,25 @@ def test_the_end_of_an_outage_wakes_what_waits_for_the_server_and_nothing_else(w
 
 
 def test_a_renamed_performer_reaches_all_scenes(worker, store, model):
-    store.put(7, "update", ["name"], entity="performer")
+    store.enqueue(7, "update", ["name"], entity="performer")
     drain(worker)
     assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
     assert store.counts().pending == 0 and store.counts().finished == 4
 
 
 def test_a_fan_out_that_was_cut_short_goes_on_where_it_was(worker, store, model, clock):
-    store.put(7, "update", ["name"], entity="performer")
-    put_many, calls = store.put_many, []
+    store.enqueue(7, "update", ["name"], entity="performer")
+    enqueue_many, calls = store.enqueue_many, []
 
     def dies_at_the_second_page(page):
         calls.append(page)
         if len(calls) == 2:
             raise Unavailable("Stash", "Stash went away.")
-        return put_many(page)
+        return enqueue_many(page)
 
-    store.put_many = dies_at_the_second_page
+    store.enqueue_many = dies_at_the_second_page
     worker.step()
-    del store.put_many
+    del store.enqueue_many
     assert model.pages == [1, 2]
     clock.advance(60)
     drain(worker)
@@ -636,12 +636,12 @@ def test_a_fan_out_that_was_cut_short_goes_on_where_it_was(worker, store, model,
 
 def test_after_a_deletion_what_was_level_is_looked_at_and_nothing_else(worker, store, model, clock):
     """A tag that is gone changed its scenes, and nobody can be asked which these were."""
-    store.put_many([1, 2])
+    store.enqueue_many([1, 2])
     drain(worker)
     model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
     model.has[2] = replace(model.has[2], tags=("Left",))
     reads, writes = model.reads, len(model.writes)
-    store.put(1, "destroy", ["tag"], entity="library")
+    store.enqueue(1, "destroy", ["tag"], entity="library")
     drain(worker)
     clock.advance(0.2)
     drain(worker)
@@ -656,12 +656,12 @@ def test_a_look_after_a_deletion_lets_edits_pass_and_goes_on_where_it_was(
 ):
     monkeypatch.setattr(Model, "scene_pages", one_at_a_time)
     for number in (1, 2, 3):
-        store.put(number)
+        store.enqueue(number)
     drain(worker)
     model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
     for number in (1, 2, 3):
         model.has[number] = replace(model.has[number], title=f"Without {number}")
-    store.put(1, "destroy", ["tag"], entity="library")
+    store.enqueue(1, "destroy", ["tag"], entity="library")
     assert worker.step()
     assert model.pages == [1], "its first page has an edit to be done"
     assert worker.step() and model.items[101].title == "Without 1"
@@ -684,47 +684,47 @@ def states(store):
 
 
 def test_a_scene_that_has_not_changed_is_not_asked_about(worker, store, model):
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     drain(worker)
     asked = model.reads
     assert asked == 3
     # The model's index knows nothing, so the ledger must be told what Plex's listing would have told it.
     model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     drain(worker)
     assert model.reads == asked
     model.has[2] = replace(model.has[2], title="Changed")
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     drain(worker)
     assert model.reads == asked + 1 and model.items[102].title == "Changed"
 
 
 def test_a_scene_that_was_saved_is_compared_even_if_nothing_seems_to_have_changed(worker, store, model):
-    store.put_many([1])
+    store.enqueue_many([1])
     drain(worker)
     model.remembered.put(1, [Entry(101, model.items[101].files)])
     model.items[101] = replace(model.items[101], title="Somebody else's")
-    store.put(1, "update", ["title"])
+    store.enqueue(1, "update", ["title"])
     drain(worker)
     assert model.items[101].title == "Scene 1"
 
 
 def test_an_item_that_is_gone_is_not_thought_level(worker, store, model):
-    store.put_many([1])
+    store.enqueue_many([1])
     drain(worker)
     model.remembered.put(1, [Entry(101, model.items[101].files)])
     model.items[555] = replace(
         model.items.pop(101), rating_key=555, title="after a rebuild", locked=frozenset()
     )
     model.remembered.drop(101)
-    store.put_many([1])
+    store.enqueue_many([1])
     drain(worker)
     assert model.items[555].title == "Scene 1"
 
 
 def test_one_bad_scene_does_not_spoil_its_batch(worker, store, model, clock):
     model.bad = 2
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     drain(worker)
     assert (model.items[101].title, model.items[103].title) == ("Scene 1", "Scene 3")
     assert store.counts().waiting_later == 1 and store.counts().finished == 2
@@ -732,7 +732,7 @@ def test_one_bad_scene_does_not_spoil_its_batch(worker, store, model, clock):
 
 def test_what_a_person_chose_settles_an_ambiguity(worker, store, model):
     model.items[999] = replace(model.items[101], rating_key=999)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     (letter,) = store.dead_letters()
     model.remembered.choose(1, 999)
@@ -743,11 +743,11 @@ def test_what_a_person_chose_settles_an_ambiguity(worker, store, model):
 
 def test_a_job_a_worker_died_with_is_worked_on_alone(store, model, clock, tmp_path):
     dead = Store(tmp_path, clock=clock)
-    store.put_many([1, 2])
+    store.enqueue_many([1, 2])
     assert len(dead.claim_many(10)) == 2
     dead.close()
     store.recover()
-    store.put(3)
+    store.enqueue(3)
     batches = []
     while jobs := store.claim_many(10):
         batches.append([job.scene_id for job in jobs])
@@ -763,7 +763,7 @@ def test_the_servers_failing_at_one_write_spares_the_rest_of_the_batch(worker, s
     model.has |= {n: Scene(n, title=f"Scene {n}", files=(SceneFile(f"/data/{n}.mp4"),)) for n in range(4, 21)}
     model.items |= {100 + n: Item(100 + n, 1, title=str(n), files=(f"/data/{n}.mp4",)) for n in range(4, 21)}
     model.meanwhile = fall
-    store.put_many(range(1, 21))
+    store.enqueue_many(range(1, 21))
     worker.step()
     assert len(model.writes) == 1
     assert store.counts().finished == 1 and store.counts().pending == 19 and store.counts().dead == 0
@@ -771,11 +771,11 @@ def test_the_servers_failing_at_one_write_spares_the_rest_of_the_batch(worker, s
 
 
 def test_told_to_go_at_once_it_leaves_every_job_as_it_was(worker, store, model):
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     seen = []
 
     def ordered_to_go():
-        worker.give_back_all()
+        worker.requeue_all()
         seen.append([job.attempts for job in store.waiting()])
 
     model.meanwhile = ordered_to_go
@@ -805,20 +805,20 @@ def with_cover(model, second):
 def test_a_cover_is_uploaded_once_for_each_picture(worker, store, model):
     model.given = replace(SETTINGS, write_poster=True, write_background=True)
     with_cover(model, 1)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.uploads == [(101, "posters"), (101, "arts")]
     with_cover(model, 2)  # touched, the same picture
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.covers_asked == [(1, ""), (1, "etag-1")] and len(model.uploads) == 2
     with_cover(model, 3)
     model.picture = Cover(b"\xff\xd8\xff two", "image/jpeg", "etag-2")
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert len(model.uploads) == 4
     asked = len(model.covers_asked)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert len(model.covers_asked) == asked, "an address that is known is not asked again"
 
@@ -826,12 +826,12 @@ def test_a_cover_is_uploaded_once_for_each_picture(worker, store, model):
 def test_a_background_wanted_later_is_written_though_the_poster_is_there(worker, store, model):
     model.given = replace(SETTINGS, write_poster=True)
     with_cover(model, 1)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     model.remembered.put(1, [Entry(101, model.items[101].files)])
     model.given = replace(SETTINGS, write_poster=True, write_background=True)
     swept = reconcile.sweep(store, model, model.given)
-    assert swept.level == 0
+    assert swept.in_sync == 0
     drain(worker)
     assert [upload for upload in model.uploads if upload[0] == 101] == [(101, "posters"), (101, "arts")]
 
@@ -840,7 +840,7 @@ def test_a_placeholder_is_no_cover(worker, store, model):
     model.given = replace(SETTINGS, write_poster=True)
     model.picture = Cover(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", "etag-0")
     with_cover(model, 1)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.uploads == [] and store.counts().finished == 1
     assert model.items[101].title == "Scene 1"
@@ -852,7 +852,7 @@ def test_an_upload_that_fails_is_tried_again_and_the_fields_are_not_written_twic
     model.given = replace(SETTINGS, write_poster=True)
     model.trouble["upload"] = Transient("Plex failed at the picture (500).")
     with_cover(model, 1)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert len(model.writes) == 1 and model.uploads == []
     del model.trouble["upload"]
@@ -865,19 +865,19 @@ def test_where_the_path_map_does_not_reach_the_same_file_is_found_by_its_size(wo
     model.has[1] = replace(model.has[1], files=(SceneFile("/mnt/nas/films/1.mp4", size=777),))
     model.items[101] = replace(model.items[101], files=("/media/films/1.mp4",), sizes=(777,))
     model.items[555] = Item(555, 1, files=("/media/other/1.mp4",), sizes=(1,))
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.items[101].title == "Scene 1" and model.items[555].title == ""
     model.remembered.put(1, [Entry(101, ("/media/films/1.mp4",))])
     reads = model.reads
-    store.put(1, "sync")
+    store.enqueue(1, "sync")
     drain(worker)
     assert model.reads == reads, "known under Plex's path"
 
 
 def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, store, model, clock):
     model.given = replace(SETTINGS, conflict_policy=(("", "plex"),))
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
 
     def lose_the_answer():
@@ -885,16 +885,16 @@ def test_a_write_that_landed_late_is_not_mistaken_for_an_edit_by_hand(worker, st
 
     model.has[1] = replace(model.has[1], title="Second")
     model.meanwhile = lose_the_answer  # after the write was applied
-    store.put(1)
+    store.enqueue(1)
     worker.step()
     assert model.items[101].title == "Second"
     model.has[1] = replace(model.has[1], title="Third")
-    store.put(1)
+    store.enqueue(1)
     clock.advance(120)
     drain(worker)
     assert model.items[101].title == "Third"
     model.items[101] = replace(model.items[101], title="By hand")
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.items[101].title == "By hand"
 
@@ -913,11 +913,11 @@ def test_a_write_nobody_saw_the_end_of_is_looked_for_once_it_has_landed(
         raise Unavailable("Plex", f"Plex at http://plex:32400 {answer}")
 
     model.meanwhile = not_yet
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     if newer:
         model.has[1] = replace(model.has[1], title="Newer")
-        store.put(1, "update")
+        store.enqueue(1, "update")
     clock.advance(40)
     drain(worker)
     assert model.items[101].title == model.has[1].title
@@ -942,13 +942,13 @@ def test_a_look_for_later_keeps_no_newer_edit_waiting_and_survives_a_kill(worker
         raise Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
 
     model.meanwhile = not_yet
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     clock.advance(10)
     drain(worker)
     assert store.counts().waiting_later == 1
     model.has[1] = replace(model.has[1], title="Newest")
-    store.put(1, "update", ["title"])
+    store.enqueue(1, "update", ["title"])
     assert store.counts().waiting_later == 0
     with Store(store.data_dir, clock) as other:  # a worker that knows of nothing but the file
         assert Worker(other, model, clock, random.Random(1)).step()
@@ -963,7 +963,7 @@ def test_a_write_that_was_refused_is_not_looked_for(worker, store, model, clock)
         raise failure
 
     model.meanwhile = refuse
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     clock.advance(10)
     drain(worker)
@@ -971,16 +971,16 @@ def test_a_write_that_was_refused_is_not_looked_for(worker, store, model, clock)
 
 
 @pytest.mark.parametrize("makes_of", [lambda r: r, lambda r: r - r % 10], ids=["kept", "rounded by Stash"])
-def test_a_rating_given_in_plex_reaches_stash_once_and_the_hook_it_fires_finds_both_level(
+def test_a_rating_given_in_plex_reaches_stash_once_and_the_hook_it_fires_finds_both_in_sync(
     worker, store, model, makes_of
 ):
     """By API key Stash does not guard against a hook that fires itself: it must come to rest by itself."""
     model.given = replace(SETTINGS, ratings_to_stash=True)
-    model.makes_of, model.on_edit = makes_of, store.put
-    store.put(1)
+    model.makes_of, model.on_edit = makes_of, store.enqueue
+    store.enqueue(1)
     drain(worker)
     model.items[101] = replace(model.items[101], user_rating=7.5, last_rated_at=99)
-    store.put(1)
+    store.enqueue(1)
     assert drain(worker) <= 3
     assert model.rated == [(1, 75)] and store.counts().pending == 0
     assert model.items[101].user_rating == makes_of(75) / 10
@@ -989,7 +989,7 @@ def test_a_rating_given_in_plex_reaches_stash_once_and_the_hook_it_fires_finds_b
     ).fetchone()
     assert note == "synced: told Stash the rating"
     model.items[101] = replace(model.items[101], user_rating=5.0, last_rated_at=199)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.rated == [(1, 75), (1, 50)]
 
@@ -998,7 +998,7 @@ def test_stash_away_when_it_is_to_be_told_is_told_later(worker, store, model, cl
     model.given = replace(SETTINGS, ratings_to_stash=True)
     model.items[101] = replace(model.items[101], user_rating=7.5)
     model.trouble["rate"] = Unavailable("Stash", "Stash at http://stash:9999 refuses connections.")
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.items[101].title == "Scene 1" and model.rated == []
     del model.trouble["rate"]
@@ -1010,29 +1010,29 @@ def test_stash_away_when_it_is_to_be_told_is_told_later(worker, store, model, cl
 def test_plays_in_plex_are_told_to_stash_each_once_from_the_first_look_on(worker, store, model, clock):
     model.given = replace(SETTINGS, watched_to_stash=True)
     model.items[101] = replace(model.items[101], view_count=5, last_viewed_at=50)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.played == []
     model.items[101] = replace(model.items[101], view_count=7, last_viewed_at=70)
     model.trouble["plays"] = Unavailable("Stash", "Stash at http://stash:9999 refuses connections.")
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     del model.trouble["plays"]
     clock.advance(120)
     drain(worker)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.played == [(1, 2, 70)]
     model.items[101] = replace(model.items[101], view_count=0)  # marked as not watched
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     model.items[101] = replace(model.items[101], view_count=1, last_viewed_at=90)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.played == [(1, 2, 70), (1, 1, 90)]
     model.given = SETTINGS
     model.items[101] = replace(model.items[101], view_count=9)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert len(model.played) == 2
 
@@ -1040,32 +1040,32 @@ def test_plays_in_plex_are_told_to_stash_each_once_from_the_first_look_on(worker
 @pytest.mark.parametrize("lost", [False, True])
 def test_our_own_mark_is_never_told_to_stash_as_a_play(worker, store, model, clock, lost):
     model.given = replace(SETTINGS, watched_to_stash=True, write_watched=True)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     model.has[1] = replace(model.has[1], play_count=1)
     if lost:
         model.trouble["answer"] = Unavailable("Plex", "Plex at http://plex:32400 did not answer within 30 s.")
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     model.trouble.clear()
     clock.advance(120)
     drain(worker)
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     assert model.items[101].view_count == 1 and model.played == []
     model.items[101] = replace(model.items[101], view_count=2, last_viewed_at=200)  # watched in Plex
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     assert model.played == [(1, 1, 200)]
 
 
 def test_the_first_play_of_an_item_counts_though_the_setting_is_newer_than_its_sync(worker, store, model):
     """Nobody had played it when it was looked at last, so nothing but this can be known of it."""
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     model.given = replace(SETTINGS, watched_to_stash=True)
     model.items[101] = replace(model.items[101], view_count=1, last_viewed_at=70)
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     assert model.played == [(1, 1, 70)]
 
@@ -1077,7 +1077,7 @@ def test_two_scenes_of_one_item_do_not_rate_each_other(worker, store, model, clo
     model.items[101] = both
     for number in (1, 2):
         model.has[number] = replace(model.has[number], rating100=40 + number)
-        store.put(number)
+        store.enqueue(number)
     drain(worker)
     model.items[101] = replace(model.items[101], last_rated_at=int(clock.now()))
     for _ in range(3):
@@ -1085,7 +1085,7 @@ def test_two_scenes_of_one_item_do_not_rate_each_other(worker, store, model, clo
         reconcile.returning(store, model, model.given)
         drain(worker)
         assert model.rated == [] and len(model.writes) == writes, "and do not take turns for ever"
-    store.put(1, "update")
+    store.enqueue(1, "update")
     drain(worker)
     assert model.rated == [] and model.items[101].user_rating == 4.1
     model.items[101] = replace(model.items[101], user_rating=9.0, last_rated_at=int(clock.now()) + 1)
@@ -1096,7 +1096,7 @@ def test_two_scenes_of_one_item_do_not_rate_each_other(worker, store, model, clo
 
 def test_the_scheduled_look_finds_what_was_rated_and_played_in_plex(worker, store, model, clock):
     model.given = replace(SETTINGS, reconcile_interval=1.0, ratings_to_stash=True, watched_to_stash=True)
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     drain(worker)
     model.remembered.put(1, [Entry(key, item.files) for key, item in model.items.items()])
     for key in (101, 102, 103):  # so that the sweep of scenes finds nothing to do
@@ -1119,7 +1119,7 @@ def test_a_file_plex_does_not_have_is_scanned_for_once_and_its_job_woken_when_it
 ):
     model.given = replace(SETTINGS, scan_plex=True)
     late = {key: model.items.pop(key) for key in (101, 102)}
-    store.put_many([1, 2, 3])
+    store.enqueue_many([1, 2, 3])
     began, came_after_s = clock.now(), 200.0
     arrived: list[float] = []
 
@@ -1139,7 +1139,7 @@ def test_a_file_plex_does_not_have_is_scanned_for_once_and_its_job_woken_when_it
 
 def test_without_the_switch_nothing_is_scanned(worker, store, model):
     model.items.pop(101)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     assert model.scans == []
 
@@ -1148,7 +1148,7 @@ def test_a_scan_that_fails_costs_the_job_nothing(worker, store, model):
     model.given = replace(SETTINGS, scan_plex=True)
     model.trouble["scan"] = Transient("Plex failed on this item (500).")
     model.items.pop(101)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     (job,) = store.waiting()
     assert "/data/1.mp4" in job.last_error
@@ -1156,7 +1156,7 @@ def test_a_scan_that_fails_costs_the_job_nothing(worker, store, model):
 
 def test_plex_going_away_while_a_file_is_awaited_is_an_outage_like_any(worker, store, model, clock):
     model.items.pop(101)
-    store.put(1)
+    store.enqueue(1)
     drain(worker)
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
     end = clock.now() + 3600
@@ -1171,7 +1171,7 @@ def labelled(worker, store, model):
     model.given = replace(SETTINGS, tags_as_labels=True)
     model.has[1] = replace(model.has[1], tags=("Ours",))
     model.items[101] = replace(model.items[101], labels=("Theirs",))
-    store.put_many([1, 2])
+    store.enqueue_many([1, 2])
     drain(worker)
     assert model.items[101].labels == ("Theirs", "Ours")
     return model
@@ -1179,7 +1179,7 @@ def labelled(worker, store, model):
 
 def test_a_scene_that_left_stash_takes_its_labels_with_it_and_nothing_else(worker, store, labelled):
     del labelled.has[1]
-    store.put(1, "destroy")
+    store.enqueue(1, "destroy")
     drain(worker)
     assert labelled.items[101].labels == ("Theirs",) and labelled.items[101].title == "Scene 1"
     assert labelled.remembered.recall(1) is None
@@ -1188,9 +1188,9 @@ def test_a_scene_that_left_stash_takes_its_labels_with_it_and_nothing_else(worke
     ).fetchone()
     assert note == "gone: no longer in Stash; took ours from labels"
     writes, reads = len(labelled.writes), labelled.reads
-    store.put(1, "destroy")
+    store.enqueue(1, "destroy")
     del labelled.has[2]
-    store.put(2, "destroy")  # had no labels
+    store.enqueue(2, "destroy")  # had no labels
     drain(worker)
     assert (len(labelled.writes), labelled.reads) == (writes, reads), "nothing to clean, nothing asked"
 
@@ -1198,7 +1198,7 @@ def test_a_scene_that_left_stash_takes_its_labels_with_it_and_nothing_else(worke
 def test_an_item_that_has_another_file_by_now_is_not_cleaned(worker, store, labelled):
     del labelled.has[1]
     labelled.items[101] = replace(labelled.items[101], files=("/data/another.mp4",))
-    store.put(1, "destroy")
+    store.enqueue(1, "destroy")
     drain(worker)
     assert labelled.items[101].labels == ("Theirs", "Ours") and labelled.remembered.recall(1) is None
 
@@ -1206,7 +1206,7 @@ def test_an_item_that_has_another_file_by_now_is_not_cleaned(worker, store, labe
 def test_cleaning_waits_for_a_plex_that_is_away(worker, store, labelled, clock):
     del labelled.has[1]
     labelled.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
-    store.put(1, "destroy")
+    store.enqueue(1, "destroy")
     drain(worker)
     del labelled.trouble["Plex"]
     clock.advance(120)
@@ -1218,7 +1218,7 @@ def test_cleaning_waits_for_a_plex_that_is_away(worker, store, labelled, clock):
 def test_of_an_item_two_scenes_had_the_last_one_cleans(worker, store, labelled, together):
     """As after a merge: the file is another scene's now."""
     labelled.has[3] = replace(labelled.has[3], tags=("Ours", "More"), files=labelled.has[1].files)
-    store.put(3)
+    store.enqueue(3)
     drain(worker)
     assert labelled.items[101].labels == ("Theirs", "Ours", "More")
     del labelled.has[1]
@@ -1226,7 +1226,7 @@ def test_of_an_item_two_scenes_had_the_last_one_cleans(worker, store, labelled, 
         del labelled.has[3]
     else:
         labelled.has[3] = replace(labelled.has[3], tags=("More",))
-    store.put_many([1, 3] if together else [1])
+    store.enqueue_many([1, 3] if together else [1])
     drain(worker)
     assert labelled.items[101].labels == (("Theirs",) if together else ("Theirs", "More"))
 
@@ -1236,7 +1236,7 @@ def test_two_scenes_whose_files_are_versions_of_one_item_are_told_of_each_other(
     model.items[101] = replace(model.items[101], files=("/data/1.mp4", "/data/2.mp4"))
     del model.items[102]
     for number in (1, 2):
-        store.put(number)
+        store.enqueue(number)
         drain(worker)
     notes = [note for (note,) in store.db.execute("SELECT note FROM ack_queue_default ORDER BY _id")]
     assert notes[0].startswith("synced: wrote title") and "scene" not in notes[0]
@@ -1244,22 +1244,22 @@ def test_two_scenes_whose_files_are_versions_of_one_item_are_told_of_each_other(
     assert model.items[101].title == "Scene 2" and len(model.writes) == 2
     model.freshen()  # the index knows the files
     for number in (1, 2):
-        store.put(number, "sync")
+        store.enqueue(number, "sync")
     drain(worker)
     assert len(model.writes) == 2
     # A version that has left the item has left the scene's company.
     model.items[101] = replace(model.items[101], files=("/data/2.mp4",))
-    store.put(2)
+    store.enqueue(2)
     drain(worker)
     (note,) = store.db.execute("SELECT note FROM ack_queue_default ORDER BY _id DESC LIMIT 1").fetchone()
-    assert note == "level: nothing to write"
+    assert note == "in_sync: nothing to write"
 
 
 def test_with_exact_paths_no_other_path_will_do(worker, store, model):
     model.given = replace(SETTINGS, exact_paths=True)
     model.has[1] = replace(model.has[1], files=(SceneFile("/mnt/nas/films/1.mp4", size=777),))
     model.items[101] = replace(model.items[101], files=("/media/films/1.mp4",), sizes=(777,))
-    store.put_many([1, 2])
+    store.enqueue_many([1, 2])
     drain(worker)
     assert model.items[101].title == "1" and model.items[102].title == "Scene 2"
     assert [job.scene_id for job in store.waiting()] == [1]
@@ -1267,7 +1267,7 @@ def test_with_exact_paths_no_other_path_will_do(worker, store, model):
 
 def test_another_address_is_tried_at_once_although_the_breaker_is_open(worker, store, model, clock):
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
-    store.put(1)
+    store.enqueue(1)
     for _ in range(40):
         drain(worker)
         clock.advance(5)

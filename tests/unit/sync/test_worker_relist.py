@@ -1,4 +1,4 @@
-"""After a Plex library was rebuilt its files have other keys, and "Sync all scenes" must not take that for level."""
+"""After a Plex library was rebuilt its files have other keys, and "Sync all scenes" must not take that for in sync."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_libraries_are_read_anew_once_when_a_task_asks_for_it(tmp_path):
         worker = Worker(store, world, clock, random.Random(1))
         store.save_state(RELIST, "1")
         for scene_id in (1, 2):
-            store.put(scene_id)
+            store.enqueue(scene_id)
             assert worker.step()
         assert world.relisted == 1
         assert store.load_state(RELIST) is None
@@ -39,6 +39,6 @@ def test_a_wish_that_could_not_be_met_is_kept(tmp_path):
     world.trouble["Plex"] = Unavailable("Plex", "refused")
     with Store(tmp_path, clock=clock) as store:
         store.save_state(RELIST, "1")
-        store.put(1)
+        store.enqueue(1)
         Worker(store, world, clock, random.Random(1)).step()
         assert store.load_state(RELIST) == "1"

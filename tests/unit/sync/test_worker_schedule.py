@@ -88,7 +88,7 @@ def test_it_reaches_back_beyond_the_look_before_it(store, model, clock, interval
 def test_it_comes_also_while_something_waits_for_later(store, model, clock):
     """A scene Plex does not have is looked for during hours, and there is always another."""
     del model.items[101]
-    store.put(1)
+    store.enqueue(1)
     run(store, model, clock, 1.0)
     assert store.counts().waiting_later
     assert model.sweeps == 1
@@ -117,7 +117,7 @@ def test_it_leaves_what_waits_for_its_file_in_peace(store, model, clock):
     """Else a scene Plex does not have would be looked for at each, from the shortest wait on, and never be given up."""
     model.given = replace(SETTINGS, reconcile_interval=0.5, reconcile_scope="all")
     del model.items[101]
-    store.put(1)
+    store.enqueue(1)
     run(store, model, clock, 8.0)
     assert model.sweeps > 10
     assert [letter.error_type for letter in store.dead_letters()][-1:] == ["NotFound"]

@@ -57,15 +57,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def letters(store: Store) -> Store:
     """Two scenes given up, two waiting, one of them for later."""
     for scene_id, error_type in ((11, "NotFound"), (12, "Ambiguous")):
-        store.put(scene_id)
+        store.enqueue(scene_id)
         job = store.claim()
         assert job is not None
-        store.bury(job, error_type, f"Scene {scene_id} is {error_type}.", "Traceback of it")
-    store.put(21, "update", ["title"])
+        store.dead_letter(job, error_type, f"Scene {scene_id} is {error_type}.", "Traceback of it")
+    store.enqueue(21, "update", ["title"])
     job = store.claim()
     assert job is not None
     store.postpone(job, store.clock.now() + 500, "Plex had a cold.", uses_attempt=True)
-    store.put(22, "create")
+    store.enqueue(22, "create")
     return store
 
 
@@ -192,11 +192,11 @@ def test_queue(letters: Store, tmp_path: Path) -> None:
 
 
 def test_notes_about_others_than_scenes_are_named(store: Store, quiet: FileLock, tmp_path: Path) -> None:
-    store.put(5, "update", ["name"], entity="performer")
+    store.enqueue(5, "update", ["name"], entity="performer")
     assert plexsync("queue", data=tmp_path).stdout.startswith("performer 5: update of ")
     job = store.claim()
     assert job is not None
-    store.bury(job, "Permanent", "No.")
+    store.dead_letter(job, "Permanent", "No.")
     assert plexsync("dead", data=tmp_path).stdout.startswith("1: performer 5, ")
     assert json.loads(plexsync("dead", "--json", data=tmp_path).stdout)[0]["about"] == "performer 5"
     store.db.execute("UPDATE dead_letters SET data = 'damaged'")
@@ -381,11 +381,11 @@ def test_choose_lists_who_waits(letters: Store, tmp_path: Path) -> None:
     done = plexsync("choose", data=tmp_path)
     assert done.returncode == 1 and "scene 12: Scene 12 is Ambiguous." in done.stdout
     assert json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"][0]["scene_id"] == 12
-    letters.put(12)  # by a reconcile, for one
+    letters.enqueue(12)  # by a reconcile, for one
     while (job := letters.claim()) is not None and job.scene_id != 12:
         letters.finish(job, "level")
     assert job is not None
-    letters.bury(job, "Ambiguous", "Still two.")
+    letters.dead_letter(job, "Ambiguous", "Still two.")
     waiting = json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"]
     assert [letter["message"] for letter in waiting] == ["Still two."], "one scene, once"
     letters.clear_dead()

@@ -128,15 +128,15 @@ def test_every_outcome_has_its_reason(world: World) -> None:
     assert set(diff.MEANINGS) >= {preview.outcome for preview in found.values()} | {
         "skipped",
         "failed",
-        "level",
+        "in_sync",
     }
 
 
-def test_a_scene_known_to_be_level_is_compared_all_the_same(world: World) -> None:
+def test_a_scene_known_to_be_in_sync_is_compared_all_the_same(world: World) -> None:
     """Somebody may have changed the item in Plex since; only a look tells."""
     world.items = [replace(ITEM, title="New", genres=("Beach", "Night"), user_rating=8.0)]
-    (level,) = look(world)
-    assert (level.outcome, level.matters, diff.rows(level)) == ("level", False, [("1", "level", "", "")])
+    (same,) = look(world)
+    assert (same.outcome, same.matters, diff.rows(same)) == ("in_sync", False, [("1", "in sync", "", "")])
     from plexsync.sync import engine
 
     looked = engine.look([1], world, SETTINGS, {1})[1]  # type: ignore[arg-type]
@@ -149,7 +149,7 @@ def test_looking_remembers_no_scene(world: World) -> None:
     look(world)
     assert world.remembered.recall(1) is None
     world.items = [replace(ITEM, title="New", genres=("Beach", "Night"), user_rating=8.0)]
-    assert look(world)[0].outcome == "level"
+    assert look(world)[0].outcome == "in_sync"
     assert world.remembered.recall(1) is None
 
 
@@ -242,7 +242,7 @@ def test_a_screen_too_narrow_for_columns_has_them_below_each_other() -> None:
         ("1", "title", "Old", "New"),
         ("", "tags", "a", "+ b"),
         ("2", "skipped", "", "Why."),
-        ("3", "level", "", ""),
+        ("3", "in sync", "", ""),
     ]
     assert list(diff.table(rows, 40)) == [
         "1: title",
@@ -253,14 +253,14 @@ def test_a_screen_too_narrow_for_columns_has_them_below_each_other() -> None:
         "    + + b",
         "2: skipped",
         "    Why.",
-        "3: level",
+        "3: in sync",
     ]
 
 
 def test_kept_fields_are_counted() -> None:
     tally = diff.Tally()
-    tally.add(diff.Preview(1, "level", kept=(Kept("title", "a", "b", Step.KEEP_EDIT),)))
-    assert tally.sentence() == "1 scene: 1 level. Kept as they are in Plex: 1."
+    tally.add(diff.Preview(1, "in_sync", kept=(Kept("title", "a", "b", Step.KEEP_EDIT),)))
+    assert tally.sentence() == "1 scene: 1 in sync. Kept as they are in Plex: 1."
 
 
 def test_what_stash_would_be_told_is_shown_as_well(world: World) -> None:

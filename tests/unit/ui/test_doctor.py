@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paper import NOW, Paper, Session, bury, run_task
+from paper import NOW, Paper, Session, make_dead_letter, run_task
 
 from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import NeedsAttention
@@ -97,7 +97,7 @@ def test_health_passes_over_scenes_without_file(session: Session, paper: Paper) 
 
 def test_letters_choices_and_outages_each_have_their_sentence(session: Session) -> None:
     for scene_id, error_type in ((1, "Permanent"), (2, "NotFound"), (3, "NotFound"), (4, "Ambiguous")):
-        bury(session.store, scene_id, error_type)
+        make_dead_letter(session.store, scene_id, error_type)
     found = checks(session)
     assert found["Dead letters"] == (
         False,
@@ -110,7 +110,7 @@ def test_letters_choices_and_outages_each_have_their_sentence(session: Session) 
 
 
 def test_an_outage_while_it_lasts_and_afterwards(session: Session) -> None:
-    session.store.put(2)
+    session.store.enqueue(2)
     session.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
     ok, message = checks(session)["Queue"]
     assert not ok and message.startswith("Waiting: 1 scene. Plex is not reachable")

@@ -29,7 +29,7 @@ PREVIEWS = [
     ),
     Preview(2, "not_found", reason=f"No Plex item has the file {NASTY}."),
     Preview(3, "ambiguous", reason="Two.", candidates=(ITEM, ITEM)),
-    Preview(4, "level"),
+    Preview(4, "in_sync"),
     Preview(5, "differs", item=ITEM, changes=(Change("title", "x", "x"),)),
 ]
 

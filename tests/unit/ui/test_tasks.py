@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paper import NOW, Paper, Session, bury, run_task
+from paper import NOW, Paper, Session, make_dead_letter, run_task
 
 from plexsync import hook
 from plexsync.clock import ManualClock, SystemClock
@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_all_queues_every_scene_in_pages(session: Session) -> None:
-    session.store.put(7, "update", ["title"])
+    session.store.enqueue(7, "update", ["title"])
     assert run_task(session, "all") == {
         "scenes": 500,
         "queued": 499,
@@ -137,7 +137,7 @@ def test_stash_away_is_said_and_nothing_is_queued(session: Session, paper: Paper
 
 def test_retry_queues_dead_letters_once(session: Session) -> None:
     for scene_id in (1, 2, 3):
-        bury(session.store, scene_id, "NotFound" if scene_id == 3 else "Permanent")
+        make_dead_letter(session.store, scene_id, "NotFound" if scene_id == 3 else "Permanent")
     assert run_task(session, "retry_dlq", error_type="NotFound") == {"replayed": 1}
     assert run_task(session, "retry_dlq") == {"replayed": 2}
     assert run_task(session, "retry_dlq", error_type="") == {"replayed": 0}
@@ -146,8 +146,8 @@ def test_retry_queues_dead_letters_once(session: Session) -> None:
 
 def test_clearing(session: Session) -> None:
     for scene_id in (1, 2):
-        bury(session.store, scene_id)
-    session.store.put_many([5, 6, 7])
+        make_dead_letter(session.store, scene_id)
+    session.store.enqueue_many([5, 6, 7])
     assert run_task(session, "clear_queue") == {"deleted": 3}
     assert (session.store.counts().pending, session.store.counts().dead) == (0, 2)
     assert run_task(session, "clear_dlq") == {"deleted": 2}
@@ -169,7 +169,7 @@ def test_purge_deletes_what_is_older(
 ) -> None:
     assert isinstance(session.clock, ManualClock)
     for scene_id, wait_days in ((1, 30), (2, 10), (3, 1)):
-        bury(session.store, scene_id)
+        make_dead_letter(session.store, scene_id)
         session.clock.advance(wait_days * 86_400)
     assert run_task(session, "purge_dlq", **given) == {"deleted": 3 - left, "days": days}
     assert session.store.counts().dead == left
@@ -177,7 +177,7 @@ def test_purge_deletes_what_is_older(
 
 @pytest.mark.parametrize("days", ["a week", "-1", -1, "nan", "inf", True, [7], {"days": 7}, "1e99"])
 def test_days_that_are_none_delete_nothing(session: Session, days: object) -> None:
-    bury(session.store, 1)
+    make_dead_letter(session.store, 1)
     with pytest.raises(WrongArgument, match="days must be a number of days from 0 to"):
         run_task(session, "purge_dlq", days=days)
     assert session.store.counts().dead == 1
@@ -187,7 +187,7 @@ def test_days_that_are_none_delete_nothing(session: Session, days: object) -> No
 
 
 def test_process_queue_works_itself_when_nobody_does(session: Session) -> None:
-    session.store.put_many(range(1, 31))
+    session.store.enqueue_many(range(1, 31))
     answer = run_task(session, "process_queue")
     assert answer == {"done": 30, "dead": 0, "waiting": 0, "reasons": []}
     assert session.store.counts().completed == 30
@@ -199,7 +199,7 @@ def test_process_queue_works_itself_when_nobody_does(session: Session) -> None:
 
 
 def test_process_queue_makes_what_waits_for_later_due(session: Session) -> None:
-    session.store.put(1)
+    session.store.enqueue(1)
     job = session.store.claim()
     assert job is not None
     session.store.postpone(job, NOW + 3600, "Plex had a cold", uses_attempt=True)
@@ -208,13 +208,13 @@ def test_process_queue_makes_what_waits_for_later_due(session: Session) -> None:
 
 def test_process_queue_counts_what_is_given_up(session: Session, paper: Paper) -> None:
     paper.trouble["Plex"] = Permanent("Plex refuses the edit (400).")
-    session.store.put_many([1, 2])
+    session.store.enqueue_many([1, 2])
     assert run_task(session, "process_queue") == {"done": 0, "dead": 2, "waiting": 0, "reasons": []}
 
 
 def test_process_queue_ends_when_plex_is_down(session: Session, paper: Paper) -> None:
     paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 is not reachable.")
-    session.store.put_many(range(1, 31))
+    session.store.enqueue_many(range(1, 31))
     answer = run_task(session, "process_queue")
     assert (answer["done"], answer["waiting"]) == (0, 30)
     assert answer["reasons"] == [
@@ -225,7 +225,7 @@ def test_process_queue_ends_when_plex_is_down(session: Session, paper: Paper) ->
 def test_process_queue_says_why_a_few_still_wait(session: Session, paper: Paper) -> None:
     """Too few failures to call it an outage, and a scene Plex has not scanned yet."""
     paper.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 is not reachable.")
-    session.store.put_many([1, 2])
+    session.store.enqueue_many([1, 2])
     assert run_task(session, "process_queue")["reasons"] == ["Plex at http://plex:32400 is not reachable."]
     del paper.trouble["Plex"], paper.items[1001]
     answer = run_task(session, "process_queue")
@@ -238,14 +238,14 @@ def test_process_queue_says_why_a_few_still_wait(session: Session, paper: Paper)
 
 def test_process_queue_asks_at_once_a_plex_that_was_down(session: Session) -> None:
     session.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
-    session.store.put(1)
+    session.store.enqueue(1)
     assert run_task(session, "process_queue")["done"] == 1
     assert session.clock.now() < NOW + 10
 
 
 def test_process_queue_says_which_setting_holds_it(session: Session, paper: Paper) -> None:
     del paper.stored["plex_token"]
-    session.store.put_many([1, 2])
+    session.store.enqueue_many([1, 2])
     answer = run_task(session, "process_queue")
     assert answer["waiting"] == 2
     reasons = answer["reasons"]
@@ -263,7 +263,7 @@ def test_process_queue_with_nothing_to_do(session: Session) -> None:
 def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Paper) -> None:
     """Another thread holds the worker's lock and works slowly; the bar follows it."""
     session = Session(tmp_path, paper, SystemClock())
-    session.store.put_many(range(1, 9))
+    session.store.enqueue_many(range(1, 9))
     lock = FileLock(str(tmp_path / "worker.lock"))
     assert lock.take()
 
@@ -286,7 +286,7 @@ def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Pape
 
 def test_process_queue_takes_over_from_a_worker_that_dies(tmp_path: Path, paper: Paper) -> None:
     session = Session(tmp_path, paper, SystemClock())
-    session.store.put_many([1, 2])
+    session.store.enqueue_many([1, 2])
     lock = FileLock(str(tmp_path / "worker.lock"))
     assert lock.take()
     timer = threading.Timer(0.5, lock.release)
@@ -301,11 +301,11 @@ def test_process_queue_takes_over_from_a_worker_that_dies(tmp_path: Path, paper:
 
 def test_queue_lists_what_waits(session: Session) -> None:
     assert run_task(session, "queue") == {"queue": []} and session.lines == [("info", "Nothing waits.")]
-    session.store.put(1, "update", ["title"])
+    session.store.enqueue(1, "update", ["title"])
     job = session.store.claim()
     assert job is not None
     session.store.postpone(job, NOW + 90, "Plex had a cold.", uses_attempt=True)
-    session.store.put(5, "update", ["name"], entity="performer")
+    session.store.enqueue(5, "update", ["name"], entity="performer")
     rows = run_task(session, "queue")["queue"]
     assert isinstance(rows, list)
     assert [(row["about"], row["due_in_s"]) for row in rows] == [("performer 5", 0.0), ("scene 1", 90.0)]
@@ -315,7 +315,7 @@ def test_queue_lists_what_waits(session: Session) -> None:
 
 def test_dead_letters_by_type_and_by_number(session: Session) -> None:
     for scene_id, error_type in ((1, "Permanent"), (2, "NotFound")):
-        bury(session.store, scene_id, error_type)
+        make_dead_letter(session.store, scene_id, error_type)
     found = run_task(session, "dead")["dead_letters"]
     assert isinstance(found, list) and [letter["scene_id"] for letter in found] == [2, 1]
     assert "payload" not in found[0]
@@ -329,7 +329,7 @@ def test_dead_letters_by_type_and_by_number(session: Session) -> None:
 
 def test_retry_of_named_letters(session: Session) -> None:
     for scene_id in (1, 2, 3):
-        bury(session.store, scene_id)
+        make_dead_letter(session.store, scene_id)
     newest = session.store.dead_letters()[0].id
     assert run_task(session, "retry_dlq", ids=f"{newest}, {newest - 1}") == {"replayed": 2}
     assert [letter.scene_id for letter in session.store.dead_letters()] == [1]
@@ -345,7 +345,7 @@ def twins(session: Session, paper: Paper) -> Session:
         paper.items[2000 + number] = replace(
             paper.items[1000 + number], rating_key=2000 + number, title="twin"
         )
-    session.store.put(1)
+    session.store.enqueue(1)
     run_task(session, "process_queue")
     assert session.store.dead_by_type() == {"Ambiguous": 1}
     session.lines.clear()
@@ -397,8 +397,8 @@ def test_what_cannot_be_chosen(twins: Session, paper: Paper) -> None:
 
 
 def test_export_holds_everything(session: Session, tmp_path: Path) -> None:
-    bury(session.store, 1)
-    session.store.put_many([2, 3])
+    make_dead_letter(session.store, 1)
+    session.store.enqueue_many([2, 3])
     session.store.open_outage("Plex", "Plex is away.")
     ledger = Ledger(session.store, "http://plex")
     ledger.put(1, [Entry(1001, ("/data/1.mp4",))])
@@ -428,7 +428,7 @@ def test_no_table_is_forgotten_by_the_export(session: Session) -> None:
 
 
 def test_export_shows_damage_as_it_is(session: Session, tmp_path: Path) -> None:
-    bury(session.store, 1)
+    make_dead_letter(session.store, 1)
     session.store.db.execute("UPDATE dead_letters SET data = CAST(x'7bff' AS TEXT)")
     run_task(session, "export")
     rows = [json.loads(line) for line in (tmp_path / "export.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -436,16 +436,16 @@ def test_export_shows_damage_as_it_is(session: Session, tmp_path: Path) -> None:
 
 
 def test_export_is_one_moment_while_others_write(session: Session) -> None:
-    session.store.put_many(range(1, 1201))
+    session.store.enqueue_many(range(1, 1201))
     rows = export.rows(session.store)
     first = next(rows)
-    session.store.put_many(range(2001, 2101))
+    session.store.enqueue_many(range(2001, 2101))
     assert first["kind"] == "job" and sum(1 for _ in rows) == 1199
 
 
 def test_queue_status(session: Session) -> None:
-    bury(session.store, 9, "Ambiguous")
-    session.store.put_many([1, 2, 3])
+    make_dead_letter(session.store, 9, "Ambiguous")
+    session.store.enqueue_many([1, 2, 3])
     job = session.store.claim()
     assert job is not None
     session.store.postpone(job, NOW + 90, "not yet", uses_attempt=True)
@@ -476,7 +476,7 @@ def test_the_status_says_why_scenes_were_skipped_and_what_was_kept(session: Sess
         paper.remembered.remember(number, 1000 + number, "", {"title": "By us"})
         paper.items[1000 + number] = replace(paper.items[1000 + number], title="By hand")
         paper.has[number] = replace(paper.has[number], details="" if number == 6 else "What happens.")
-    session.store.put_many(range(1, 8))
+    session.store.enqueue_many(range(1, 8))
     drainer = worker.Worker(session.store, paper, session.clock, random.Random(1))  # type: ignore[arg-type]
     while drainer.step():
         pass
@@ -520,7 +520,7 @@ def test_a_frozen_worker_does_not_run_and_the_one_beside_it_does(
 
 
 def test_looking_changes_nothing(session: Session) -> None:
-    session.store.put_many([1, 2])
+    session.store.enqueue_many([1, 2])
     before = "\n".join(session.store.db.iterdump())
     run_task(session, "queue_status")
     run_task(session, "health_check")
@@ -770,7 +770,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_retry_wakes_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The real one, in the background: it begins, cannot reach Stash, keeps the job, and stops when told to."""
     with Store(data(folder)) as store:
-        bury(store, 5)
+        make_dead_letter(store, 5)
     answer, _ = run(capfd, folder, "retry_dlq", {"Dir": str(folder), "Host": "127.0.0.1", "Port": 1})
     assert answer == {"output": {"replayed": 1}}
     log, lock = data(folder) / "plexsync.log", data(folder) / "worker.lock"
@@ -786,7 +786,7 @@ def test_retry_wakes_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_log_records_reach_stash_with_their_level(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A row that is no job is buried by the store, which logs; other packages' records stay away."""
+    """A row that is no job is letter by the store, which logs; other packages' records stay away."""
     code = (
         "import logging; from plexsync.ui import tasks; tasks.log_to_stash()\n"
         "logging.getLogger('plexsync.queue.store').critical('two\\nlines')\n"
