@@ -260,7 +260,7 @@ def test_a_screen_too_narrow_for_columns_has_them_below_each_other() -> None:
 def test_kept_fields_are_counted() -> None:
     tally = diff.Tally()
     tally.add(diff.Preview(1, "level", kept=(Kept("title", "a", "b", Step.KEEP_EDIT),)))
-    assert tally.sentence() == "1 scene: 1 level. Kept as they are in Plex: 1."
+    assert tally.sentence() == "1 scene: 1 in sync. Kept as they are in Plex: 1."
 
 
 def test_what_stash_would_be_told_is_shown_as_well(world: World) -> None:
