@@ -1,6 +1,6 @@
 """The same work for a person at a terminal, beside a running worker: ``python PlexSync.py status``.
 
-Exit status: 0 all is well; 1 not all is (doctor found trouble, drain left something waiting, diff found something that
+Exit status: 0 OK; 1 not all is (doctor found trouble, drain left something waiting, diff found something that
 would change; each command's help says what); 2 the command line is wrong; 3 the queue, a server or a file cannot be
 used; 130 interrupted. ``--json`` answers with one JSON document on standard output whatever the status, ``export`` with
 one a line; it is UTF-8 or ASCII whatever the console's encoding. NO_COLOR and a dumb terminal are respected.
@@ -36,7 +36,7 @@ from plexsync.ui.console import (
     status_of,
 )
 
-OPEN_TO_OTHERS = 0o666  # a file somebody named, as the umask has it; all else is for its owner alone
+OPEN_TO_OTHERS = 0o666  # a file the user named, as the umask has it; all else is for its owner alone
 
 
 def main(argv: list[str]) -> int:
@@ -70,7 +70,7 @@ def _run(argv: list[str]) -> int:
 
 
 @click.group(
-    epilog="Exit status: 0 well, 1 not all is well, 2 wrong command line, 3 queue, server or file not usable, "
+    epilog="Exit status: 0 OK, 1 findings, 2 wrong command line, 3 queue, server or file not usable, "
     "130 interrupted."
 )
 @click.version_option(__version__, prog_name="PlexSync")
@@ -85,7 +85,7 @@ def cli(data: str | None, as_json: bool) -> None:
 @click.option("--lock-fd", type=int, default=-1, hidden=True, help="The worker's lock, already held.")
 @click.option("--successor", is_flag=True, hidden=True, help="Begin when standard input ends.")
 def worker(data: str | None, lock_fd: int, successor: bool) -> int:
-    """Be the worker: sync until nothing has waited for a while. Logs to plexsync.log in the data folder."""
+    """Be the worker: sync until no job was pending for a while. Logs to plexsync.log in the data folder."""
     from plexsync.sync import daemon
 
     folder = os.path.abspath(data or given_before("data") or data_folder())
@@ -101,7 +101,7 @@ def worker(data: str | None, lock_fd: int, successor: bool) -> int:
 @cli.command()
 @options
 def status(console: Console) -> int:
-    """What waits, what is being done, what is done, what failed."""
+    """How many jobs are pending, in progress, done and dead, and what blocks the queue."""
     console.show(console.run("queue_status"))
     return OK
 
@@ -111,11 +111,7 @@ HOURS = click.FloatRange(0, NUMBER_MAX)
 MOST = click.IntRange(1, NUMBER_MAX)
 NUMBER.name = HOURS.name = MOST.name = "number"  # 'x' is not a valid number
 LIMIT = click.option(
-    "--limit",
-    type=MOST,
-    default=operations.JOBS_SHOWN,
-    show_default=True,
-    help="How many at most.",
+    "--limit", type=MOST, default=operations.JOBS_SHOWN, show_default=True, help="How many at most."
 )
 
 
@@ -123,7 +119,7 @@ LIMIT = click.option(
 @LIMIT
 @options
 def queue(console: Console, limit: int) -> int:
-    """The waiting scenes, in the order in which they are due."""
+    """The pending jobs, in the order in which they are due."""
     console.show(console.run("queue", {"limit": limit})["queue"])
     return OK
 
@@ -173,7 +169,7 @@ def retry(console: Console, letter_ids: tuple[int, ...], error_type: str | None,
 def choose(console: Console, scene_id: int | None, rating_key: int | None) -> int:
     """Say which Plex item a scene is, when several have its file; the choice is kept and the scene queued again.
 
-    Without RATING_KEY the items are listed, and without SCENE the scenes that wait for a choice. Status 1: a choice is
+    Without RATING_KEY the items are listed, and without SCENE the scenes that need a choice. Status 1: a choice is
     still needed, or was not needed.
     """
     answer = console.run("choose", {"scene_id": scene_id, "rating_key": rating_key})
@@ -188,9 +184,9 @@ def choose(console: Console, scene_id: int | None, rating_key: int | None) -> in
 @cli.command()
 @options
 def outages(console: Console) -> int:
-    """How often Stash and Plex were away, since when and why.
+    """How often Stash and Plex were unreachable, since when and why.
 
-    Status 1: one of them is away now.
+    Status 1: one of them is unreachable now.
     """
     answer = console.run("outage_summary")
     for outage in answer["outages"]:
@@ -214,7 +210,7 @@ SCOPES = {
 @click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent, with --scope recent.")
 @options
 def reconcile(console: Console, scope: str, hours: float) -> int:
-    """Queue the scenes Plex is not in sync with, found by fingerprint; or report what one side does not have.
+    """Queue the scenes that are out of sync with Plex, found by fingerprint; or report what one side does not have.
 
     Status 1: with --scope missing, something is missing.
     """
@@ -229,7 +225,7 @@ def reconcile(console: Console, scope: str, hours: float) -> int:
 )
 @options
 def export(console: Console, output: str) -> int:
-    """Everything the queue's file holds, one JSON object a line: jobs, dead letters, what was written last, choices."""
+    """Everything the queue's file holds, one JSON object a line: jobs, dead letters, sync state, choices."""
     store = console.session.reading  # trouble with it is none of the file's
     named = contextlib.nullcontext(sys.stdout) if output == "-" else session.replacing(output, OPEN_TO_OTHERS)
     with named as file:
@@ -243,7 +239,8 @@ def export(console: Console, output: str) -> int:
 @click.option("--recent", is_flag=True, help="The scenes Stash has changed lately.")
 @click.option("--hours", type=HOURS, default=24, show_default=True, help="How lately, with --recent.")
 @click.option("--all", "everything", is_flag=True, help="All scenes.")
-@click.option("--level", is_flag=True, help="Show also the scenes that are in sync.")
+@click.option("--in-sync", is_flag=True, help="Show also the scenes that are in sync.")
+@click.option("--level", is_flag=True, hidden=True)  # the name it had
 @click.option("--html", "page", metavar="FILE", help="Write it as a page for a browser instead.")
 @options
 def diff(
@@ -252,6 +249,7 @@ def diff(
     recent: bool,
     hours: float,
     everything: bool,
+    in_sync: bool,
     level: bool,
     page: str | None,
 ) -> int:
@@ -281,7 +279,7 @@ def diff(
         console.write(("\n], " if shown else '{"previews": [], ') + as_json(rest)[1:] + "\n")
 
     try:
-        named = level or bool(scene_ids)
+        named = in_sync or level or bool(scene_ids)
         tally, _ = operations.preview_all(console.session, args, show, page, named, OPEN_TO_OTHERS)
     except (KeyboardInterrupt, *session.TROUBLES) as trouble:
         if not console.as_json:
@@ -301,9 +299,9 @@ def diff(
 @cli.command()
 @options
 def drain(console: Console) -> int:
-    """Work until nothing is due any more, or look on while a worker does.
+    """Work until no job is due any more, or watch a worker do so.
 
-    Status 1: something still waits, for the reasons it names.
+    Status 1: jobs are still pending, for the reasons it names.
     """
     answer = console.run("process_queue")
     console.show(answer)

@@ -18,7 +18,7 @@ from plexsync.ui import session, tasks
 from plexsync.ui.arguments import WrongArgument
 
 OK, FINDINGS, USAGE, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
-INTERRUPTION = "Interrupted; what waits stays queued."
+INTERRUPTION = "Interrupted; pending jobs stay queued."
 COLOURS = {"warning": "yellow", "error": "red"}
 BAR_WIDTH = 30
 OURS = ("queue", "spool", "connection.json")  # one of which is in every data folder

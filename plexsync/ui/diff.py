@@ -1,8 +1,8 @@
 """What a sync would do, scene by scene and field by field, before anything is done.
 
 ``previews`` looks as the worker looks (``engine.look``) and stops there: nothing is written to Plex, and no scene is
-remembered as in sync. Every scene is compared with Plex as it is, also one that is known to be in sync, as that costs
-nothing but the reading. What has been learned of Plex's paths on the way is kept, as it saves the next one asking.
+recorded as in sync. Every scene is compared with Plex as it is, also one that is known to be in sync, since that costs
+only the reading. What has been learned of Plex's paths on the way is kept, as it saves the next one asking.
 
 A ``Preview`` is a value; ``as_json`` and ``table`` show it to programs and people, ``plexsync.ui.page`` to a browser.
 """
@@ -64,7 +64,7 @@ MEANINGS: dict[str, str] = {
     "gone": "no longer in Stash",
     "failed": "not readable",
 }
-CALM = frozenset({"in_sync", "skipped", "no_file", "gone"})  # nothing would change, nobody need do anything
+CALM = frozenset({"in_sync", "skipped", "no_file", "gone"})  # nothing would change, and nothing needs doing
 
 
 def previews(world: World, settings: Settings, scene_ids: Iterable[int]) -> Iterator[Preview]:
@@ -80,7 +80,7 @@ def previews(world: World, settings: Settings, scene_ids: Iterable[int]) -> Iter
 
 
 class _Undecided:
-    """The same servers, where nobody has chosen anything yet."""
+    """The same servers, with a sync state in which nothing is chosen."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -183,7 +183,7 @@ class Tally:
         }
 
     def sentence(self) -> str:
-        """ "12 scenes: 3 would change (2 × title, 1 × tags), 9 level." """
+        """ "12 scenes: 3 would change (2 × title, 1 × tags), 9 in sync." """
         parts = []
         for name, meaning in MEANINGS.items():
             if self.outcomes[name]:

@@ -1,7 +1,7 @@
-"""The doctor: everything a sync needs is tried, and each trouble gets a sentence that says what to do about it.
+"""The doctor: tries everything a sync needs; each problem gets a sentence that says what to do about it.
 
-A check is a function of the Session that returns its good news; bad news is raised, as Unhealthy or as one of TROUBLES.
-Nothing is written to Plex and nothing is queued.
+A check is a function of the Session that returns what it found to be right; a problem is raised, as Unhealthy or as one
+of TROUBLES. Nothing is written to Plex and nothing is queued.
 """
 
 from __future__ import annotations
@@ -16,27 +16,15 @@ import re
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from plexsync import __version__
-from plexsync.core.failures import SyncFailure
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
 from plexsync.ui.arguments import Args
 from plexsync.ui.path_check import check_paths
-from plexsync.ui.session import (
-    TROUBLES,
-    Session,
-    Unhealthy,
-    blocked,
-    sentence,
-)
-from plexsync.ui.words import (
-    CHOICE,
-    lasting,
-    letter_about,
-    moment,
-    some,
-)
+from plexsync.ui.session import TROUBLES, Session, Unhealthy, blocked, sentence
+from plexsync.ui.words import CHOICE, duration, letter_about, plural, utc
 
 if TYPE_CHECKING:
     from plexsync.core.settings import Settings
@@ -61,24 +49,36 @@ CURES = {  # of a folder that cannot be written
 def health_check(session: Session, args: Args) -> dict[str, object]:
     """Try everything a sync needs, in the order in which a sync needs it; one sentence each."""
     found: list[dict[str, object]] = []
-    said: dict[str, str] = {}  # what is wrong, and the check that found it
+    found_by: dict[Hashable, str] = {}  # a cause, and the first check it made fail
     for name, check in CHECKS.items():
         try:
             ok, text = True, check(session)
-        except Unhealthy as trouble:
-            ok, text = False, str(trouble)
-        except TROUBLES as trouble:
+        except (Unhealthy, *TROUBLES) as trouble:
             ok, text = False, sentence(trouble, session.data_dir)
-        if not ok:
-            earlier = [first for cause, first in said.items() if text in cause]
-            said.setdefault(text, name)
-            text = f"Not possible until “{earlier[0]}” is well." if earlier else text
+            causes = _causes(trouble)
+            earlier = next((found_by[cause] for cause in causes if cause in found_by), None)
+            found_by |= {cause: name for cause in causes if cause not in found_by}
+            text = f"Skipped: fix “{earlier}” first." if earlier else text
         found.append({"name": name, "ok": ok, "message": text})
         session.say("info" if ok else "error", f"{name}: {text}")
         session.progress(len(found) / len(CHECKS))
     ill = [str(check["name"]) for check in found if not check["ok"]]
-    session.say("error" if ill else "info", f"Not well: {', '.join(ill)}." if ill else "All is well.")
+    session.say("error" if ill else "info", f"Problems: {', '.join(ill)}." if ill else "No problems found.")
     return {"healthy": all(check["ok"] for check in found), "checks": found}
+
+
+def _causes(trouble: Exception) -> tuple[Hashable, ...]:
+    """What else fails for the same reason shares one of these."""
+    match trouble:
+        case Unhealthy():
+            return trouble.settings
+        case SettingProblem():
+            return (trouble.key,)
+        case Unavailable() | NeedsAttention():
+            return ((type(trouble), trouble.service),)
+        case sqlite3.Error() | OSError():
+            return ("queue",)
+    return ()
 
 
 def _check_data(session: Session) -> str:
@@ -128,7 +128,9 @@ def _settings(session: Session) -> Settings:
 def _check_settings(session: Session) -> str:
     _, problems = session.servers.read_settings()
     if problems:
-        raise Unhealthy(" ".join(problem.sentence for problem in problems))
+        raise Unhealthy(
+            " ".join(problem.sentence for problem in problems), tuple(problem.key for problem in problems)
+        )
     return "All settings can be used."
 
 
@@ -162,7 +164,7 @@ def _check_clock(session: Session) -> str:
     off = {server: by_s for server, by_s in ahead.items() if abs(by_s) > CLOCK_S}
     if off:
         which = " and ".join(
-            f"{server}'s is {lasting(abs(by_s))} {'ahead' if by_s > 0 else 'behind'}"
+            f"{server}'s is {duration(abs(by_s))} {'ahead' if by_s > 0 else 'behind'}"
             for server, by_s in off.items()
         )
         raise Unhealthy(
@@ -176,7 +178,7 @@ def _check_clock(session: Session) -> str:
 
 
 def _check_versions(session: Session) -> str:
-    """Good news always: somebody who asks for help is asked for these first."""
+    """Never a problem; a report of a bug needs them."""
     stash = plex = "not known"
     with contextlib.suppress(SyncFailure):  # each has a check of its own
         stash = session.servers.stash().version()
@@ -199,18 +201,18 @@ def _check_queue(session: Session) -> str:
         raise Unhealthy(" ".join(session.troubles))
     why = blocked(session.store)
     if why:
-        raise Unhealthy(f"Waiting: {some(counts.pending, 'scene')}. {why}")
-    return f"The queue works; {counts.pending} waiting, {counts.finished} done so far."
+        raise Unhealthy(f"{plural(counts.pending, 'pending job')}. {why.sentence}")
+    return f"The queue works; {counts.pending} pending, {counts.finished} done so far."
 
 
 def _check_letters(session: Session) -> str:
     kinds = {kind: count for kind, count in session.store.dead_by_type().items() if kind != CHOICE}
     if not kinds:
-        return "No scene was given up."
+        return "There are no dead letters."
     newest = next(letter for letter in session.store.dead_letters() if letter.error_type != CHOICE)
     which = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
     raise Unhealthy(
-        f"Given up: {some(sum(kinds.values()), 'scene')} ({which}), the last one {letter_about(newest)}: "
+        f"{plural(sum(kinds.values()), 'dead letter')} ({which}), the newest of {letter_about(newest)}: "
         f"{newest.message} “Queue status” lists them, and “Retry dead letters” queues them again."
     )
 
@@ -218,10 +220,10 @@ def _check_letters(session: Session) -> str:
 def _check_choices(session: Session) -> str:
     letters = session.store.dead_letters(error_type=CHOICE)
     if not letters:
-        return "No scene waits for a choice between several Plex items."
+        return "No scene needs a choice between several Plex items."
     first = letters[0].scene_id
     raise Unhealthy(
-        f"{some(len(letters), 'scene')} may be one of several Plex items, {letter_about(letters[0])} for one. "
+        f"{plural(len(letters), 'scene')} may be one of several Plex items, {letter_about(letters[0])} for one. "
         f"“PlexSync.py choose {first}” lists the items, and with the number of one more keeps that choice."
     )
 
@@ -229,17 +231,15 @@ def _check_choices(session: Session) -> str:
 def _check_outages(session: Session) -> str:
     last = next(iter(session.store.outages(1)), None)
     if last is None:
-        return "Stash and Plex were never found away."
-    since = moment(last["started_at"])
+        return "No outage of Stash or Plex was recorded."
+    since = utc(last["started_at"])
     if last["ended_at"] is None:
         raise Unhealthy(
-            f"{last['server']} is away since {since}: {last['cause']} Nothing is lost meanwhile; what waits is synced "
-            "as soon as it is back."
+            f"{last['server']} is unreachable since {since}: {last['cause']} No edit is lost; pending jobs are synced "
+            "as soon as it recovers."
         )
     lasted_s = last["ended_at"] - last["started_at"]
-    return (
-        f"The last outage was that of {last['server']}, from {since} for {lasting(lasted_s)}: {last['cause']}"
-    )
+    return f"The last outage was that of {last['server']}, from {since} for {duration(lasted_s)}: {last['cause']}"
 
 
 CHECKS: dict[str, Callable[[Session], str]] = {

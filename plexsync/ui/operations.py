@@ -16,20 +16,16 @@ from typing import TYPE_CHECKING
 from plexsync.core import outages
 from plexsync.core.verdict import left_alone
 from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers, switch
-from plexsync.ui.session import (
-    Session,
-    blocked,
-    replacing,
-)
+from plexsync.ui.session import Session, blocked, replacing
 from plexsync.ui.words import (
     CHOICE,
-    lasting,
+    duration,
     letter_about,
     letter_summary,
     letter_whole,
-    moment,
-    some,
+    plural,
     status_lines,
+    utc,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +43,7 @@ NOTES_READ = 1000  # finished jobs of which the status says why they were skippe
 
 
 def queue_status(session: Session, args: Args) -> dict[str, object]:
-    """What waits, what is being done, what is done, what failed."""
+    """How many jobs are pending, in progress, done and dead, and what blocks the queue."""
     store = session.reading
     runs = session.worker_runs()
     counts = store.counts()
@@ -70,7 +66,7 @@ def queue_status(session: Session, args: Args) -> dict[str, object]:
         "skipped": dict(skipped.most_common()),
         "kept": dict(kept.most_common()),
         "worker_running": runs,
-        "blocked": blocked(store),
+        "blocked": why.sentence if (why := blocked(store)) else None,
         "dead_by_type": store.dead_by_type(),
         "dead_letters": [letter_summary(letter) for letter in letters],
         "mended": session.troubles,
@@ -78,12 +74,12 @@ def queue_status(session: Session, args: Args) -> dict[str, object]:
         "data_folder": session.data_dir,
     }
     for line in status_lines(status):
-        session.say("info", line)
+        session.tell(line)
     return status
 
 
 def queue(session: Session, args: Args) -> dict[str, object]:
-    """The first ``limit`` waiting jobs, in the order in which they are due."""
+    """The first ``limit`` pending jobs, in the order in which they are due."""
     now = session.clock.now()
     jobs = session.reading.waiting(int(number(args, "limit", JOBS_SHOWN, "jobs")))
     rows = [
@@ -94,7 +90,7 @@ def queue(session: Session, args: Args) -> dict[str, object]:
             "update_type": job.update_type,
             "edits": job.generation,
             "attempts": job.attempts,
-            "enqueued_at": moment(job.enqueued_at),
+            "enqueued_at": utc(job.enqueued_at),
             "due_in_s": round(max(job.due_at - now, 0.0), 1),
             "last_error": job.last_error,
         }
@@ -102,16 +98,16 @@ def queue(session: Session, args: Args) -> dict[str, object]:
     ]
     for row in rows:
         wait_s = float(str(row["due_in_s"]))
-        due = f"due in {lasting(wait_s)}" if wait_s else "due"
+        due = f"due in {duration(wait_s)}" if wait_s else "due"
         tried = (
-            f", {some(job_attempts, 'attempt')} so far" if (job_attempts := int(str(row["attempts"]))) else ""
+            f", {plural(job_attempts, 'attempt')} so far"
+            if (job_attempts := int(str(row["attempts"])))
+            else ""
         )
         why = f". {row['last_error']}" if row["last_error"] else ""
-        session.say(
-            "info", f"{row['about']}: {row['update_type']} of {row['enqueued_at']}, {due}{tried}{why}"
-        )
+        session.tell(f"{row['about']}: {row['update_type']} of {row['enqueued_at']}, {due}{tried}{why}")
     if not rows:
-        session.say("info", "Nothing waits.")
+        session.tell("There are no pending jobs.")
     return {"queue": rows}
 
 
@@ -125,28 +121,27 @@ def dead(session: Session, args: Args) -> dict[str, object]:
         found = [letter_whole(letter) for letter in letters]
         for whole in found:
             for key, value in whole.items():
-                session.say("info", f"{key}: {value}")
+                session.tell(f"{key}: {value}")
     else:
         letters = session.reading.dead_letters(
             int(number(args, "limit", JOBS_SHOWN, "letters")), error_type_of(args)
         )
         found = [letter_summary(letter) for letter in letters]
         for letter in letters:
-            tried = some(letter.attempts, "attempt")
-            when = moment(letter.failed_at)
-            session.say(
-                "info",
-                f"{letter.id}: {letter_about(letter)}, {when}, after {tried}, {letter.error_type}: {letter.message}",
+            tried = plural(letter.attempts, "attempt")
+            when = utc(letter.failed_at)
+            session.tell(
+                f"{letter.id}: {letter_about(letter)}, {when}, after {tried}, {letter.error_type}: {letter.message}"
             )
     if ids and not letters:
-        session.say("warning", f"There is no dead letter {', '.join(map(str, ids))}.")
+        session.warn(f"There is no dead letter {', '.join(map(str, ids))}.")
     elif not letters:
-        session.say("info", "There are no dead letters.")
+        session.tell("There are no dead letters.")
     return {"dead_letters": found}
 
 
 def choose(session: Session, args: Args) -> dict[str, object]:
-    """Say which of several items a scene is: without ``scene_id`` the scenes that wait for it, with it the items.
+    """Say which of several items a scene is: without ``scene_id`` the scenes that need it, with it the items.
 
     With ``rating_key`` too that choice is kept for good, and the scene is queued again.
     """
@@ -157,9 +152,9 @@ def choose(session: Session, args: Args) -> dict[str, object]:
     if not named:
         # A scene that was queued again meanwhile has a letter more; the newest is first, and says it.
         letters = list({letter.scene_id: letter for letter in reversed(letters)}.values())[::-1]
-        session.say("info", f"{some(len(letters), 'scene')} waiting for a choice between several Plex items.")
+        session.tell(f"{plural(len(letters), 'scene')} in need of a choice between several Plex items.")
         for letter in letters[:LETTERS_SHOWN]:
-            session.say("info", f"{letter_about(letter)}: {letter.message}")
+            session.tell(f"{letter_about(letter)}: {letter.message}")
         return {"waiting": [letter_summary(letter) for letter in letters]}
 
     from plexsync.ui import diff as looking
@@ -177,15 +172,13 @@ def choose(session: Session, args: Args) -> dict[str, object]:
     }
     if not candidates:
         which = f"It is item {preview.item.rating_key}." if preview.item else preview.reason
-        session.say("info", f"Scene {scene_id} needs no choice. {which}")
+        session.tell(f"Scene {scene_id} needs no choice. {which}")
     elif not chosen:
-        session.say("info", f"Scene {scene_id}, {preview.path}, may be one of these:")
+        session.tell(f"Scene {scene_id}, {preview.path}, may be one of these:")
         for item in preview.candidates:
             mark = " (chosen)" * (item.rating_key == found["chosen"])
             where = item.section_title or item.section_id
-            session.say(
-                "info", f"{item.rating_key}{mark}: “{item.title}” in {where}, {' and '.join(item.files)}"
-            )
+            session.tell(f"{item.rating_key}{mark}: “{item.title}” in {where}, {' and '.join(item.files)}")
     elif chosen[0] not in candidates:
         raise WrongArgument(
             f"Scene {scene_id} is one of the items {', '.join(map(str, candidates))}, not {chosen[0]}."
@@ -196,18 +189,18 @@ def choose(session: Session, args: Args) -> dict[str, object]:
         if not replayed:
             session.store.enqueue(scene_id, "update")
         session.wake()
-        session.say("info", f"Scene {scene_id} is item {chosen[0]} from now on; it is queued.")
+        session.tell(f"Scene {scene_id} is item {chosen[0]} from now on; it is queued.")
         found |= {"chosen": chosen[0], "replayed": replayed}
     return found
 
 
 def export(session: Session, args: Args) -> dict[str, object]:
-    """Write jobs, letters and what is remembered as JSON lines to a file in the data folder."""
+    """Write jobs, dead letters and the sync state as JSON lines to a file in the data folder."""
     path = os.path.join(session.data_dir, EXPORT_FILE)
     store = session.reading  # trouble with it is none of the file's
     with replacing(path) as file:
         counted = export_to(store, lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n"))
-    session.say("info", f"{some(sum(counted.values()), 'line')} written to {path}.")
+    session.tell(f"{plural(sum(counted.values()), 'line')} written to {path}.")
     return {"file": path, "lines": dict(counted)}
 
 
@@ -233,13 +226,13 @@ def diff(session: Session, args: Args) -> dict[str, object]:
         if len(shown) < limit:
             shown.append(looking.as_json(preview))
             for line in looking.lines(preview):
-                session.say("info", line)
+                session.tell(line)
 
     page = os.path.join(session.data_dir, PAGE_FILE) if switch(args, "page") else None
     tally, matter = preview_all(session, args, show, page)
-    session.say("info", tally.sentence())
+    session.tell(tally.sentence())
     if page:
-        session.say("info", f"As a page: {page}")
+        session.tell(f"As a page: {page}")
     return {**tally.as_json(), "previews": shown, "left_off": matter - len(shown), "page": page}
 
 
@@ -271,7 +264,7 @@ def preview_all(
                 session.progress(min(tally.scenes / max(about, 1), 1.0))
         session.progress(1.0)
         if paper:
-            paper.finish(tally, which, moment(session.clock.now()))
+            paper.finish(tally, which, utc(session.clock.now()))
     return tally, matter
 
 
@@ -279,7 +272,7 @@ def asked_for(session: Session, args: Args) -> tuple[Iterable[int], int, str]:
     """The scenes that ``scene_id``, or else ``scope`` and ``hours`` name; about how many; and in words."""
     named = numbers(args, "scene_id")
     if named:
-        return named, len(named), some(len(named), "scene") + " named"
+        return named, len(named), plural(len(named), "scene") + " named"
     stash = session.servers.stash()
     scope = args.get("scope") or "recent"
     if scope == "all":
@@ -296,25 +289,24 @@ def asked_for(session: Session, args: Args) -> tuple[Iterable[int], int, str]:
 
 
 def outage_summary(session: Session, args: Args) -> dict[str, object]:
-    """How often Stash and Plex were away, for how long, and what share of the time they were there."""
+    """How often Stash and Plex were unreachable, for how long, and what share of the time they were reachable."""
     records = session.reading.outages()
     servers = outages.summary(records, session.clock.now())
     if not servers:
-        session.say("info", "No outage of Stash or Plex so far.")
+        session.tell("No outage of Stash or Plex so far.")
     for server, its in servers.items():
-        mean = "" if its["mttr_s"] is None else f", {lasting(its['mttr_s'])} each on average"
+        mean = "" if its["mttr_s"] is None else f", {duration(its['mttr_s'])} each on average"
         now = ", one of them now" if its["ongoing"] else ""
-        session.say(
-            "info",
-            f"{server}: {some(int(its['count'] or 0), 'outage')}{now}{mean}; there "
-            f"{100 * (its['availability'] or 0):.2f} % of the time since the first.",
+        session.tell(
+            f"{server}: {plural(int(its['count'] or 0), 'outage')}{now}{mean}; reachable "
+            f"{100 * (its['availability'] or 0):.2f} % of the time since the first."
         )
     recent = [
         {
             "server": record["server"],
             "cause": record["cause"],
-            "started_at": moment(record["started_at"]),
-            "ended_at": None if record["ended_at"] is None else moment(record["ended_at"]),
+            "started_at": utc(record["started_at"]),
+            "ended_at": None if record["ended_at"] is None else utc(record["ended_at"]),
             "waiting": record["waiting"],
         }
         for record in records[:LETTERS_SHOWN]

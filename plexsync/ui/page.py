@@ -9,57 +9,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from html import escape
+from pathlib import Path
+from string import Template
 from types import TracebackType
 from typing import TextIO
 
 from plexsync.core.merge import Value
 from plexsync.ui.diff import MEANINGS, Preview, Tally, parted, plain, split_at_change, tags
 
-STYLE = """
-:root { color-scheme: light dark; --ground: #fff; --text: #1c2126; --soft: #5b6670; --line: #d9dee3; --head: #f3f5f7;
-  --out: #9b1c1c; --out-ground: #fdeaea; --in: #14612f; --in-ground: #e4f6e9; --note: #7a4b00; }
-@media (prefers-color-scheme: dark) { :root { --ground: #14171a; --text: #e4e8eb; --soft: #9aa5af; --line: #2f363c;
-  --head: #1d2226; --out: #ff9b9b; --out-ground: #3b1d1f; --in: #86e0a3; --in-ground: #16321f; --note: #f0c06a; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 75rem; background: var(--ground); color: var(--text);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; margin: 0 0 .25rem; }
-p { margin: .25rem 0; }
-.soft { color: var(--soft); }
-nav { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; margin: 1rem 0; padding: .75rem 1rem;
-  background: var(--head); border: 1px solid var(--line); border-radius: 6px; }
-nav input[type=search] { flex: 1 1 14rem; font: inherit; padding: .1rem .5rem; }
-section { margin: 1rem 0; border: 1px solid var(--line); border-radius: 6px; overflow: hidden; }
-h2 { font-size: 1rem; margin: 0; padding: .5rem .75rem; background: var(--head); overflow-wrap: anywhere; }
-h2 .soft { font-weight: normal; }
-section > p { padding: .4rem .75rem; overflow-wrap: anywhere; }
-table { width: 100%; border-collapse: collapse; table-layout: fixed; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .75rem; border-top: 1px solid var(--line);
-  overflow-wrap: anywhere; white-space: pre-wrap; }
-th { font-weight: 600; width: 9rem; }
-td.note { color: var(--note); }
-del { color: var(--out); background: var(--out-ground); }
-ins { color: var(--in); background: var(--in-ground); text-decoration: none; }
-[hidden] { display: none; }
-@media (max-width: 40rem) {
-  body { padding: 1rem .75rem 3rem; }
-  tr { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); border-top: 1px solid var(--line); }
-  th, td { border: 0; width: auto; }
-  th { grid-column: 1 / -1; padding-bottom: 0; }
-}
-"""
-
-SCRIPT = """
-const boxes = [...document.querySelectorAll('nav input[type=checkbox]')];
-const search = document.querySelector('nav input[type=search]');
-const apply = () => {
-  const shown = new Set(boxes.filter(box => box.checked).map(box => box.value));
-  const wanted = search.value.toLowerCase();
-  for (const scene of document.querySelectorAll('section'))
-    scene.hidden = !shown.has(scene.dataset.outcome) || !scene.textContent.toLowerCase().includes(wanted);
-};
-for (const input of [...boxes, search]) input.addEventListener('input', apply);
-"""
+# The page around the scenes; string.Template fills the part before them.
+HEAD, FOOT = Path(__file__).with_name("diff.html").read_text(encoding="utf-8").split("<!-- scenes -->\n")
 
 
 class Page:
@@ -88,7 +47,7 @@ class Page:
         self._scenes.seek(0)
         self._whole.write(head(tally, which, at, self._shown))
         shutil.copyfileobj(self._scenes, self._whole)
-        self._whole.write(f"<script>{SCRIPT}</script>\n</body>\n</html>\n")
+        self._whole.write(FOOT)
 
 
 def head(tally: Tally, which: str, at: str, shown: int) -> str:
@@ -98,14 +57,8 @@ def head(tally: Tally, which: str, at: str, shown: int) -> str:
         for name, meaning in MEANINGS.items()
         if tally.outcomes[name]
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>PlexSync: what would change</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>What a sync would change</h1>\n<p>{escape(tally.sentence())}</p>\n"
-        f'<p class="soft">{escape(which)}, {escape(at)}; nothing was written. Scenes shown below: {shown}.</p>\n'
-        f'<nav aria-label="Which scenes to show">{boxes}'
-        '<input type="search" placeholder="Title, path, field …" aria-label="Show only scenes with this text"></nav>\n'
+    return Template(HEAD).substitute(
+        sums=escape(tally.sentence()), which=escape(which), at=escape(at), shown=shown, boxes=boxes
     )
 
 

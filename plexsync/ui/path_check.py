@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from plexsync.ui.session import (
-    Session,
-    Unhealthy,
-)
-from plexsync.ui.words import (
-    some,
-)
+from plexsync.ui.session import Session, Unhealthy
+from plexsync.ui.words import plural
 
 if TYPE_CHECKING:
     from plexsync.core.item import Item
@@ -55,7 +50,7 @@ def check_paths(session: Session) -> str:
                 of_another_case.append(
                     f"scene {scene.id}, {scene.files[0].path}, is {chosen.item.files[0]} in Plex"
                 )
-    tried = some(len(scenes), "scene")
+    tried = plural(len(scenes), "scene")
     if astray:
         text = "; ".join(f"{pair.stash} => {pair.plex}" for pair in match.learn(pairs))
         proved = parse({"path_map": text})[0].path_map  # what the setting would mean, read as it will be

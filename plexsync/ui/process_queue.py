@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING
 from plexsync import hook
 from plexsync.locks import FileLock
 from plexsync.ui.arguments import Args
-from plexsync.ui.session import (
-    SERVERS,
-    Session,
-    blocked,
-)
-from plexsync.ui.words import (
-    REASONS_SHOWN,
-)
+from plexsync.ui.session import SERVERS, Blocked, Session, blocked
+from plexsync.ui.words import REASONS_SHOWN
 
 if TYPE_CHECKING:
     pass
 
-POLL_S = 0.25  # between two looks at a queue somebody else drains
+POLL_S = 0.25  # between two looks at a queue a worker drains
 PROGRESS_S = 0.5  # between two reports; Stash drops what comes faster
-GRACE_S = 2.0  # before a server that is down, or a queue that is held, ends the wait
+GRACE_S = 2.0  # before an outage or a paused queue ends the wait
 
 
 def process_queue(session: Session, args: Args) -> dict[str, object]:
@@ -46,10 +40,10 @@ def process_queue(session: Session, args: Args) -> dict[str, object]:
             store.save_breaker(server, {**known, "probe_at": 0.0, "backoff_s": 0.0})
     watch = _Watch(session)
     lock = FileLock(os.path.join(session.data_dir, hook.WORKER_LOCKS[0]))
-    looking_on = False
+    watching = False
     while not watch.is_over():
-        if lock.take():  # also when the worker we looked on at has died
-            # Each job's line belongs beside those of the background worker, whoever looks for it later.
+        if lock.take():  # also when the worker we watched has died
+            # Each job's line is expected beside those of the background worker.
             file, ours = log_file(session.data_dir), logging.getLogger("plexsync")
             ours.addHandler(file)
             ours.setLevel(logging.INFO)
@@ -62,9 +56,9 @@ def process_queue(session: Session, args: Args) -> dict[str, object]:
                 file.close()
                 lock.release()
             continue
-        if not looking_on:
-            looking_on = True
-            session.say("info", "A worker is at it already; this shows its progress.")
+        if not watching:
+            watching = True
+            session.tell("A worker is running already; this shows its progress.")
         session.wake()  # another one, should that worker be frozen
         session.clock.sleep(POLL_S)
     session.wake()
@@ -72,12 +66,12 @@ def process_queue(session: Session, args: Args) -> dict[str, object]:
     session.progress(1.0)
     done, dead = after.finished - before.finished, max(after.dead - before.dead, 0)
     waiting = after.pending + after.in_progress
-    # Each cause once: a thousand scenes waiting for the same server are one line.
+    # Each cause once: a thousand scenes that need the same server are one line.
     causes = dict.fromkeys(job.last_error for job in store.waiting() if job.last_error)
-    reasons = [watch.blocked] if watch.blocked else list(causes)[:REASONS_SHOWN]
-    session.say("info", f"{done} done, {dead} given up, {waiting} waiting.")
+    reasons = [watch.blocked.sentence] if watch.blocked else list(causes)[:REASONS_SHOWN]
+    session.tell(f"{done} done, {dead} dead-lettered, {waiting} still pending.")
     for reason in reasons:
-        session.say("warning", reason)
+        session.warn(reason)
     return {"done": done, "dead": dead, "waiting": waiting, "reasons": reasons}
 
 
@@ -86,7 +80,7 @@ class _Watch:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.blocked: str | None = None  # why what is due is not being done
+        self.blocked: Blocked | None = None  # why what is due is not being done
         self._began = session.clock.monotonic()
         self._most = 0
         self._shown = 0.0
@@ -107,6 +101,6 @@ class _Watch:
         self._most = max(self._most, left)
         now = self.session.clock.monotonic()
         if self._most and now - self._shown_at >= PROGRESS_S:
-            self._shown = max(self._shown, 1 - left / self._most)  # new edits make it wait, never go back
+            self._shown = max(self._shown, 1 - left / self._most)  # new edits make it pause, never go back
             self._shown_at = now
             self.session.progress(self._shown)

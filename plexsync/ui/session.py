@@ -1,4 +1,4 @@
-"""What tasks and commands stand on: the data folder, the queue, the servers, somebody to talk to; and their sentences.
+"""What tasks and commands stand on: the data folder, the queue, the servers, and where their lines go.
 
 A Session opens nothing before it is asked for: what only looks at the queue never imports the clients of the two
 servers, which take 200 ms.
@@ -39,11 +39,15 @@ class NoFolder(Exception):
 
 
 class CannotWrite(Exception):
-    """A file somebody asked for cannot be written; the text names it, and why."""
+    """A file that was asked for cannot be written; the text names it, and why."""
 
 
 class Unhealthy(Exception):
-    """What a check of the doctor found, and what to do about it."""
+    """What a check of the doctor found, and what to do about it; the keys of the ``settings`` that are wrong."""
+
+    def __init__(self, text: str, settings: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.settings = settings
 
 
 TROUBLES = (WrongArgument, NoFolder, CannotWrite, SyncFailure, recovery.Refused, sqlite3.Error, OSError)
@@ -153,6 +157,13 @@ class Session:
         None  # why the queue can be looked at and not written, once ``reading`` was asked for
     )
 
+    def tell(self, text: str) -> None:
+        """One line of the answer."""
+        self.say("info", text)
+
+    def warn(self, text: str) -> None:
+        self.say("warning", text)
+
     @cached_property
     def store(self) -> Store:
         store = Store(self.data_dir, self.clock)
@@ -161,7 +172,7 @@ class Session:
 
     @cached_property
     def reading(self) -> Store:
-        """``store`` for somebody who only looks, also where it cannot be written; ``read_only`` then says why."""
+        """``store`` for reading alone, also where it cannot be written; ``read_only`` then says why."""
         try:
             return self.store
         except (sqlite3.Error, OSError) as trouble:
@@ -183,13 +194,13 @@ class Session:
             return Servers(self.data_dir, self.clock, None, self.connection)
 
     def wake(self) -> None:
-        """See that a worker looks after what waits."""
+        """Start a worker if jobs are pending and none runs."""
         if self.store.counts().pending:
             hook.wake_worker(self.data_dir)
 
     @contextlib.contextmanager
     def successor(self) -> Iterator[None]:
-        """While we are the worker ourselves, have another wait behind us: hooks see our lock and start nobody, and
+        """While we are the worker ourselves, have another wait behind us: hooks see our lock and start none, and
         Stash's stop button or a closed terminal may end us at any moment.
 
         It learns from the end of its standard input that we are gone, however that came about, and then takes the lock
@@ -216,7 +227,7 @@ class Session:
             yield
 
     def worker_runs(self) -> bool:
-        """Whether somebody holds one of the workers' locks, and has said lately that they run.
+        """Whether a process holds one of the workers' locks, and its last heartbeat is recent.
 
         Asking takes the lock for a moment, in which a hook could believe that a worker runs and start none: hence
         the wake.
@@ -242,16 +253,22 @@ class Session:
                 self.__dict__[name].close()
 
 
-def blocked(store: Store) -> str | None:
-    """What keeps the whole queue waiting, if anything does."""
+@dataclass(frozen=True)
+class Blocked:
+    """Why no job at all is worked on."""
+
+    cause: str  # the problem alone
+    sentence: str  # with what it means for the queue
+
+
+def blocked(store: Store) -> Blocked | None:
+    """What keeps the whole queue from being worked on, if anything does."""
     attention = store.load_state("attention")
     if attention:
-        return f"The queue waits for you: {attention}"
-    lasting = {
-        outage["server"]: outage["cause"] for outage in store.outages(10) if outage["ended_at"] is None
-    }
+        return Blocked(attention, f"The queue is paused: {attention}")
+    causes = {outage["server"]: outage["cause"] for outage in store.outages(10) if outage["ended_at"] is None}
     for server in SERVERS:
         if breaker.from_dict(store.load_breaker(server)).state is not breaker.State.CLOSED:
-            cause = lasting.get(server, f"{server} is not reachable.")
-            return f"{cause} What waits is synced as soon as {server} is back."
+            cause = causes.get(server, f"{server} is not reachable.")
+            return Blocked(cause, f"{cause} Pending jobs are synced as soon as {server} recovers.")
     return None

@@ -1,4 +1,4 @@
-"""The buttons in Stash, a short function each; ``runPluginOperation`` and the command line press the same ones.
+"""The tasks in Stash, a short function each; ``runPluginOperation`` and the command line run the same ones.
 
 A task is given its Session and its arguments, says what happens line by line, and returns a JSON object. What goes
 wrong in a way we expect is raised as one of TROUBLES and becomes the answer's ``error``; a queue or a server that
@@ -36,17 +36,8 @@ from plexsync.ui.operations import (
     queue_status,
 )
 from plexsync.ui.process_queue import process_queue
-from plexsync.ui.session import (
-    TROUBLES,
-    NoFolder,
-    Session,
-    blocked,
-    sentence,
-)
-from plexsync.ui.words import (
-    counted,
-    some,
-)
+from plexsync.ui.session import TROUBLES, NoFolder, Session, blocked, sentence
+from plexsync.ui.words import by_count, plural
 
 if TYPE_CHECKING:
     pass
@@ -120,7 +111,7 @@ class _ToStash(logging.Handler):
 
 def log_to_stash() -> None:
     """What store and worker log goes to Stash; what other packages log may quote URLs and headers and does not."""
-    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what nobody handles to stderr
+    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what has no handler to stderr
     ours = logging.getLogger("plexsync")
     ours.handlers[:] = [_ToStash()]
     ours.setLevel(logging.INFO)
@@ -166,14 +157,15 @@ def _queued(session: Session, seen: int, queued: int, which: str) -> dict[str, o
     returned = _returning(session)
     session.wake()
     session.progress(1.0)
-    session.say("info", f"{some(seen, 'scene')} {which}: {queued} queued, {seen - queued} waiting already.")
+    session.tell(f"{plural(seen, 'scene')} {which}: {queued} queued, {seen - queued} queued already.")
     _warn(session)
     return {"scenes": seen, "queued": queued, "already_waiting": seen - queued, "returned": returned}
 
 
 def _returning(session: Session) -> int:
-    """Queue, as edits, the scenes that were rated or played in Plex, if Stash is to know: Plex is not asked about a
-    scene that seems to be in sync. How many."""
+    """Queue, as edits, the scenes that were rated or played in Plex, if Stash is to know; how many.
+
+    As edits, because Plex is not asked about a scene that seems to be in sync."""
     from plexsync.sync import reconcile
 
     try:
@@ -187,19 +179,19 @@ def _returning(session: Session) -> int:
 
 
 def _say_untold(session: Session, why: str) -> None:
-    session.say("warning", f"What was rated or played in Plex is looked at the next time: {why}")
+    session.warn(f"Ratings and plays in Plex could not be read, and are read next time: {why}")
 
 
 def _warn(session: Session) -> None:
-    """Say what is wrong with the settings, and what else keeps waiting what was just queued."""
+    """Say what is wrong with the settings, and what else keeps the jobs just queued from being done."""
     said: list[str] = []
     with contextlib.suppress(SyncFailure):  # Stash has just gone, and that is not what was asked
         said = [problem.sentence for problem in session.servers.read_settings()[1]]
     why = blocked(session.store)
-    if why and not any(sentence in why for sentence in said):
-        said.append(why)
+    if why and why.cause not in said:
+        said.append(why.sentence)
     for text in said:
-        session.say("warning", text)
+        session.warn(text)
 
 
 def reconcile_all(session: Session, args: Args) -> dict[str, object]:
@@ -232,13 +224,12 @@ def _sweep(session: Session, hours: float | None, which: str) -> dict[str, objec
     )
     session.wake()
     session.progress(1.0)
-    session.say(
-        "info",
-        f"{some(found.seen, 'scene')} {which}: {found.in_sync} in sync with Plex, {found.queued} queued, "
-        f"{found.skipped} not to be synced.",
+    session.tell(
+        f"{plural(found.seen, 'scene')} {which}: {found.in_sync} in sync with Plex, {found.queued} queued, "
+        f"{found.skipped} skipped."
     )
     if found.reasons:
-        session.say("info", f"Not to be synced: {counted(found.reasons)}.")
+        session.tell(f"Skipped: {by_count(found.reasons)}.")
     if found.untold:
         _say_untold(session, found.untold)
     _warn(session)
@@ -255,15 +246,14 @@ def reconcile_missing(session: Session, args: Args) -> dict[str, object]:
         session.servers, settings, lambda seen, last_id: session.progress(min(seen / about, 1.0))
     )
     session.progress(1.0)
-    session.say(
-        "info",
-        f"{some(found.seen, 'scene')} compared: {found.scenes} not in Plex, {some(found.items, 'item')} of Plex not in "
-        "Stash.",
+    session.tell(
+        f"{plural(found.seen, 'scene')} compared: {found.scenes} not in Plex, {plural(found.items, 'item')} of Plex "
+        "not in Stash."
     )
     for path in found.scene_samples:
-        session.say("info", f"Not in Plex: {path}")
+        session.tell(f"Not in Plex: {path}")
     for path in found.item_samples:
-        session.say("info", f"Not in Stash: {path}")
+        session.tell(f"Not in Stash: {path}")
     return dataclasses.asdict(found)
 
 
@@ -273,8 +263,8 @@ def retry_dlq(session: Session, args: Args) -> dict[str, object]:
     replayed = session.store.replay(ids or None, error_type_of(args))
     session.wake()
     if ids and not replayed:
-        session.say("warning", f"No dead letter {', '.join(map(str, ids))} is waiting to be retried.")
-    session.say("info", f"Dead letters queued again: {replayed}.")
+        session.warn(f"There is no dead letter {', '.join(map(str, ids))} to retry.")
+    session.tell(f"Dead letters queued again: {replayed}.")
     return {"replayed": replayed}
 
 
@@ -282,18 +272,16 @@ def retry_dlq(session: Session, args: Args) -> dict[str, object]:
 
 
 def clear_queue(session: Session, args: Args) -> dict[str, object]:
-    """Delete everything that waits."""
+    """Delete all pending jobs."""
     deleted = session.store.clear_waiting()
-    session.say(
-        "info", f"Waiting scenes deleted: {deleted}. Plex keeps what it has until the next edit or sync."
-    )
+    session.tell(f"Pending jobs deleted: {deleted}. Plex keeps its values until the next edit or sync.")
     return {"deleted": deleted}
 
 
 def clear_dlq(session: Session, args: Args) -> dict[str, object]:
-    """Delete every dead letter nobody has retried."""
+    """Delete every dead letter that was not retried."""
     deleted = session.store.clear_dead()
-    session.say("info", f"Dead letters deleted: {deleted}.")
+    session.tell(f"Dead letters deleted: {deleted}.")
     return {"deleted": deleted}
 
 
@@ -301,7 +289,7 @@ def purge_dlq(session: Session, args: Args) -> dict[str, object]:
     """Delete the dead letters older than ``days``."""
     days = number(args, "days", PURGE_DAYS, "days")
     deleted = session.store.purge_dead(days * 86_400)
-    session.say("info", f"Dead letters older than {days:g} days deleted: {deleted}.")
+    session.tell(f"Dead letters older than {days:g} days deleted: {deleted}.")
     return {"deleted": deleted, "days": days}
 
 

@@ -9,16 +9,16 @@ from typing import Any
 from plexsync.queue import intake
 from plexsync.queue.store import DeadLetter
 
-CHOICE = "Ambiguous"  # the error_type of a dead letter that waits for somebody to choose
+CHOICE = "Ambiguous"  # the error_type of a dead letter that needs a choice between several Plex items
 REASONS_SHOWN = 5
 
 
-def some(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
     """ "1 scene", "2 scenes"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def lasting(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A time a person can picture: "0.4 s", "90 s", "5 min", "3 h 20 min", "2 days 4 h"."""
     if seconds < 10:
         return f"{seconds:.1f} s".replace(".0 s", " s")
@@ -28,44 +28,44 @@ def lasting(seconds: float) -> str:
     if hours < 24:
         return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
     days, hours = divmod(round(seconds / 3600), 24)
-    return some(days, "day") + f" {hours} h" * bool(hours)
+    return plural(days, "day") + f" {hours} h" * bool(hours)
 
 
-def moment(wall_s: float) -> str:
+def utc(wall_s: float) -> str:
     """A wall time as ISO 8601 in UTC, to the second."""
     return datetime.datetime.fromtimestamp(wall_s, datetime.UTC).isoformat(timespec="seconds")
 
 
-def counted(numbers: Mapping[str, int]) -> str:
+def by_count(numbers: Mapping[str, int]) -> str:
     """ "5 × not organized, 2 × has no stash-box id", the most frequent first."""
     parts = [f"{number} × {what}" for what, number in numbers.items()]
     more = len(parts) - REASONS_SHOWN
-    return ", ".join(parts[:REASONS_SHOWN]) + (f" and {some(more, 'other reason')}" if more > 0 else "")
+    return ", ".join(parts[:REASONS_SHOWN]) + (f" and {plural(more, 'other reason')}" if more > 0 else "")
 
 
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """queue_status in sentences."""
-    later = f", {status['waiting_later']} of them for later" if status["waiting_later"] else ""
-    due = f"; the next is due in {lasting(status['next_due_in_s'])}" if status["waiting_later"] else ""
+    later = f", {status['waiting_later']} of them due later" if status["waiting_later"] else ""
+    due = f"; the next is due in {duration(status['next_due_in_s'])}" if status["waiting_later"] else ""
     lines = [
-        f"{status['pending']} waiting{later}{due}; {status['in_progress']} in progress; "
-        f"{status['finished_ever']} done so far; {some(status['dead'], 'dead letter')}.",
+        f"{status['pending']} pending{later}{due}; {status['in_progress']} in progress; "
+        f"{status['finished_ever']} done so far; {plural(status['dead'], 'dead letter')}.",
         "A worker is running." if status["worker_running"] else "No worker was running.",
     ]
     if status["blocked"]:
         lines.append(status["blocked"])
-    last = f"Of the last {some(status['of_the_last'], 'job')} done"
+    last = f"Of the last {plural(status['of_the_last'], 'job')} done"
     if status["skipped"]:
-        lines.append(f"{last}, skipped: {counted(status['skipped'])}.")
+        lines.append(f"{last}, skipped: {by_count(status['skipped'])}.")
     if status["kept"]:
-        lines.append(f"{last}, kept as Plex has it: {counted(status['kept'])}.")
+        lines.append(f"{last}, kept as Plex has it: {by_count(status['kept'])}.")
     for letter in status["dead_letters"]:
         lines.append(
-            f"Dead letter {letter['id']}: {letter['about']} after {some(letter['attempts'], 'attempt')}, "
+            f"Dead letter {letter['id']}: {letter['about']} after {plural(letter['attempts'], 'attempt')}, "
             f"{letter['error_type']}: {letter['message']}"
         )
     if CHOICE in status["dead_by_type"]:
-        lines.append("“PlexSync.py choose” lists the scenes that wait for a choice.")
+        lines.append("“PlexSync.py choose” lists the scenes that need a choice between Plex items.")
     return lines + list(status["mended"])
 
 
@@ -83,7 +83,7 @@ def letter_summary(letter: DeadLetter) -> dict[str, object]:
         "error_type": letter.error_type,
         "message": letter.message,
         "attempts": letter.attempts,
-        "failed_at": moment(letter.failed_at),
+        "failed_at": utc(letter.failed_at),
     }
 
 
@@ -92,7 +92,7 @@ def letter_whole(letter: DeadLetter) -> dict[str, object]:
     return {
         **letter_summary(letter),
         "edits": letter.generation,
-        "replayed_at": None if letter.replayed_at is None else moment(letter.replayed_at),
+        "replayed_at": None if letter.replayed_at is None else utc(letter.replayed_at),
         "payload": letter.payload,
         "traceback": letter.traceback,
     }

@@ -81,7 +81,7 @@ def quiet(tmp_path: Path) -> Iterator[FileLock]:
 def test_help_names_every_command_and_the_exit_statuses() -> None:
     done = plexsync("--help")
     assert done.returncode == 0
-    for word in (*cli.cli.commands, "Exit status: 0 well", "130 interrupted"):
+    for word in (*cli.cli.commands, "Exit status: 0 OK", "130 interrupted"):
         assert word in done.stdout
 
 
@@ -171,9 +171,9 @@ def test_what_writes_says_why_it_cannot(command: str, letters: Store, tmp_path: 
 def test_status(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
     done = plexsync("status", data=tmp_path)
     assert done.returncode == 0
-    assert "2 waiting, 1 of them for later" in done.stdout and "2 dead letters" in done.stdout
+    assert "2 pending, 1 of them due later" in done.stdout and "2 dead letters" in done.stdout
     assert "A worker is running." in done.stdout
-    assert "“PlexSync.py choose” lists the scenes that wait for a choice." in done.stdout
+    assert "“PlexSync.py choose” lists the scenes that need a choice between Plex items." in done.stdout
     answer = json.loads(plexsync("status", "--json", data=tmp_path).stdout)
     assert (answer["pending"], answer["waiting_later"], answer["dead"]) == (2, 1, 2)
     assert answer["worker_running"] is True
@@ -204,7 +204,7 @@ def test_notes_about_others_than_scenes_are_named(store: Store, quiet: FileLock,
 
 
 def test_an_empty_queue_says_so(store: Store, tmp_path: Path) -> None:
-    assert plexsync("queue", data=tmp_path).stdout == "Nothing waits.\n"
+    assert plexsync("queue", data=tmp_path).stdout == "There are no pending jobs.\n"
     assert plexsync("dead", data=tmp_path).stdout == "There are no dead letters.\n"
     assert plexsync("queue", "--json", data=tmp_path).stdout == "[]\n"
 
@@ -324,7 +324,7 @@ def test_ctrl_c_ends_with_130_and_json_all_the_same(
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (130, "")
-    assert json.loads(out)["error"] == "Interrupted; what waits stays queued."
+    assert json.loads(out)["error"] == "Interrupted; pending jobs stay queued."
 
 
 def at_a_terminal(*args: object, data: Path, **env: str) -> str:
@@ -414,11 +414,11 @@ def test_doctor_and_drain_without_stash(letters: Store, tmp_path: Path) -> None:
     assert "127.0.0.1:1" in found["Stash"]["message"]
     text = plexsync("doctor", data=tmp_path)
     assert text.returncode == 1 and "Stash: Stash at http://127.0.0.1:1 is not reachable" in text.stdout
-    assert text.stderr == "" and "\nNot well: Stash, " in text.stdout
+    assert text.stderr == "" and "\nProblems: Stash, " in text.stdout
     done = plexsync("drain", data=tmp_path)
     stop_worker(tmp_path)
     assert done.returncode == 1
-    assert "0 done, 0 given up, 2 waiting." in done.stdout
+    assert "0 done, 0 dead-lettered, 2 still pending." in done.stdout
     assert "Stash at http://127.0.0.1:1 is not reachable: connection refused; does Stash run?" in done.stderr
     assert letters.counts().pending == 2
     for output in (done, text):

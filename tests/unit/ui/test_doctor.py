@@ -29,7 +29,7 @@ def checks(session: Session) -> dict[str, tuple[bool, str]]:
     assert answer["healthy"] == all(ok for ok, _ in found.values())
     assert list(found) == list(doctor.CHECKS)
     ill = [name for name, (ok, _) in found.items() if not ok]
-    last = ("error", f"Not well: {', '.join(ill)}.") if ill else ("info", "All is well.")
+    last = ("error", f"Problems: {', '.join(ill)}.") if ill else ("info", "No problems found.")
     assert session.lines[-1] == last
     for name, (ok, message) in found.items():
         assert message.endswith(".") and ("info" if ok else "error", f"{name}: {message}") in session.lines
@@ -51,7 +51,7 @@ def test_health_names_what_is_not_set(session: Session, paper: Paper) -> None:
     assert found["Stash"][0] and not found["Settings"][0]
     assert "plex_url" in found["Settings"][1] and "plex_token" in found["Settings"][1]
     for later in ("Plex", "Libraries", "Paths"):
-        assert found[later] == (False, "Not possible until “Settings” is well.")
+        assert found[later] == (False, "Skipped: fix “Settings” first.")
 
 
 def test_health_names_the_libraries_with_rules_of_their_own(session: Session, paper: Paper) -> None:
@@ -63,7 +63,7 @@ def test_health_without_stash(session: Session, paper: Paper) -> None:
     paper.trouble["Stash"] = NeedsAttention("Stash", "Stash does not accept our key (401).")
     found = checks(session)
     assert found["Stash"] == (False, "Stash does not accept our key (401).")
-    assert found["Plex"] == (False, "Not possible until “Stash” is well.")
+    assert found["Plex"] == (False, "Skipped: fix “Stash” first.")
     assert found["Data folder"][0]
 
 
@@ -71,7 +71,7 @@ def test_health_without_plex(session: Session, paper: Paper) -> None:
     paper.trouble["Plex"] = NeedsAttention("Plex", "Plex does not accept plex_token (401).")
     found = checks(session)
     assert found["Settings"][0] and found["Plex"] == (False, "Plex does not accept plex_token (401).")
-    assert found["Paths"] == (False, "Not possible until “Plex” is well.")
+    assert found["Paths"] == (False, "Skipped: fix “Plex” first.")
 
 
 def test_health_explains_paths_that_do_not_fit(session: Session, paper: Paper) -> None:
@@ -101,22 +101,22 @@ def test_letters_choices_and_outages_each_have_their_sentence(session: Session) 
     found = checks(session)
     assert found["Dead letters"] == (
         False,
-        "Given up: 3 scenes (2 × NotFound, 1 × Permanent), the last one scene 3: NotFound happened. “Queue status” "
+        "3 dead letters (2 × NotFound, 1 × Permanent), the newest of scene 3: NotFound happened. “Queue status” "
         "lists them, and “Retry dead letters” queues them again.",
     )
     ok, message = found["Choices"]
     assert not ok and "1 scene may be one of several Plex items" in message and "choose 4" in message
-    assert found["Queue"][0] and found["Outages"] == (True, "Stash and Plex were never found away.")
+    assert found["Queue"][0] and found["Outages"] == (True, "No outage of Stash or Plex was recorded.")
 
 
 def test_an_outage_while_it_lasts_and_afterwards(session: Session) -> None:
     session.store.enqueue(2)
     session.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
     ok, message = checks(session)["Queue"]
-    assert not ok and message.startswith("Waiting: 1 scene. Plex is not reachable")
+    assert not ok and message.startswith("1 pending job. Plex is not reachable")
     session.store.open_outage("Plex", "Plex is not reachable.")
     ok, message = checks(session)["Outages"]
-    assert not ok and message.startswith("Plex is away since ")
+    assert not ok and message.startswith("Plex is unreachable since ")
     session.clock.sleep(90)
     session.store.close_outage("Plex")
     ok, message = checks(session)["Outages"]

@@ -33,7 +33,7 @@ from plexsync.sync import worker
 from plexsync.ui import export, tasks
 from plexsync.ui.arguments import WrongArgument
 from plexsync.ui.session import SERVERS, sentence
-from plexsync.ui.words import lasting
+from plexsync.ui.words import duration
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -51,7 +51,7 @@ def test_all_queues_every_scene_in_pages(session: Session) -> None:
     }
     assert session.store.counts().pending == 500
     assert session.bar == [0.4, 0.8, 1.0]
-    assert session.lines == [("info", "500 scenes in Stash: 499 queued, 1 waiting already.")]
+    assert session.lines == [("info", "500 scenes in Stash: 499 queued, 1 queued already.")]
 
 
 @pytest.mark.parametrize("mode", ["all", "recent", "reconcile_all", "reconcile_recent"])
@@ -68,7 +68,7 @@ def test_who_queues_scenes_is_told_what_is_wrong_with_the_settings(
     del paper.stored["retry_base_s"]
     session.store.save_state("attention", "Plex does not accept plex_token (401).")
     run_task(session, mode)
-    assert session.lines[-1] == ("warning", "The queue waits for you: Plex does not accept plex_token (401).")
+    assert session.lines[-1] == ("warning", "The queue is paused: Plex does not accept plex_token (401).")
 
 
 @pytest.mark.parametrize("mode", ["all", "recent"])
@@ -119,7 +119,7 @@ def test_plex_away_hinders_no_queueing(session: Session, paper: Paper, mode: str
     answer = run_task(session, mode)
     assert answer["queued"] == answer.get("scenes", answer.get("seen"))
     assert [text for level, text in session.lines if level == "warning"] == [
-        "What was rated or played in Plex is looked at the next time: "
+        "Ratings and plays in Plex could not be read, and are read next time: "
         "Plex at http://plex:32400 refuses connections."
     ]
 
@@ -218,7 +218,7 @@ def test_process_queue_ends_when_plex_is_down(session: Session, paper: Paper) ->
     answer = run_task(session, "process_queue")
     assert (answer["done"], answer["waiting"]) == (0, 30)
     assert answer["reasons"] == [
-        "Plex at http://plex:32400 is not reachable. What waits is synced as soon as Plex is back."
+        "Plex at http://plex:32400 is not reachable. Pending jobs are synced as soon as Plex recovers."
     ]
 
 
@@ -249,9 +249,7 @@ def test_process_queue_says_which_setting_holds_it(session: Session, paper: Pape
     answer = run_task(session, "process_queue")
     assert answer["waiting"] == 2
     reasons = answer["reasons"]
-    assert isinstance(reasons, list) and reasons[0].startswith(
-        "The queue waits for you: plex_token is not set"
-    )
+    assert isinstance(reasons, list) and reasons[0].startswith("The queue is paused: plex_token is not set")
     assert ("warning", reasons[0]) in session.lines
 
 
@@ -281,7 +279,7 @@ def test_process_queue_looks_on_while_a_worker_works(tmp_path: Path, paper: Pape
     session.close()
     assert answer == {"done": 8, "dead": 0, "waiting": 0, "reasons": []}
     assert session.bar == sorted(session.bar) and len(set(session.bar)) >= 3
-    assert session.lines[0] == ("info", "A worker is at it already; this shows its progress.")
+    assert session.lines[0] == ("info", "A worker is running already; this shows its progress.")
 
 
 def test_process_queue_takes_over_from_a_worker_that_dies(tmp_path: Path, paper: Paper) -> None:
@@ -300,7 +298,9 @@ def test_process_queue_takes_over_from_a_worker_that_dies(tmp_path: Path, paper:
 
 
 def test_queue_lists_what_waits(session: Session) -> None:
-    assert run_task(session, "queue") == {"queue": []} and session.lines == [("info", "Nothing waits.")]
+    assert run_task(session, "queue") == {"queue": []} and session.lines == [
+        ("info", "There are no pending jobs.")
+    ]
     session.store.enqueue(1, "update", ["title"])
     job = session.store.claim()
     assert job is not None
@@ -463,7 +463,7 @@ def test_queue_status(session: Session) -> None:
     )
     json.dumps(status)
     said = "\n".join(text for _, text in session.lines)
-    assert "3 waiting, 1 of them for later" in said and "1 dead letter." in said
+    assert "3 pending, 1 of them due later" in said and "1 dead letter." in said
     assert "scene 9 after 1 attempt, Ambiguous: Ambiguous happened." in said
 
 
@@ -750,7 +750,7 @@ def test_a_queue_that_cannot_be_used_has_its_remedy(trouble: Exception, said: st
     ],
 )
 def test_times_a_person_can_picture(seconds: float, said: str) -> None:
-    assert lasting(seconds) == said
+    assert duration(seconds) == said
 
 
 def is_held(lock_file: Path) -> bool:
@@ -786,7 +786,7 @@ def test_retry_wakes_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_log_records_reach_stash_with_their_level(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A row that is no job is letter by the store, which logs; other packages' records stay away."""
+    """A row that is no job is buried by the store, which logs; other packages' records stay away."""
     code = (
         "import logging; from plexsync.ui import tasks; tasks.log_to_stash()\n"
         "logging.getLogger('plexsync.queue.store').critical('two\\nlines')\n"
