@@ -9,8 +9,8 @@ from pathlib import Path
 
 from plexsync.clock import ManualClock
 from plexsync.queue import intake
-from plexsync.queue.memory_store import Memory, MemoryStore
 from plexsync.queue.store import Store
+from tests.doubles import Memory, MemoryStore
 
 
 class Durable:

@@ -3,7 +3,7 @@
 The note holds no copy of the scene: whoever works on it reads the scene as it is then. So a note may come twice,
 late, or merged with another of the same scene, and the result is the same. Some notes are about a performer, a
 studio, a tag, a group or the library, and mean all its scenes. The table below is the whole life of a note;
-``store.Store`` and ``memory_store.MemoryStore`` move notes only along it, and ``move()`` refuses the rest.
+Jobs move only along it: ``move()`` refuses the rest, and tests/unit/queue/test_moves.py holds the SQL to it.
 
     put ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish──▶ DONE
                ▲                  │   │

@@ -9,7 +9,7 @@ from plexsync.core.job import LEASE_S, Job
 
 
 class Door(ABC):
-    """The worker's side of ``store.Store`` and ``memory_store.MemoryStore``."""
+    """The worker's side of ``store.Store``, and of the queue in memory that the tests compare it with."""
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[object]:

@@ -37,8 +37,8 @@ from plexsync.core.pieces import halves
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from plexsync.sync import engine
+from tests.doubles import Paper
 from tests.property import strategies as some
-from tests.unit.paper import Paper
 
 # --- edits: a server takes them, and nothing is left to do
 

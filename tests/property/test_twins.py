@@ -82,6 +82,10 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda n: self.doors[n][who].enqueue_many(scenes, hurry=hurry))
         self.wanted |= set(scenes)
 
+    @rule(who=WHO, scene=SCENES, in_s=st.sampled_from([0.0, 30.0]))
+    def enqueue_later(self, who, scene, in_s):
+        self.both(lambda n: self.doors[n][who].enqueue_later(scene, self.clocks[n].now() + in_s))
+
     @rule(who=WHO, number=SCENES, entity=st.sampled_from(["performer", intake.LIBRARY]))
     def put_entity(self, who, number, entity):
         self.both(lambda n: self.doors[n][who].enqueue(number, "update", ["name"], entity=entity))

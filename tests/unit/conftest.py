@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from paper import Paper, Session, shelf
+
+from tests.doubles import Paper, Session, shelf
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from plexsync.sync import engine
 from plexsync.sync.worker import Worker
 from simulators.fake_plex.service import FakePlex
 from simulators.serving import Handle, running
-from tests.unit.sync.test_worker import Model
+from tests.doubles import Model
 
 TOKEN = "t0ken-0f-the-0wner"
 FOLDER = "/data/films"

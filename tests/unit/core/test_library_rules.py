@@ -10,7 +10,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from paper import Paper
 from test_settings_have_effects import CASES
 
 from plexsync.clock import ManualClock
@@ -27,6 +26,7 @@ from plexsync.sync import engine, reconcile
 from plexsync.ui import diff
 from simulators.fake_plex.service import FakePlex
 from simulators.serving import Handle, running
+from tests.doubles import Paper
 
 TOKEN = "t0ken-0f-the-0wner"
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import pytest
-from paper import Paper
 
 from plexsync.clock import ManualClock
 from plexsync.core.edits import Edits, plan
@@ -34,8 +33,8 @@ from simulators.fake_plex.service import FakePlex
 from simulators.fake_stash.instance import Instance
 from simulators.fake_stash.routes import FakeStash
 from simulators.serving import Handle, running
+from tests.doubles import Model, Paper
 from tests.simulators.stash_world import self_signed
-from tests.unit.sync.test_worker import Model
 
 TOKEN = "t0ken-0f-the-0wner"
 FILE = "/data/films/a file.mp4"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +12,6 @@ from plexsync.clock import ManualClock
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
-from plexsync.core.settings import Settings
 from plexsync.core.verdict import ATTENTION_HOLD_S
 from plexsync.queue.store import LEASE_S, Store
 from plexsync.servers.plex import Entry
@@ -21,173 +19,7 @@ from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import MemoryLedger
 from plexsync.sync import reconcile
 from plexsync.sync.worker import RELEASE_S, Worker
-
-SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token-of-the-owner")
-
-
-@dataclass
-class Model:
-    """Stash and Plex as dictionaries; ``trouble`` is raised by the next calls that touch that server."""
-
-    has: dict[int, Scene] = field(default_factory=dict)
-    items: dict[int, Item] = field(default_factory=dict)
-    trouble: dict[str, Exception] = field(default_factory=dict)
-    writes: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    probes: list[str] = field(default_factory=list)
-    given: Settings = SETTINGS
-    pages: list[int] = field(default_factory=list)
-    meanwhile: object = None  # called once while a write is at Plex
-    reads: int = 0  # items asked of Plex
-    sweeps: int = 0
-    picture: Cover = field(default_factory=lambda: Cover(b"\xff\xd8\xff one", "image/jpeg", "etag-1"))
-    covers_asked: list[tuple[int, str]] = field(default_factory=list)
-    uploads: list[tuple[int, str]] = field(default_factory=list)
-    rated: list[tuple[int, int]] = field(default_factory=list)
-    played: list[tuple[int, int, int]] = field(default_factory=list)
-    since: list[tuple[str, int]] = field(default_factory=list)
-    scans: list[tuple[str, ...]] = field(default_factory=list)
-    looks: int = 0  # at what the libraries have
-    makes_of: Callable[[int], int] = lambda rating100: rating100  # what Stash makes of a rating
-    on_edit: Callable[[int], object] = lambda scene_id: None
-    bad: int = 0  # a scene that cannot be read without an exception
-    remembered: MemoryLedger = field(default_factory=MemoryLedger)
-
-    def _meet(self, server: str) -> None:
-        if server in self.trouble:
-            raise self.trouble[server]
-
-    # the world
-
-    def settings(self) -> Settings:
-        self._meet("settings")
-        return self.given
-
-    def stash(self) -> Model:
-        return self
-
-    def plex(self) -> Model:
-        return self
-
-    def ledger(self, settings: Settings) -> MemoryLedger:
-        return self.remembered
-
-    def probe(self, server: str) -> None:
-        self.probes.append(server)
-        self._meet(server)
-
-    # Stash
-
-    def scenes(self, scene_ids) -> dict[int, Scene]:
-        self._meet("Stash")
-        if self.bad in scene_ids:
-            raise ValueError(f"a defect that scene {self.bad} shows")
-        return {number: self.has[number] for number in scene_ids if number in self.has}
-
-    def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0):
-        self._meet("Stash")
-        ids = [number for number in sorted(self.has) if number > after_id]
-        for number in ids:  # a page a scene
-            self.pages.append(number)
-            yield [number]
-
-    def scene_pages(self, after_id=0, per_page=100, updated_since=None):
-        self.sweeps += not after_id
-        if after_id < max(self.has):
-            yield [scene for scene in self.has.values() if scene.id > after_id]
-
-    # Plex
-
-    def find_many(self, groups) -> list[tuple[Item, ...]]:
-        self._meet("Plex")
-        self.reads += len(groups)
-        return [
-            tuple(item for item in self.items.values() if set(paths) & set(item.files)) for paths in groups
-        ]
-
-    def find_alike(self, groups) -> list[tuple[Item, ...]]:
-        """Items whose file has the same name."""
-        names = [{path.rpartition("/")[2] for path in paths} for paths in groups]
-        return [
-            tuple(item for item in self.items.values() if item.files[0].rpartition("/")[2] in some)
-            for some in names
-        ]
-
-    def cover(self, scene_id: int, etag: str = "") -> Cover | None:
-        self.covers_asked.append((scene_id, etag))
-        return None if etag and etag == self.picture.etag else self.picture
-
-    def upload(self, item: Item, data: bytes, gallery: str) -> None:
-        self._meet("upload")
-        self.uploads.append((item.rating_key, gallery))
-
-    def read(self, rating_keys) -> tuple[Item, ...]:
-        self._meet("Plex")
-        self.reads += 1
-        return tuple(self.items[key] for key in rating_keys if key in self.items)
-
-    def rate(self, scene_id: int, rating100: int) -> None:
-        """As Stash does: the edit is a hook, and the hook is a job."""
-        self._meet("rate")
-        self.rated.append((scene_id, rating100))
-        self.has[scene_id] = replace(self.has[scene_id], rating100=self.makes_of(rating100))
-        self.on_edit(scene_id)
-
-    def add_plays(self, scene_id: int, count: int, at: int) -> None:
-        self._meet("plays")
-        self.played.append((scene_id, count, at))
-
-    def touched(self, moment: str, since: int):
-        self._meet("Plex")
-        self.since.append((moment, since))
-        return [
-            Entry(item.rating_key, item.files, 0, item.user_rating, item.view_count)
-            for item in self.items.values()
-            if (item.last_rated_at if moment == "lastRatedAt" else item.last_viewed_at) > since
-        ]
-
-    def scan(self, paths) -> tuple[str, ...]:
-        self._meet("scan")
-        self.scans.append(tuple(paths))
-        return ("/data",)
-
-    def freshen(self) -> None:
-        self._meet("Plex")
-        self.looks += 1
-        self.remembered.put(1, [Entry(key, item.files) for key, item in self.items.items()])
-
-    def write(self, item: Item, edits: object) -> None:
-        self._meet("Plex")
-        self.writes.append((item.rating_key, dict(edits.params)))
-        params = edits.params
-        locked = {name.removesuffix(".locked") for name, value in params.items() if name.endswith(".locked")}
-        genres, labels = (
-            tuple(
-                params[name]
-                for name in sorted(params)
-                if name.startswith(f"{kind}[") and name.endswith("].tag.tag")
-            )
-            for kind in ("genre", "label")
-        )
-        self.items[item.rating_key] = replace(
-            item,
-            title=params.get("title.value", item.title),
-            summary=params.get("summary.value", item.summary),
-            user_rating=float(params["userRating.value"] or 0)
-            if "userRating.value" in params
-            else item.user_rating,
-            genres=genres or item.genres,
-            labels=labels if "label.locked" in params else item.labels,
-            locked=item.locked | locked,
-        )
-        if edits.watched is not None:
-            views = item.view_count + 1 if edits.watched else 0
-            self.items[item.rating_key] = replace(
-                self.items[item.rating_key], view_count=views, last_viewed_at=99
-            )
-            self._meet("answer")
-        if self.meanwhile is not None:
-            act, self.meanwhile = self.meanwhile, None
-            act()
+from tests.doubles import SETTINGS, Model
 
 
 @pytest.fixture
@@ -303,7 +135,7 @@ def test_a_defect_of_ours_is_kept_with_its_traceback_and_without_the_token(worke
         clock.advance(700)
         drain(worker)
     (letter,) = store.dead_letters()
-    assert letter.error_type == "ZeroDivisionError" and "test_worker" in letter.traceback
+    assert letter.error_type == "ZeroDivisionError" and "doubles" in letter.traceback
     assert SETTINGS.plex_token not in letter.traceback
 
 

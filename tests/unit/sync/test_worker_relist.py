@@ -7,7 +7,7 @@ import random
 from plexsync.clock import ManualClock
 from plexsync.queue.store import Store
 from plexsync.sync.worker import RELIST, Worker
-from tests.unit.sync.test_worker import Model
+from tests.doubles import Model
 
 
 class _Plex(Model):

@@ -16,7 +16,7 @@ from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store
 from plexsync.sync.worker import Worker
-from tests.unit.sync.test_worker import SETTINGS, Model
+from tests.doubles import SETTINGS, Model
 
 HOUR = 3600.0
 EVERY_TWO_HOURS = replace(SETTINGS, reconcile_interval=2.0)

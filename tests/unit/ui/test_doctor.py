@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paper import NOW, Paper, Session, make_dead_letter, run_task
 
 from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import NeedsAttention
@@ -21,6 +20,7 @@ from plexsync.core.settings import PathPair, parse
 from plexsync.servers.plex import Identity
 from plexsync.ui import doctor
 from plexsync.ui.session import date_of
+from tests.doubles import NOW, Paper, Session, make_dead_letter, run_task
 
 
 def checks(session: Session) -> dict[str, tuple[bool, str]]:

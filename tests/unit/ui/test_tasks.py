@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paper import NOW, Paper, Session, make_dead_letter, run_task
 
 from plexsync import hook
 from plexsync.clock import ManualClock, SystemClock
@@ -34,6 +33,7 @@ from plexsync.ui import export, tasks
 from plexsync.ui.arguments import WrongArgument
 from plexsync.ui.session import SERVERS, sentence
 from plexsync.ui.words import duration
+from tests.doubles import NOW, Paper, Session, make_dead_letter, run_task
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -1,21 +1,29 @@
-"""The store's door in front of dictionaries: small enough to be seen right, it is what the durable one is held against.
+"""Every double of the tests: real, small and shared.
 
-It promises what ``store.Store`` promises, call by call, and ``tests/property/test_twins.py`` holds the two against each
-other. What only a file can do (be locked, damaged, taken away) is not here. Several doors to one ``Memory`` stand for
-several processes; ``die()`` is a kill. Time and chance are handed in, so a run can be repeated to the letter.
+- ``MemoryStore``: the queue store in front of dictionaries, small enough to be seen right. It promises what
+  ``store.Store`` promises, call by call; ``tests/property/test_twins.py`` compares the two. What only a file can do (be
+  locked, damaged, taken away) is not here. Several doors to one ``Memory`` stand for several processes; ``die()`` is a
+  kill. Time and chance are handed in, so a run can be repeated to the letter.
+- ``Model``: the two servers as the worker meets them, with trouble on request.
+- ``Paper`` and ``Session``: the two servers as tasks, checks and commands meet them, with the lines they said.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from plexsync.clock import Clock
+from plexsync.clock import Clock, ManualClock, SystemClock
+from plexsync.core.failures import SettingProblem, SyncFailure
+from plexsync.core.item import Item
 from plexsync.core.job import (
     DEATHS_MAX,
     LEASE_S,
@@ -29,8 +37,17 @@ from plexsync.core.job import (
     move,
     next_batch,
 )
+from plexsync.core.match import path_key
+from plexsync.core.scene import Scene, SceneFile
+from plexsync.core.settings import Settings, parse
 from plexsync.queue import intake
 from plexsync.queue.door import Door
+from plexsync.queue.store import Store
+from plexsync.servers.plex import Entry, Health, Identity, Library
+from plexsync.servers.stash import Cover
+from plexsync.servers.sync_state import MemoryLedger
+from plexsync.ui import tasks
+from plexsync.ui.session import Session as RealSession
 
 WAITS = (Status.FRESH, Status.WAITING)
 PRUNE_ROWS = 500
@@ -160,6 +177,17 @@ class MemoryStore(Door):
             if hurry or self.memory.waiting(intake.key_of(event)) is None:
                 added += self._insert(event, now)[1] == 1
         return added
+
+    def enqueue_later(self, scene_id: int, until: float) -> bool:
+        now = self.clock.now()
+        event = intake.new_event(scene_id, "update", [], now=now)
+        key = intake.key_of(event)
+        if self.memory.waiting(key) is not None:
+            self.memory.last_row += 1  # as in the file, whose INSERT draws a number before it meets the row
+            return False
+        row = self._new_row(intake.encode(event), key, now, now)
+        row.status, row.due_at = Status.WAITING, until
+        return True
 
     def enqueue_payload(self, payload: object) -> int:
         now = self.clock.now()
@@ -583,3 +611,341 @@ def _in_line(row: Row) -> InLine:
     payload = row.payload
     sequential = isinstance(payload, dict) and payload.get("parallel") is False
     return InLine(row.id, row.key, row.due_at, sequential)
+
+
+# ---- the two servers ----
+
+SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token-of-the-owner")
+
+
+@dataclass
+class Model:
+    """Stash and Plex as dictionaries; ``trouble`` is raised by the next calls that touch that server."""
+
+    has: dict[int, Scene] = field(default_factory=dict)
+    items: dict[int, Item] = field(default_factory=dict)
+    trouble: dict[str, Exception] = field(default_factory=dict)
+    writes: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    probes: list[str] = field(default_factory=list)
+    given: Settings = SETTINGS
+    pages: list[int] = field(default_factory=list)
+    meanwhile: object = None  # called once while a write is at Plex
+    reads: int = 0  # items asked of Plex
+    sweeps: int = 0
+    picture: Cover = field(default_factory=lambda: Cover(b"\xff\xd8\xff one", "image/jpeg", "etag-1"))
+    covers_asked: list[tuple[int, str]] = field(default_factory=list)
+    uploads: list[tuple[int, str]] = field(default_factory=list)
+    rated: list[tuple[int, int]] = field(default_factory=list)
+    played: list[tuple[int, int, int]] = field(default_factory=list)
+    since: list[tuple[str, int]] = field(default_factory=list)
+    scans: list[tuple[str, ...]] = field(default_factory=list)
+    looks: int = 0  # at what the libraries have
+    makes_of: Callable[[int], int] = lambda rating100: rating100  # what Stash makes of a rating
+    on_edit: Callable[[int], object] = lambda scene_id: None
+    bad: int = 0  # a scene that cannot be read without an exception
+    remembered: MemoryLedger = field(default_factory=MemoryLedger)
+
+    def _meet(self, server: str) -> None:
+        if server in self.trouble:
+            raise self.trouble[server]
+
+    # the world
+
+    def settings(self) -> Settings:
+        self._meet("settings")
+        return self.given
+
+    def stash(self) -> Model:
+        return self
+
+    def plex(self) -> Model:
+        return self
+
+    def ledger(self, settings: Settings) -> MemoryLedger:
+        return self.remembered
+
+    def probe(self, server: str) -> None:
+        self.probes.append(server)
+        self._meet(server)
+
+    # Stash
+
+    def scenes(self, scene_ids) -> dict[int, Scene]:
+        self._meet("Stash")
+        if self.bad in scene_ids:
+            raise ValueError(f"a defect that scene {self.bad} shows")
+        return {number: self.has[number] for number in scene_ids if number in self.has}
+
+    def scene_ids_of(self, entity: str, entity_id: int, after_id: int = 0):
+        self._meet("Stash")
+        ids = [number for number in sorted(self.has) if number > after_id]
+        for number in ids:  # a page a scene
+            self.pages.append(number)
+            yield [number]
+
+    def scene_pages(self, after_id=0, per_page=100, updated_since=None):
+        self.sweeps += not after_id
+        if after_id < max(self.has):
+            yield [scene for scene in self.has.values() if scene.id > after_id]
+
+    # Plex
+
+    def find_many(self, groups) -> list[tuple[Item, ...]]:
+        self._meet("Plex")
+        self.reads += len(groups)
+        return [
+            tuple(item for item in self.items.values() if set(paths) & set(item.files)) for paths in groups
+        ]
+
+    def find_alike(self, groups) -> list[tuple[Item, ...]]:
+        """Items whose file has the same name."""
+        names = [{path.rpartition("/")[2] for path in paths} for paths in groups]
+        return [
+            tuple(item for item in self.items.values() if item.files[0].rpartition("/")[2] in some)
+            for some in names
+        ]
+
+    def cover(self, scene_id: int, etag: str = "") -> Cover | None:
+        self.covers_asked.append((scene_id, etag))
+        return None if etag and etag == self.picture.etag else self.picture
+
+    def upload(self, item: Item, data: bytes, gallery: str) -> None:
+        self._meet("upload")
+        self.uploads.append((item.rating_key, gallery))
+
+    def read(self, rating_keys) -> tuple[Item, ...]:
+        self._meet("Plex")
+        self.reads += 1
+        return tuple(self.items[key] for key in rating_keys if key in self.items)
+
+    def rate(self, scene_id: int, rating100: int) -> None:
+        """As Stash does: the edit is a hook, and the hook is a job."""
+        self._meet("rate")
+        self.rated.append((scene_id, rating100))
+        self.has[scene_id] = replace(self.has[scene_id], rating100=self.makes_of(rating100))
+        self.on_edit(scene_id)
+
+    def add_plays(self, scene_id: int, count: int, at: int) -> None:
+        self._meet("plays")
+        self.played.append((scene_id, count, at))
+
+    def touched(self, moment: str, since: int):
+        self._meet("Plex")
+        self.since.append((moment, since))
+        return [
+            Entry(item.rating_key, item.files, 0, item.user_rating, item.view_count)
+            for item in self.items.values()
+            if (item.last_rated_at if moment == "lastRatedAt" else item.last_viewed_at) > since
+        ]
+
+    def scan(self, paths) -> tuple[str, ...]:
+        self._meet("scan")
+        self.scans.append(tuple(paths))
+        return ("/data",)
+
+    def freshen(self) -> None:
+        self._meet("Plex")
+        self.looks += 1
+        self.remembered.put(1, [Entry(key, item.files) for key, item in self.items.items()])
+
+    def write(self, item: Item, edits: object) -> None:
+        self._meet("Plex")
+        self.writes.append((item.rating_key, dict(edits.params)))
+        params = edits.params
+        locked = {name.removesuffix(".locked") for name, value in params.items() if name.endswith(".locked")}
+        genres, labels = (
+            tuple(
+                params[name]
+                for name in sorted(params)
+                if name.startswith(f"{kind}[") and name.endswith("].tag.tag")
+            )
+            for kind in ("genre", "label")
+        )
+        self.items[item.rating_key] = replace(
+            item,
+            title=params.get("title.value", item.title),
+            summary=params.get("summary.value", item.summary),
+            user_rating=float(params["userRating.value"] or 0)
+            if "userRating.value" in params
+            else item.user_rating,
+            genres=genres or item.genres,
+            labels=labels if "label.locked" in params else item.labels,
+            locked=item.locked | locked,
+        )
+        if edits.watched is not None:
+            views = item.view_count + 1 if edits.watched else 0
+            self.items[item.rating_key] = replace(
+                self.items[item.rating_key], view_count=views, last_viewed_at=99
+            )
+            self._meet("answer")
+        if self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            act()
+
+
+FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
+NOW = ManualClock().now()
+
+
+def _name(path: str) -> str:
+    return path_key(path).split("/")[-1].casefold()
+
+
+@dataclass
+class Paper:
+    """Stash and Plex as dictionaries; ``trouble`` is raised by whatever touches that server."""
+
+    has: dict[int, Scene] = field(default_factory=dict)
+    items: dict[int, Item] = field(default_factory=dict)
+    stored: dict[str, object] = field(default_factory=lambda: dict(FILLED))
+    trouble: dict[str, SyncFailure] = field(default_factory=dict)
+    address: str = "http://127.0.0.1:9999"
+    remembered: MemoryLedger = field(default_factory=MemoryLedger)
+    pages: list[int] = field(default_factory=list)  # how many scenes each page asked for
+
+    def _meet(self, server: str) -> None:
+        if server in self.trouble:
+            raise self.trouble[server]
+
+    def read_settings(self) -> tuple[Settings, tuple[object, ...]]:
+        self._meet("Stash")
+        return parse(self.stored)
+
+    def settings(self) -> Settings:
+        settings, problems = self.read_settings()
+        for problem in problems:
+            if problem.blocking:
+                raise SettingProblem(problem.key, problem.sentence)
+        return settings
+
+    def stash(self) -> Paper:
+        self._meet("Stash")
+        return self
+
+    def plex(self) -> Paper:
+        self.settings()
+        self._meet("Plex")
+        return self
+
+    def probe(self, server: str) -> None:
+        self._meet(server)
+
+    def version(self) -> str:
+        return "v0.30.1"
+
+    def count(self) -> int:
+        return len(self.has)
+
+    def all_ids(self) -> Iterator[int]:
+        yield from sorted(self.has)
+
+    def scenes(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
+        return {number: self.has[number] for number in scene_ids if number in self.has}
+
+    def scene_pages(
+        self, after_id: int = 0, per_page: int = 100, updated_since: datetime.datetime | None = None
+    ) -> Iterator[list[Scene]]:
+        self.pages.append(per_page)
+        wanted = [
+            scene
+            for _, scene in sorted(self.has.items())
+            if scene.id > after_id
+            and (updated_since is None or datetime.datetime.fromisoformat(scene.updated_at) >= updated_since)
+        ]
+        for start in range(0, len(wanted), per_page):
+            yield wanted[start : start + per_page]
+
+    def identity(self) -> Identity:
+        return Identity("abc", "1.41.5")
+
+    def libraries(self) -> tuple[Library, ...]:
+        return (Library(1, "Films", ("/media/films",)),)
+
+    def health(self) -> Health:
+        return Health("Den", "1.41.5", self.libraries())
+
+    def find(self, paths: tuple[str, ...]) -> tuple[Item, ...]:
+        keys = {path_key(path) for path in paths}
+        return tuple(item for item in self.items.values() if keys & {path_key(file) for file in item.files})
+
+    def find_many(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
+        self._meet("Plex")
+        return [self.find(paths) for paths in groups]
+
+    def find_alike(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
+        names = [{_name(path) for path in paths} for paths in groups]
+        return [
+            tuple(i for i in self.items.values() if wanted & {_name(f) for f in i.files}) for wanted in names
+        ]
+
+    def touched(self, moment: str, since: int) -> list[Entry]:
+        self._meet("Plex")
+        return [
+            Entry(item.rating_key, item.files, 0, item.user_rating, item.view_count)
+            for item in self.items.values()
+            if (item.last_rated_at if moment == "lastRatedAt" else item.last_viewed_at) > since
+        ]
+
+    def freshen(self) -> None:
+        self._meet("Plex")
+
+    def ledger(self, settings: Settings) -> MemoryLedger:
+        return self.remembered
+
+    def write(self, item: Item, edits: object) -> None:
+        self.items[item.rating_key] = replace(item, title="written")
+
+
+class Session(RealSession):
+    """A session whose servers are on paper and whose lines are kept."""
+
+    def __init__(self, data_dir: Path, paper: Paper, clock: ManualClock | SystemClock | None = None) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self.bar: list[float] = []
+        super().__init__(
+            str(data_dir),
+            lambda level, text: self.lines.append((level, text)),
+            self.bar.append,
+            clock or ManualClock(),
+            self.date_on_the_wall,
+        )
+        self.dates: dict[str, float | None] = {}  # by address; the same as ours where none is given
+        self.paper = paper
+
+    @cached_property
+    def servers(self) -> Paper:  # type: ignore[override]
+        return self.paper
+
+    def date_on_the_wall(self, url: str) -> float | None:
+        return self.dates.get(url, self.clock.now())
+
+    def wake(self) -> None:
+        """No process is started for a test."""
+
+    def successor(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def shelf() -> Paper:
+    """500 scenes, each with an item that has its file; scene N was edited N hours ago."""
+    world = Paper()
+    moment = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
+    for number in range(1, 501):
+        path = f"/data/{number}.mp4"
+        edited = moment - datetime.timedelta(hours=number)
+        world.has[number] = Scene(
+            number, title=f"Scene {number}", files=(SceneFile(path),), updated_at=edited.isoformat()
+        )
+        world.items[1000 + number] = Item(1000 + number, 1, title="old", files=(path,))
+    return world
+
+
+def run_task(session: Session, mode: str, **args: object) -> dict[str, object]:
+    return tasks.TASKS[mode].run(session, {"mode": mode, **args})
+
+
+def make_dead_letter(store: Store, scene_id: int, error_type: str = "Permanent") -> None:
+    store.enqueue(scene_id)
+    job = store.claim()
+    assert job is not None
+    store.dead_letter(job, error_type, f"{error_type} happened.", "Traceback …")
