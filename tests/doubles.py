@@ -73,6 +73,7 @@ class Row:
     lease_until: float = 0.0
     first_failed_at: float | None = None
     last_error: str = ""
+    waits_for: str = ""
     finished_at: float | None = None
     note: str = ""
 
@@ -287,7 +288,7 @@ class MemoryStore(Door):
     def finish(self, job: Job, note: str = "") -> None:
         self._end(self._closing(job), "finish", note, "finished")
 
-    def postpone(self, job: Job, until: float, reason: str, uses_attempt: bool) -> None:
+    def postpone(self, job: Job, until: float, reason: str, uses_attempt: bool, waits_for: str = "") -> None:
         row = self._closing(job)
         if self.memory.waiting(row.key) is not None:
             self._end(row, "supersede", f"superseded ({reason})", "superseded")
@@ -295,6 +296,7 @@ class MemoryStore(Door):
         now = self.clock.now()
         row.let_go("postpone")
         row.due_at, row.decided_at, row.last_error, row.deaths = until, now, reason, 0
+        row.waits_for = waits_for
         row.attempts -= 0 if uses_attempt else 1
         row.first_failed_at = now if row.first_failed_at is None else row.first_failed_at
 
@@ -383,10 +385,10 @@ class MemoryStore(Door):
             if row.waits and row.due_at > now and row.decided_at > now:
                 row.due_at = row.decided_at = now
 
-    def release_due(self, reason_like: str | None = None) -> int:
+    def release_due(self, waits_for: str | None = None) -> int:
         now = self.clock.now()
         later = [row for row in self.memory.rows.values() if row.waits and row.due_at > now]
-        released = [row for row in later if reason_like is None or reason_like in row.last_error]
+        released = [row for row in later if waits_for is None or waits_for == row.waits_for]
         for row in released:
             row.due_at = row.decided_at = now
         self.memory.changes += 1
@@ -470,7 +472,7 @@ class MemoryStore(Door):
             self.memory.letters[letter.id] = replace(letter, replayed_at=now, replayed_as=row_id)
             row = None if letter.job_id is None else self.memory.rows.get(letter.job_id)
             if row is not None and row.status is Status.FAILED:
-                row.status, row.note = Status.DONE, "replayed"
+                row.status, row.note = move(row.status, "replay"), "replayed"
             done += 1
         return done
 

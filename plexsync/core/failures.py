@@ -15,30 +15,48 @@ traceback would print it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
+from typing import Self
 
 _SHORTEST_SECRET = 4  # characters; replacing shorter ones would shred ordinary words
+
+
+class Landed(StrEnum):
+    """What is known of the request that failed."""
+
+    NO = "no"  # certainly not done: no connection was made, or the answer says so
+    PERHAPS = "perhaps"  # it was sent, and how it ended was not seen
 
 
 class SyncFailure(Exception):
     """Something we expected might go wrong did. ``str()`` is one sentence for a person."""
 
-    refused = False  # what was asked was certainly not done: no connection was made, or the answer says so
-    unwritten = False  # the item's fields are certainly as they were; of a failure in writing them alone
+    def __init__(self, message: str, *, landed: Landed = Landed.PERHAPS) -> None:
+        super().__init__(message)
+        self.landed = landed
+
+    def with_landed(self, landed: Landed) -> Self:
+        """The same failure of a larger request, of which more is known, or less."""
+        failure = type(self).__new__(
+            type(self), *self.args
+        )  # copy would call __init__ with the message alone
+        failure.__dict__.update(self.__dict__, landed=landed)
+        return failure
 
 
 class SettingProblem(SyncFailure):
     """A setting is missing or wrong; the sentence names it and the remedy."""
 
     def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(message, landed=Landed.NO)
         self.key = key
 
 
 class Unavailable(SyncFailure):
     """A server refused, reset, timed out, answered 5xx as a whole, or something that is not its language."""
 
-    def __init__(self, service: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, service: str, message: str, *, landed: Landed = Landed.PERHAPS) -> None:
+        super().__init__(message, landed=landed)
         self.service = service
 
 
@@ -46,7 +64,7 @@ class NeedsAttention(SyncFailure):
     """A server turns us away (token or key wrong), or does not understand what we ask; only a person can help."""
 
     def __init__(self, service: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(message, landed=Landed.NO)
         self.service = service
 
 
@@ -56,6 +74,9 @@ class Transient(SyncFailure):
 
 class Permanent(SyncFailure):
     """This job will never work as it is: an edit Plex refuses, a payload that is damaged."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, landed=Landed.NO)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

@@ -5,11 +5,10 @@ late, or merged with another of the same scene, and the result is the same. Some
 studio, a tag, a group or the library, and mean all its scenes. The table below is the whole life of a note;
 Jobs move only along it: ``move()`` refuses the rest, and tests/unit/queue/test_moves.py holds the SQL to it.
 
-    put ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish──▶ DONE
-               ▲                  │   │
-               ├──postpone────────┘   └──bury──▶ FAILED (with its dead letter)
-               ├──requeue (its worker stopped, died or lost its lease)
-               └──replay◀── FAILED
+    enqueue ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish, supersede──▶ DONE
+                   ▲                  │   │                            ▲
+                   ├──postpone────────┤   └──dead_letter──▶ FAILED ──replay (enqueues it anew)
+                   └──requeue─────────┘
 
 Edits of a scene whose note is WAITING raise the note's generation instead of adding a second one. Edits during
 IN_PROGRESS make a new WAITING note; if the older one then comes back (postpone, requeue, bury), it is closed as
@@ -44,7 +43,7 @@ MOVES: dict[tuple[Status, str], Status] = {
     (Status.IN_PROGRESS, "requeue"): Status.WAITING,
     (Status.IN_PROGRESS, "dead_letter"): Status.FAILED,
     (Status.IN_PROGRESS, "supersede"): Status.DONE,
-    (Status.FAILED, "replay"): Status.WAITING,
+    (Status.FAILED, "replay"): Status.DONE,
 }
 
 

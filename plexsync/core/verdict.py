@@ -133,6 +133,7 @@ class Postpone:
     until: float
     reason: str
     uses_attempt: bool
+    waits_for: str = ""  # the server whose recovery makes it due at once
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,10 @@ def _after_failure(
 ) -> Decision:
     message = str(error) or type(error).__name__
     if isinstance(error, Unavailable):
-        return Postpone(now + settings.retry_base_s, message, uses_attempt=False)
-    if isinstance(error, (NeedsAttention, SettingProblem)):
+        return Postpone(now + settings.retry_base_s, message, uses_attempt=False, waits_for=error.service)
+    if isinstance(error, NeedsAttention):
+        return Postpone(now + ATTENTION_HOLD_S, message, uses_attempt=False, waits_for=error.service)
+    if isinstance(error, SettingProblem):
         return Postpone(now + ATTENTION_HOLD_S, message, uses_attempt=False)
     if isinstance(error, Permanent) or job.attempts >= settings.max_attempts:
         return DeadLettered(type(error).__name__, message, traceback)

@@ -84,7 +84,7 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
     first_failed_at REAL,
     last_error TEXT NOT NULL DEFAULT '',
     finished_at REAL,
-    note TEXT NOT NULL DEFAULT ''          -- how it ended: synced, in_sync, superseded ...
+    note TEXT NOT NULL DEFAULT ''          -- how it ended: synced, level, superseded ...
 );
 CREATE UNIQUE INDEX IF NOT EXISTS plexsync_waiting ON {TABLE}(key) WHERE status < 2;
 CREATE INDEX IF NOT EXISTS plexsync_due ON {TABLE}(due_at, _id) WHERE status < 2;
@@ -119,6 +119,9 @@ CREATE TABLE IF NOT EXISTS outages (
 );
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+# Which server a postponed job waits for, so that its recovery makes the job due. Apart from SCHEMA, whose text a file
+# is compared with: a file made by 0.1 does not have this table until a store opens it.
+WAITS_FOR = "CREATE TABLE IF NOT EXISTS waits_for (job_id INTEGER PRIMARY KEY, server TEXT NOT NULL);"
 
 
 # Whatever the file can fail with. SQLite's messages quote the file, so that of a damaged one may be no UTF-8, and

@@ -230,6 +230,10 @@ class Store(Door):
             self._identity = intake.identity(self.path)
             db = intake.connect(self.path, self._busy_ms)
         self.db = db
+        with suppress(
+            sqlite3.OperationalError
+        ):  # a disk that takes nothing now; then nothing is postponed either
+            db.execute(intake.WAITS_FOR)
         self.queue = LeasedAckQueue(self)
         db.text_factory = intake.as_text  # persist-queue has set its own
         db.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
@@ -545,8 +549,11 @@ class Store(Door):
         with self._closing(job) as db:
             self._end(db, job, note, "finished")
 
-    def postpone(self, job: Job, until: float, reason: str, uses_attempt: bool) -> None:
-        """The job waits until the wall time ``until``. A newer edit of its scene that waits already takes its place."""
+    def postpone(self, job: Job, until: float, reason: str, uses_attempt: bool, waits_for: str = "") -> None:
+        """The job is due at the wall time ``until``, or when ``release_due(waits_for)`` says so.
+
+        A newer edit of its scene that waits already takes its place.
+        """
         with self._closing(job) as db:
             if self._newer_waits(db, job):
                 self._end(db, job, f"superseded ({reason})", "superseded")
@@ -562,6 +569,10 @@ class Store(Door):
                     (until, now, reason, 0 if uses_attempt else 1, now, job.id, job.token),
                 ),
             )
+            if waits_for:
+                db.execute("INSERT OR REPLACE INTO waits_for VALUES (?, ?)", (job.id, waits_for))
+            else:
+                db.execute("DELETE FROM waits_for WHERE job_id = ?", (job.id,))
 
     def requeue(self, job: Job) -> None:
         with self._closing(job) as db:
@@ -791,14 +802,15 @@ class Store(Door):
             with self.transaction() as db:
                 db.execute(f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE {which}", (now,))
 
-    def release_due(self, reason_like: str | None = None) -> int:
-        """Make postponed rows due now, all or those whose last error contains a text; how many."""
-        now = self.clock.now()
+    def release_due(self, waits_for: str | None = None) -> int:
+        """Make postponed rows due now, all or those that wait for one server; how many."""
+        of_server = (
+            "" if waits_for is None else " AND _id IN (SELECT job_id FROM waits_for WHERE server = ?2)"
+        )
         with self.transaction() as db:
             return db.execute(
-                f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND due_at > ?1"
-                " AND (?2 IS NULL OR instr(last_error, ?2))",
-                (now, reason_like),
+                f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND due_at > ?1{of_server}",
+                (self.clock.now(), *([] if waits_for is None else [waits_for])),
             ).rowcount
 
     # ---- the spool ----
@@ -1079,6 +1091,10 @@ class Store(Door):
         if self._read("SELECT 1 FROM spooled WHERE merged_at < ? LIMIT 1", (forget,)):
             with self.transaction() as db:
                 db.execute("DELETE FROM spooled WHERE merged_at < ?", (forget,))
+        ended = f"FROM waits_for WHERE job_id NOT IN (SELECT _id FROM {TABLE} WHERE status <= 2)"
+        if self._read(f"SELECT 1 {ended} LIMIT 1"):
+            with self.transaction() as db:
+                db.execute(f"DELETE {ended}")
         with self._mutex:
             self.db.execute("PRAGMA busy_timeout=0")
             try:

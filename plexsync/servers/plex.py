@@ -31,6 +31,7 @@ import requests
 from plexsync import __version__
 from plexsync.core.edits import Edits
 from plexsync.core.failures import (
+    Landed,
     NeedsAttention,
     Permanent,
     SettingProblem,
@@ -485,12 +486,15 @@ class Plex:
         """Apply ``edits`` to ``item``: one PUT (several when Plex finds it too long), one more request when it is to be
         marked, none when there are none.
 
-        Of what it raises, ``unwritten`` tells that Plex has certainly taken none of the edits and will not.
+        What it raises is ``Landed.NO`` when Plex has certainly taken none of the edits and will not.
         """
         if edits.params:
             self._edit(item, edits.params)
         if edits.watched is not None:
-            self._mark(item, edits.watched)
+            try:
+                self._mark(item, edits.watched)
+            except SyncFailure as failure:
+                raise failure.with_landed(Landed.PERHAPS) from None
 
     def _mark(self, item: Item, watched: bool) -> None:
         """As watched, which counts a view of now, or as never watched, which forgets them all."""
@@ -518,16 +522,10 @@ class Plex:
             if pieces:
                 self._edit_in_two(item, *pieces)
                 return
-            alone = Permanent(
+            raise Permanent(
                 f"{failure} One {kind_of(next(iter(params)))} alone is longer than it takes: shorten that in Stash or, "
                 "where a proxy stands before Plex, let the proxy take longer addresses."
-            )
-            alone.unwritten = True
-            raise alone from None
-        except SyncFailure as failure:
-            certain = (NeedsAttention, SettingProblem, Permanent)
-            failure.unwritten = failure.unwritten or failure.refused or isinstance(failure, certain)
-            raise
+            ) from None
         if answer.content and not _is_xml(answer.content):
             raise Unavailable("Plex", f"{self._where} took an edit but did not answer as Plex does.")
 
@@ -536,8 +534,7 @@ class Plex:
         try:
             self._edit(item, second)
         except SyncFailure as failure:
-            failure.unwritten = False
-            raise
+            raise failure.with_landed(Landed.PERHAPS) from None  # the first half has
 
     def upload(self, item: Item, data: bytes, gallery: Literal["posters", "arts"] = "posters") -> None:
         """Give ``item`` a picture, which it then shows and keeps through refreshes.
@@ -563,9 +560,9 @@ class Plex:
             yield
         except _NotThere:
             self._index.drop(item.rating_key)
-            vanished = Transient(f"Plex item {item.rating_key} vanished between reading and writing.")
-            vanished.unwritten = True
-            raise vanished from None
+            raise Transient(
+                f"Plex item {item.rating_key} vanished between reading and writing.", landed=Landed.NO
+            ) from None
 
     # Listing
 
@@ -727,9 +724,7 @@ class Plex:
 
     def _refusal(self, how: str) -> Unavailable:
         """Plex cannot be talked to, and says so before it does anything."""
-        failure = Unavailable("Plex", f"{self._where} {how}.")
-        failure.refused = True
-        return failure
+        return Unavailable("Plex", f"{self._where} {how}.", landed=Landed.NO)
 
     def _judge_body(self, start: bytes, reading: bool) -> None:
         if not start:

@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from plexsync.core.failures import SettingProblem, SyncFailure, Unavailable
+from plexsync.core.failures import Landed, SettingProblem, SyncFailure, Unavailable
 
 CONNECT_TIMEOUT_S = 10.0  # at most; a machine that is off answers nothing at all
 BODY_TIMEOUTS = 4  # times the timeout, for a whole body to arrive
@@ -167,12 +167,12 @@ class Transport(HTTPAdapter):
         response._content_consumed = True  # type: ignore[attr-defined]
 
     def _failure(self, trouble: Exception) -> SyncFailure:
-        failure = self._meaning(trouble)
         # All other trouble may come after the server has begun to do what it was asked.
-        failure.refused = _chain_has(trouble, urllib3.exceptions.NewConnectionError) or isinstance(
+        unsent = _chain_has(trouble, urllib3.exceptions.NewConnectionError) or isinstance(
             trouble, (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError, *_NO_ADDRESS)
         )
-        return failure
+        meaning = self._meaning(trouble)
+        return meaning.with_landed(Landed.NO) if unsent else meaning
 
     def _meaning(self, trouble: Exception) -> SyncFailure:
         where = f"{self._service} at {self._address}"

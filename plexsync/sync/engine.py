@@ -18,7 +18,7 @@ from typing import Any, Literal
 from plexsync.core import edits as planning
 from plexsync.core import match as matching
 from plexsync.core.edits import Edits
-from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
+from plexsync.core.failures import Landed, NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
 from plexsync.core.gate import gate
 from plexsync.core.item import Item
 from plexsync.core.merge import Value
@@ -465,10 +465,11 @@ def retract(seen: Look, ledger: Ledger | MemoryLedger) -> None:
 
 def note_failure(seen: Look, outcome: Failed, ledger: Ledger | MemoryLedger) -> None:
     """Whether its edits may still land: not if Plex took them before something else failed, nor if it refused them."""
-    if isinstance(outcome.error, SyncFailure) and outcome.error.unwritten:
+    if seen.landed:
+        if seen.edits.intended and seen.item is not None:
+            ledger.landed(seen.scene_id, seen.item.rating_key, seen.edits.intended)
+    elif isinstance(outcome.error, SyncFailure) and outcome.error.landed is Landed.NO:
         retract(seen, ledger)
-    elif seen.landed and seen.edits.intended and seen.item is not None:
-        ledger.landed(seen.scene_id, seen.item.rating_key, seen.edits.intended)
 
 
 def forget(scene_id: int, gone: Gone, ledger: Ledger | MemoryLedger) -> None:

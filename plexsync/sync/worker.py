@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from plexsync.clock import Clock
 from plexsync.core import breaker as breakers
-from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
+from plexsync.core.failures import Landed, NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.job import Job
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import (
@@ -257,9 +257,7 @@ class Worker:
         """
         try:
             if not self.store.holds(job):
-                taken = Transient("Another worker has taken it over.")
-                taken.unwritten = True
-                return Failed(taken), seen
+                return Failed(Transient("Another worker has taken it over.", landed=Landed.NO)), seen
             return engine.apply(seen, self.world, self._settings)
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
             return engine.failed(error, self._settings), seen
@@ -387,10 +385,10 @@ class Worker:
                 case Finish(note):
                     self.store.finish(job, f"{outcome.name}: {note}")
                     _say(logging.INFO, outcome.name, job, note)
-                case Postpone(until, reason, uses_attempt):
-                    self.store.postpone(job, until, reason, uses_attempt)
-                    # Of a hold the queue's own line is enough; its jobs come this way once a minute.
-                    level = logging.DEBUG if reason == self._held_by else logging.WARNING
+                case Postpone(until, reason, uses_attempt, waits_for):
+                    self.store.postpone(job, until, reason, uses_attempt, waits_for)
+                    # Of a pause the queue's own line is enough; its jobs come this way once a minute.
+                    level = logging.DEBUG if _pauses(outcome) else logging.WARNING
                     _say(level, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
                 case DeadLettered(error_type, message, traceback):
                     self.store.dead_letter(job, error_type, message, traceback)
@@ -408,7 +406,7 @@ class Worker:
         error = outcome.error if isinstance(outcome, Failed) else None
         if isinstance(error, Unavailable):
             self._failed(error.service, str(error))
-        elif isinstance(error, (NeedsAttention, SettingProblem)):
+        elif _pauses(outcome):
             self._hold(str(error))
         else:
             self._let_go()
@@ -440,7 +438,7 @@ class Worker:
             if before.state is breakers.State.CLOSED:
                 return
             self.store.close_outage(server)
-            released = self.store.release_due(f"{server} at ")  # as the sentences about it begin
+            released = self.store.release_due(server)
         self._backlog = 1
         log.info("outage of %s is over; %s jobs are due again", server, released)
 
@@ -705,6 +703,11 @@ def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
     """No more than CLOSED at a time."""
     for start in range(0, len(some), CLOSED):
         yield some[start : start + CLOSED]
+
+
+def _pauses(outcome: Outcome) -> bool:
+    """Whether only a person can put this right, so that the queue is paused."""
+    return isinstance(outcome, Failed) and isinstance(outcome.error, (NeedsAttention, SettingProblem))
 
 
 def _say(level: int, action: str, job: Job, text: str) -> None:

@@ -29,7 +29,7 @@ TABLES = {
     "plex_section": "plex_sections",
 }
 # Bookkeeping that means nothing elsewhere.
-LEFT_OUT = frozenset({"spooled", "tally", "state", "sqlite_sequence", "sqlite_stat1"})
+LEFT_OUT = frozenset({"spooled", "waits_for", "tally", "state", "sqlite_sequence", "sqlite_stat1"})
 JSON_COLUMNS = frozenset({"data", "written", "images", "files", "fields", "state"})
 PIECE = 500  # rows fetched together
 BUSY_MS = 10_000

@@ -30,6 +30,8 @@ EXAMPLES = int(os.environ.get("PLEXSYNC_EXAMPLES", "25"))
 SCENES = st.integers(1, 4)
 KINDS = st.sampled_from(intake.KINDS)
 FIELDS = st.lists(st.sampled_from(["title", "date", "tag_ids", "\ud83d", "\x00"]), max_size=3)
+WAITS = st.sampled_from([-5, 0, 30, 5000])
+SERVERS = st.sampled_from(["", "Plex", "Stash"])
 WHO = st.integers(0, 2)
 DATA = st.none() | st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=5), max_size=2)
 
@@ -158,10 +160,16 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda n: outcome(lambda: self.doors[n][who].finish(pair[n], "synced")))
 
     @precondition(lambda self: self.jobs)
-    @rule(which=st.integers(0, 50), who=WHO, wait=st.sampled_from([-5, 0, 30, 5000]), uses=st.booleans())
-    def postpone(self, which, who, wait, uses):
+    @rule(
+        which=st.integers(0, 50),
+        who=WHO,
+        wait=st.sampled_from([-5, 0, 30, 5000]),
+        uses=st.booleans(),
+        server=SERVERS,
+    )
+    def postpone(self, which, who, wait, uses, server):
         until = self.clocks[0].now() + wait
-        self.closing(which, who, lambda door, job: door.postpone(job, until, f"reason {wait}", uses))
+        self.closing(which, who, lambda door, job: door.postpone(job, until, f"reason {wait}", uses, server))
 
     @precondition(lambda self: self.jobs)
     @rule(which=st.integers(0, 50), who=WHO)
@@ -184,9 +192,9 @@ class Twins(RuleBasedStateMachine):
     def recover(self, who):
         self.both(lambda n: self.doors[n][who].recover())
 
-    @rule(who=WHO, reason=st.sampled_from([None, "30", "nothing"]))
-    def release_due(self, who, reason):
-        self.both(lambda n: self.doors[n][who].release_due(reason))
+    @rule(who=WHO, server=st.sampled_from([None, "Plex", "Stash"]))
+    def release_due(self, who, server):
+        self.both(lambda n: self.doors[n][who].release_due(server))
 
     # ---- dead letters, clearing, pruning ----
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plexsync.core.failures import (
+    Landed,
     NeedsAttention,
     Permanent,
     SettingProblem,
@@ -26,6 +27,15 @@ def test_every_failure_of_ours_is_a_sync_failure_and_says_its_sentence() -> None
     assert SettingProblem("plex_url", "x").key == "plex_url"
     assert Unavailable("Plex", "x").service == "Plex"
     assert NeedsAttention("Stash", "x").service == "Stash"
+
+
+def test_what_is_known_of_the_request_is_told_at_construction() -> None:
+    refused = Unavailable("Plex", "Plex is starting.", landed=Landed.NO)
+    assert (refused.landed, Unavailable("Plex", "No answer.").landed) == (Landed.NO, Landed.PERHAPS)
+    assert {Permanent("x").landed, NeedsAttention("Plex", "x").landed} == {Landed.NO}  # the server's own word
+    later = refused.with_landed(Landed.PERHAPS)
+    assert (type(later), str(later), later.service) == (Unavailable, "Plex is starting.", "Plex")
+    assert (later.landed, refused.landed) == (Landed.PERHAPS, Landed.NO)
 
 
 def test_redact_hides_every_occurrence_and_the_longer_secret_first() -> None:

@@ -69,7 +69,8 @@ def test_what_is_done_is_finished(outcome: Outcome, name: str, note: str) -> Non
 )
 def test_what_is_no_jobs_fault_costs_no_attempt_and_never_buries(error: Exception, hold_s: float) -> None:
     decision = judged(Failed(error), attempts=10_000)
-    assert decision == Postpone(NOW + hold_s, str(error), uses_attempt=False)
+    waits_for = getattr(error, "service", "")
+    assert decision == Postpone(NOW + hold_s, str(error), uses_attempt=False, waits_for=waits_for)
 
 
 def test_a_permanent_failure_is_dead_lettered_at_once_with_its_traceback() -> None:

@@ -533,10 +533,10 @@ def test_one_row_by_its_number(store):
     assert store.claim_row(row_id=77) is None
 
 
-def test_released_all_or_by_reason(store, clock):
-    for scene_id, reason in ((1, "Plex is away"), (2, "not found")):
+def test_released_all_or_those_that_wait_for_one_server(store, clock):
+    for scene_id, reason, server in ((1, "no answer", "Plex"), (2, "Plex at x says no", "Stash")):
         store.enqueue(scene_id)
-        store.postpone(store.claim(), clock.now() + 500, reason, uses_attempt=False)
+        store.postpone(store.claim(), clock.now() + 500, reason, uses_attempt=False, waits_for=server)
     assert store.release_due("Plex") == 1
     assert store.claim().scene_id == 1
     assert store.release_due() == 1

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from plexsync.clock import ManualClock
-from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
+from plexsync.core.failures import Landed, NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.verdict import ATTENTION_HOLD_S
@@ -790,9 +790,7 @@ def test_a_look_for_later_keeps_no_newer_edit_waiting_and_survives_a_kill(worker
 
 def test_a_write_that_was_refused_is_not_looked_for(worker, store, model, clock):
     def refuse():
-        failure = Unavailable("Plex", "Plex at http://plex:32400 is not reachable: connection refused.")
-        failure.unwritten = True
-        raise failure
+        raise Unavailable("Plex", "Plex at http://plex:32400 is not reachable.", landed=Landed.NO)
 
     model.meanwhile = refuse
     store.enqueue(1, "update")
