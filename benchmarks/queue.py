@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,12 @@ def ours(folder: str, jobs: int) -> tuple[float, float]:
     """Seconds for so many enqueues, and for so many claims with their acknowledgements."""
     with Store(folder) as store:
         put = timed(lambda: [store.enqueue(n, "update", ["title"]) for n in range(1, jobs + 1)])
-        return put, timed(lambda: [store.finish(store.claim()) for _ in range(jobs)])
+
+        def close_all() -> None:
+            while (job := store.claim()) is not None:
+                store.finish(job)
+
+        return put, timed(close_all)
 
 
 def stock(folder: str, jobs: int) -> tuple[float, float]:
@@ -184,12 +190,12 @@ def one_round(folder: str) -> dict[str, float]:
     }
     for _ in range(5):
         scene_id = next(next_scene)
-        spent["enqueue"].append(timed(lambda n=scene_id: store.enqueue(n)))
+        spent["enqueue"].append(timed(partial(store.enqueue, scene_id)))
         began = time.perf_counter()
         job = store.claim()
         spent["claim"].append(time.perf_counter() - began)
         assert job is not None and job.scene_id == scene_id
-        spent["finish"].append(timed(lambda j=job: store.finish(j)))
+        spent["finish"].append(timed(partial(store.finish, job)))
         spent["status"].append(timed(store.counts))
     store.close()
     return {name: statistics.median(times) for name, times in spent.items()}
@@ -306,7 +312,11 @@ def calmest(folder_for: Callable[[int], str], number: int, first_id: int) -> dic
     found: list[dict[str, Any]] = []
     for again in range(1 + AGAIN):
         start = again * number
-        found.append(measure(lambda turn, s=start: folder_for(s + turn), number, first_id + start))
+
+        def folder_of(turn: int, start: int = start) -> str:
+            return folder_for(start + turn)
+
+        found.append(measure(folder_of, number, first_id + start))
         if found[-1]["hook"]["p99_ms"] < HOOK_P99_MS:
             break
     best = min(found, key=lambda one: one["hook"]["p99_ms"])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 FIELDS = ("title", "studio", "date", "performers", "tags", "rating", "summary")
-Said = dict[str, Any]
+Said = Mapping[str, Any]
 
 # How a field is called in an edit of Plex, for its lock.
 EDIT_NAMES = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from scenarios.history import OK, UNKNOWN, Answer, Edit, Mark, Sample
 
-Watcher = Callable[[Any], None]  # is told every Edit (asked, then answered), Mark and Sample
+Watcher = Callable[[Any], object]  # is told every Edit (asked, then answered), Mark and Sample
 
 
 class NotDone(Exception):

@@ -665,7 +665,14 @@ class SimulatedWorld:
             self._new_item(self.plex_path(path))
             self.before[self.plex_path(path)] = in_sync.plex_says(self.items[max(self.items)])
         with self.recorder.edit("create", (number,), {"title": title}):
-            bare = {"title": title, "path": path, "studio": None, "performers": [], "tags": [], "details": ""}
+            bare: dict[str, Any] = {
+                "title": title,
+                "path": path,
+                "studio": None,
+                "performers": [],
+                "tags": [],
+                "details": "",
+            }
             self.scenes[number] = {
                 **bare,
                 "id": number,

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -712,15 +713,11 @@ class RealWorld:
         for key in self._keys_of(scene):
             self.plex.call("POST", "/items", {"rating_key": key, "poisoned": on})
         if on:
-            self._later.append(
-                lambda: (
-                    [
-                        self.plex.call("POST", "/items", {"rating_key": key, "poisoned": False})
-                        for key in self._keys_of(scene)
-                    ]
-                    and None
-                )
-            )
+            self._later.append(partial(self._cure, scene))
+
+    def _cure(self, scene: int) -> None:
+        for key in self._keys_of(scene):
+            self.plex.call("POST", "/items", {"rating_key": key, "poisoned": False})
 
     def _keys_of(self, scene: int) -> list[int]:
         file = self.plex_path(self.scenes()[scene]["path"])

@@ -156,7 +156,7 @@ def read(given: Mapping[str, Any], file: str, media_id: int, next_id: Callable[[
         extras.append(Extra(numbers[0], row["title"], kind, row.get("duration", 60_000), numbers[1], place))
     for row in rows["markers"]:
         _one_of("markers", "kind", row["kind"], MARKER_KINDS)
-    offers = []
+    offers: list[Subtitle] = []
     for row in rows["subtitle_offers"]:
         _one_of("subtitle_offers", "format", row.get("format", "srt"), SUBTITLE_FORMATS)
         offers.append(

@@ -385,7 +385,8 @@ class Catalog:
                     found.setdefault(row_id, []).append(row)
             return found
 
-        return self.cached(("users", kind, name), make)
+        users: dict[int, list[Any]] = self.cached(("users", kind, name), make)
+        return users
 
     def primary_file(self, row: Any) -> File | None:
         return self.files.get(row.file_ids[0]) if row.file_ids else None
@@ -395,7 +396,8 @@ class Catalog:
         users = self.users("scene", "file_ids")
         for file in self.files.values():
             if file.path == path and file.id in users:
-                return users[file.id][0]
+                scene: Scene = users[file.id][0]
+                return scene
         return None
 
     def file_by_path(self, path: str) -> File | None:
@@ -540,11 +542,14 @@ class Catalog:
     def folder(self, path: str) -> Folder:
         """The folder of that path, made with its parents when it is new."""
         if path in self._folders:
-            return self.rows["folder"][self._folders[path]]
+            known: Folder = self.rows["folder"][self._folders[path]]
+            return known
         parent = os.path.dirname(path.rstrip("/")) if path not in ("/", "") else None
         parent_id = self.folder(parent).id if parent and parent != path else None
         moment = stamp(self.now())
-        row = self.insert("folder", {"path": path, "parent_folder_id": parent_id, "mod_time": moment}, moment)
+        row: Folder = self.insert(
+            "folder", {"path": path, "parent_folder_id": parent_id, "mod_time": moment}, moment
+        )
         self._folders[path] = row.id
         return row
 
@@ -561,7 +566,8 @@ class Catalog:
             "duration": 600 + int(digest[8:12], 16) / 16,
             "fingerprints": [("oshash", digest[:16]), ("md5", digest)],
         }
-        return self.insert("file", row | given, moment)
+        file: File = self.insert("file", row | given, moment)
+        return file
 
     def move_file(self, file: File, path: str) -> None:
         """A new place on the disk. Neither scene nor `updated_at` of the scene notice."""

@@ -310,8 +310,8 @@ def configure_plugin(call: Call, plugin_id: str, input: Given) -> dict[str, Any]
 
 
 def configure_ui(call: Call, input: Given | None = None, partial: Given | None = None) -> dict[str, Any]:
-    held = dict(input) if input is not None else dict(call.instance.settings.get("ui", {}))
-    held |= partial or {}
+    held: dict[str, Any] = dict(call.instance.settings.get("ui", {}) if input is None else input)
+    held.update(partial or {})
     call.instance.settings.set({"ui": held})
     return held
 

@@ -6,6 +6,7 @@ Each takes the criterion as the client sent it and a function that gets the valu
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from .catalog import CatalogError, referred
@@ -280,20 +281,28 @@ def hashes(criteria: list[Criterion], get: Get) -> Predicate:
         held = [value for kind, value in get(row) if kind == wanted["type"]]
         if wanted["type"] == "phash" and wanted.get("distance"):
             near = {"value": wanted["value"], "distance": wanted["distance"], "modifier": "EQUALS"}
-            return phash_distance(near, lambda values: values)(held)
+            return bool(phash_distance(near, lambda values: values)(held))
         return wanted["value"] in held
 
     return lambda row: all(has(row, wanted) for wanted in criteria)
 
 
+def _field(get: Get, name: str, row: Any) -> Any:
+    return get(row).get(name)
+
+
+def _is_one_of(get: Get, name: str, values: list[Any], wanted: bool, row: Any) -> bool:
+    return (_field(get, name, row) in values) == wanted
+
+
 def custom_fields(criteria: list[Criterion], get: Get) -> Predicate:
     """All of the criteria, each on the field it names."""
-    tests = []
+    tests: list[Predicate] = []
     for criterion in criteria:
         name, values = criterion["field"], list(criterion.get("value") or ())
         if criterion["modifier"] in ("EQUALS", "NOT_EQUALS"):
             wanted = criterion["modifier"] == "EQUALS"
-            tests.append(lambda row, n=name, v=values, w=wanted: (get(row).get(n) in v) == w)
+            tests.append(partial(_is_one_of, get, name, values, wanted))
             continue
         first = values[0] if values else ""
         handler = number if isinstance(first, int | float) else text
@@ -302,7 +311,7 @@ def custom_fields(criteria: list[Criterion], get: Get) -> Predicate:
             "value2": values[1] if len(values) > 1 else None,
             "modifier": criterion["modifier"],
         }
-        tests.append(handler(given, lambda row, n=name: get(row).get(n)))
+        tests.append(handler(given, partial(_field, get, name)))
     return lambda row: all(test(row) for test in tests)
 
 

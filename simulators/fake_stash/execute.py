@@ -34,6 +34,7 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    VariableValues,
     build_schema,
     execute_sync,
     parse,
@@ -72,7 +73,7 @@ class Prepared:
     text: str
     document: DocumentNode
     operation: OperationDefinitionNode
-    variables: Mapping[str, Any]
+    variables: VariableValues
 
     @property
     def kind(self) -> str:
@@ -200,7 +201,7 @@ class Engine:
     ) -> None:
         self.schema: GraphQLSchema = build_schema(schema_file.read_text(encoding="utf-8"))
         self.fields = fields
-        self.expected = (*expected, BadInput)
+        self.expected: tuple[type[Exception], ...] = (*expected, BadInput)
         self.type_of = type_of
         self.shared = frozenset(shared)
         self.before = before
@@ -495,7 +496,7 @@ class _Execution:
     def object_runner(
         self, type_: GraphQLObjectType, sets: list[SelectionSetNode]
     ) -> Callable[[Any, Path_], str]:
-        plan = []
+        plan: list[tuple[str, str, Callable[[Any], Any], Callable[[Any, Path_], str], bool]] = []
         for key, nodes in self.collect(type_, sets).items():
             label = encode_basestring(key) + ":"
             name = nodes[0].name.value
@@ -512,7 +513,7 @@ class _Execution:
                     not isinstance(definition.type, GraphQLNonNull),
                 )
             )
-        expected = self.engine.expected
+        expected: tuple[type[Exception], ...] = self.engine.expected
 
         def run(obj: Any, path: Path_) -> str:
             parts = []

@@ -169,7 +169,7 @@ class Finder:
 
         def check(row: Any) -> bool:
             own = [row] if row.kind == "file" else [files[item] for item in row.file_ids]
-            return any(file.fingerprint("phash") in repeated for file in own) == wanted
+            return any(file.fingerprint("phash") in repeated for file in own) == bool(wanted)
 
         return check
 

@@ -18,6 +18,7 @@ class Number(float):
     """A JSON number with a fraction or exponent that remembers how it was written."""
 
     __slots__ = ("text",)
+    text: str
 
     def __new__(cls, text: str) -> "Number":
         number = super().__new__(cls, text)

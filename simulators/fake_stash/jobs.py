@@ -47,7 +47,7 @@ class JobQueue:
     def __init__(self, now: Callable[[], datetime], failures: tuple[type[Exception], ...] = ()) -> None:
         """`failures` are the exceptions, besides JobFailed, by which work says that it failed."""
         self._now = now
-        self._failures = (JobFailed, *failures)
+        self._failures: tuple[type[Exception], ...] = (JobFailed, *failures)
         self._last_id = 0
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
@@ -84,10 +84,12 @@ class JobQueue:
                 self._waiting.remove(job)
                 self._end(job, "CANCELLED")
                 return
-        job = self._running
-        if job is not None and job.id == job_id and self._task is not None and job.status == "RUNNING":
-            self._move(job, "STOPPING")
-            self._tell("UPDATE", job)
+        running = self._running
+        if running is None or running.id != job_id or self._task is None:
+            return
+        if running.status == "RUNNING":
+            self._move(running, "STOPPING")
+            self._tell("UPDATE", running)
             self._task.cancel()
 
     def stop_all(self) -> None:

@@ -29,7 +29,7 @@ class Log:
         )
         self._now = now
         self._kept: deque[LogEntry] = deque(maxlen=KEPT)
-        self._listeners: list[Callable[[LogEntry], None]] = []
+        self._listeners: list[Callable[[LogEntry], object]] = []
 
     def write(self, level: str, message: str) -> None:
         _output.log(_TO_PYTHON.get(level, logging.ERROR), "%s", message)
@@ -59,7 +59,7 @@ class Log:
         """Newest first."""
         return list(self._kept)[::-1]
 
-    def listen(self, listener: Callable[[LogEntry], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[LogEntry], object]) -> Callable[[], None]:
         """Call `listener` with every entry from now on; the returned function ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

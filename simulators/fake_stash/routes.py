@@ -431,7 +431,8 @@ class FakeStash(Service):
                 return self._put_file(_object(body, "files"))
             case ("DELETE", "/files"):
                 return {
-                    "removed": self.instance.disk.pop(_object(body, "files").get("path"), None) is not None
+                    "removed": self.instance.disk.pop(str(_object(body, "files").get("path")), None)
+                    is not None
                 }
             case ("POST", "/files/move"):
                 return self._move_file(_object(body, "files/move"))
@@ -488,7 +489,7 @@ class FakeStash(Service):
 
     def _move_file(self, body: dict[str, Any]) -> Any:
         """A file changes place on the disk, behind Stash's back."""
-        held = self.instance.disk.pop(body.get("from"), None)
+        held = self.instance.disk.pop(str(body.get("from")), None)
         if held is None or not body.get("to"):
             raise ControlError("files/move: 'from' must be a file on the disk, and 'to' its new path")
         self.instance.disk[body["to"]] = replace(held, path=body["to"])

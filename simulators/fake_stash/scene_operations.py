@@ -191,7 +191,7 @@ async def destroy_many(call: Call, input: Given) -> bool:
 def merge(call: Call, input: Given) -> Scene:
     """The target is touched, the sources are gone, and no hook tells of either."""
     catalog = call.catalog
-    target = catalog.get("scene", whole_id(input["destination"]))
+    target: Scene = catalog.get("scene", whole_id(input["destination"]))
     sources = catalog.get_each("scene", ids(input["source"]))
     if target in sources:
         raise CatalogError("destination scene cannot be in source list")

@@ -163,7 +163,7 @@ def test_shards_share_the_seeds_out():
 def test_a_lost_edit_is_found_and_shrunk_to_what_is_needed(monkeypatch):
     """The harness itself: a store that forgets what comes back from a failed attempt."""
 
-    def forget(self, job, until, reason, uses_attempt):
+    def forget(self, job, until, reason, uses_attempt, waits_for):
         self.finish(job, "forgotten")
 
     monkeypatch.setattr(Store, "postpone", forget)
