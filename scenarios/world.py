@@ -35,7 +35,7 @@ from scenarios.person import Person
 from scenarios.recorder import NotDone, Recorder
 from scenarios.scenario import QUICK, Act, Scenario
 from simulators.generate import ROOT, generate
-from simulators.serving import Handle, spawned
+from simulators.handle import Handle, spawned
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SAMPLE_S = 0.1

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from simulators.serving import Handle, spawned
+from simulators.handle import Handle, spawned
 
 PAGE = 1000
 MANY = 100_000

@@ -5,7 +5,7 @@
     def test_sync(fake_plex, fake_stash):
         plex = PlexServer(fake_plex.url, fake_plex.ready["token"])
 
-A fixture is a `simulators.serving.Handle`. What it holds is said by a mark on the test (module, class):
+A fixture is a `simulators.handle.Handle`. What it holds is said by a mark on the test (module, class):
 
     @pytest.mark.fake_plex(library={"sections": [...]}, token="t")
     @pytest.mark.fake_stash(generate=24, process=True, plugins="/path/to/plugins")
@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from simulators.serving import Handle, running, spawned
+from simulators.handle import Handle, running, spawned
 
 GENERATED = 12  # entries when a test says nothing
 _COMMON = {"library", "generate", "seed", "process"}

@@ -38,31 +38,31 @@ from simulators.fake_plex.supplements import read as read_supplement
 
 MOVIE, COLLECTION = 1, 18  # the server's type numbers
 
-# --- refusals: the routes translate them to a status -----------------------------------------------------
+# --- refusals: routes.py translates them to a status -------------------------------------------------------
 
 
 class Refused(Exception):
-    """The server's answer is an error; `status` is its HTTP status and str() a bare sentence, or empty."""
-
-    status = 400
+    """What was asked is not done; str() is a bare sentence, or empty."""
 
 
 class NoSuch(Refused):
-    status = 404
+    """There is no such thing."""
 
 
 class Broken(Refused):
-    """The real server's handler throws: 500."""
-
-    status = 500
+    """The real server's handler throws."""
 
 
 class Conflict(Refused):
-    status = 409
+    """It contradicts what is there."""
 
 
 class Forbidden(Refused):
-    status = 403
+    """Not for this user, or not allowed by a preference."""
+
+
+class NotSeparate(Refused):
+    """The stream is inside its file."""
 
 
 # --- switches -----------------------------------------------------------------------------------------------
@@ -262,6 +262,7 @@ class Item:
     """
 
     __slots__ = (
+        "__weakref__",
         "added_at",
         "agent",
         "agent_tags",
@@ -278,6 +279,7 @@ class Item:
         "order_key",
         "poisoned",
         "prefs",
+        "revision",
         "section",
         "settled",
         "skip_count",
@@ -286,7 +288,6 @@ class Item:
         "updated_at",
         "view_count",
         "view_offset_ms",
-        "xml",
     )
     type = "movie"
     number = MOVIE
@@ -316,13 +317,12 @@ class Item:
         self.settled = True  # False: found by a scan, not analysed yet
         self.poisoned = False  # True: reading or writing it is a 500
         self.order_key: str | None = None
-        self.xml: dict[bool, str] = {}  # rendered summaries, kept by wire.py
+        self.revision = 0  # counts changes that come from elsewhere: a renamed tag, a switch
 
     def version(self) -> Item:
-        """A copy to be changed and put back; nothing rendered is carried over."""
+        """A copy to be changed and put back."""
         new = copy(self)
         new.order_key = None
-        new.xml = {}
         return new
 
     @property
@@ -979,7 +979,7 @@ class Library:
             tag = self.tag(kind, wanted.name)
             if wanted.thumb is not None and wanted.thumb != tag.thumb:
                 self.tags[tag.id] = tag = replace(tag, thumb=wanted.thumb)
-                self._forget_rendered(tag.id)
+                self._revise_tagged(tag.id)
             text = wanted.text if wanted.text is not None else before.get(tag.id, Tagging(tag.id)).text
             sent.setdefault(tag.id, Tagging(tag.id, text))
         if self.switches.contradiction == "add":
@@ -987,14 +987,14 @@ class Library:
         after = [*sent.values(), *(t for t in held if t.tag not in sent)]
         return tuple(t for t in after if t.tag not in removed)
 
-    def _forget_rendered(self, tag: int) -> None:
+    def _revise_tagged(self, tag: int) -> None:
         for key in self.tagged.get(tag, {}):
-            self.items[key].xml = {}
+            self.items[key].revision += 1
 
-    def forget_rendered(self) -> None:
-        """Has every summary rendered anew, as is needed when a switch about them was thrown."""
+    def revise_all(self) -> None:
+        """A switch about how items are shown was thrown: none is as it was."""
         for item in self.items.values():
-            item.xml = {}
+            item.revision += 1
 
     # Collections.
 

@@ -1,7 +1,7 @@
 """Request -> library -> elements. A table of paths and a short function each; the rules are in library.py.
 
 A function takes the Call and returns an El (sent as XML or JSON), None (the empty answer of an edit) or a
-Raw; it may be a coroutine. What the library refuses is turned into a status by the service.
+Raw; it may be a coroutine. What the library refuses is turned into a status by STATUSES.
 """
 
 from __future__ import annotations
@@ -13,9 +13,28 @@ from typing import Any
 from urllib.parse import unquote
 
 from simulators.fake_plex import search, wire
-from simulators.fake_plex.library import Item, Library, Refused, Section
+from simulators.fake_plex.library import (
+    Broken,
+    Conflict,
+    Forbidden,
+    Item,
+    Library,
+    NoSuch,
+    NotSeparate,
+    Refused,
+    Section,
+)
 from simulators.fake_plex.prefs import Pref
 from simulators.fake_plex.wire import El
+
+STATUSES: dict[type[Refused], int] = {
+    Refused: 400,
+    Forbidden: 403,
+    NoSuch: 404,
+    Conflict: 409,
+    Broken: 500,
+    NotSeparate: 501,
+}
 
 
 @dataclass(frozen=True)

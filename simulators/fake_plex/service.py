@@ -246,8 +246,12 @@ class FakePlex(Service):
             return self._reply(request, await made)
         except Refused as refusal:
             if str(refusal):
-                return Reply(status=refusal.status, body=str(refusal).encode(), content_type="text/html")
-            return self.error(refusal.status, request)
+                return Reply(
+                    status=routes.STATUSES[type(refusal)],
+                    body=str(refusal).encode(),
+                    content_type="text/html",
+                )
+            return self.error(routes.STATUSES[type(refusal)], request)
 
     def _kept_out(self, request: Request) -> Reply | None:
         starting = self.library.switches.starting
@@ -447,7 +451,7 @@ class FakePlex(Service):
                     self.library.switches = self.library.switches.changed(body)
                 except ValueError as problem:
                     raise ControlError(str(problem)) from problem
-                self.library.forget_rendered()
+                self.library.revise_all()
                 return asdict(self.library.switches)
         return NOT_MINE
 
@@ -530,7 +534,9 @@ class FakePlex(Service):
             try:
                 self.library.edit([item], edit)
             except Refused as problem:
-                raise ControlError(f"items: the edit is refused with {problem.status}") from problem
+                raise ControlError(
+                    f"items: the edit is refused with {routes.STATUSES[type(problem)]}"
+                ) from problem
         return self._item_state(self.library.items[item.key])
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from simulators.fake_plex import wire
 from simulators.fake_plex.images import plain_png
-from simulators.fake_plex.library import Broken, Item, Library, NoSuch, Refused, plain_media
+from simulators.fake_plex.library import Broken, Item, Library, NoSuch, NotSeparate, Refused, plain_media
 from simulators.fake_plex.routes import Call, Raw, route, windowed
 from simulators.fake_plex.supplements import (
     EXTRA_KINDS,
@@ -19,13 +19,6 @@ from simulators.fake_plex.supplements import (
     Supplement,
 )
 from simulators.fake_plex.wire import LIBRARY_ATTRIBUTES, El, container
-
-
-class NotSeparate(Refused):
-    """The stream is inside its file."""
-
-    status = 501
-
 
 # --- subtitles ----------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from simulators.fake_plex.images import GALLERIES
 from simulators.fake_plex.library import (
@@ -172,15 +173,27 @@ def number(value: float | int | str | None) -> Any:
     return float(value) if isinstance(value, (int, float)) else value
 
 
+# Summaries as XML, by whether guids are in them, with the revision of the item they show. An edit makes another object.
+_RENDERED: WeakKeyDictionary[Item, tuple[int, dict[bool, str]]] = WeakKeyDictionary()
+
+
+def _rendered(item: Item) -> dict[bool, str]:
+    known = _RENDERED.get(item)
+    if known is None or known[0] != item.revision:
+        known = _RENDERED[item] = (item.revision, {})
+    return known[1]
+
+
 def summary(library: Library, item: Item, guids: bool = False) -> El:
     """An item as lists show it; the XML is made once for each version of the item."""
     if isinstance(item, Collection):
         # Its members change without it.
         return collection_element(library, item)
     wanted = guids and bool(item.guids)
-    text = item.xml.get(wanted)
+    texts = _rendered(item)
+    text = texts.get(wanted)
     if text is None:
-        text = item.xml[wanted] = item_element(library, item, full=False, guids=wanted).xml()
+        text = texts[wanted] = item_element(library, item, full=False, guids=wanted).xml()
     return Rendered(text, lambda: item_element(library, item, full=False, guids=wanted))
 
 

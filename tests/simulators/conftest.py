@@ -15,7 +15,7 @@ from plexapi.server import PlexServer
 from plexapi.video import Movie
 
 from simulators.fake_plex.service import FakePlex
-from simulators.serving import Handle, running
+from simulators.handle import Handle, running
 
 MOVIES = [
     {

@@ -15,7 +15,7 @@ from stashapi.stashapp import StashInterface
 
 from simulators.fake_stash.instance import Instance
 from simulators.fake_stash.routes import FakeStash
-from simulators.serving import Handle, running
+from simulators.handle import Handle, running
 
 LIBRARY: dict[str, Any] = {
     "studios": [{"name": "Driftwood Films"}, {"name": "Driftwood West", "parent": "Driftwood Films"}],

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from scenarios import elsewhere
 from simulators.generate import generate
-from simulators.serving import spawned
+from simulators.handle import spawned
 
 TAG = "PlexSync may try"
 

@@ -20,7 +20,7 @@ import requests
 from simulators import faults
 from simulators.fake_plex.service import FakePlex
 from simulators.faults import KINDS, ControlError, Rule
-from simulators.serving import Handle, running
+from simulators.handle import Handle, running
 
 LIBRARY = {
     "sections": [

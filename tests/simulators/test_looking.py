@@ -18,7 +18,7 @@ from installed import Service, end_worker
 
 from plexsync.queue.store import Store
 from simulators.fake_plex.service import FakePlex
-from simulators.serving import Handle, running, spawned
+from simulators.handle import Handle, running, spawned
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "t0ken-0f-the-0wner"

@@ -24,7 +24,8 @@ from stash_world import self_signed
 from simulators.fake_plex import edits
 from simulators.fake_plex.library import Broken, Library, Switches
 from simulators.fake_plex.service import FakePlex, LibraryFileError
-from simulators.serving import ControlError, running, spawned
+from simulators.handle import running, spawned
+from simulators.serving import ControlError
 from tests.simulators.conftest import World
 
 
@@ -810,7 +811,7 @@ def test_https_with_a_certificate_of_its_own(tmp_path: Path, monkeypatch: pytest
 
 
 def test_library_file_from_disk(tmp_path: Path) -> None:
-    from simulators.serving import spawned
+    from simulators.handle import spawned
 
     path = tmp_path / "library.json"
     path.write_text(

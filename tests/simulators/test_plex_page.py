@@ -19,8 +19,8 @@ from simulators.fake_plex.service import FakePlex
 from simulators.fake_stash.instance import Instance
 from simulators.fake_stash.routes import FakeStash
 from simulators.generate import generate
+from simulators.handle import Handle, running
 from simulators.page import CARDS_MAX
-from simulators.serving import Handle, running
 from tests.simulators.conftest import DOCUMENT
 
 CHROMIUM = next(

@@ -21,7 +21,7 @@ import requests
 from plexapi.server import PlexServer
 
 from simulators.fake_plex.service import FakePlex
-from simulators.serving import running
+from simulators.handle import running
 from tests.simulators.conftest import World, rich_document
 from tests.simulators.covered import samples_not_compared
 

@@ -12,7 +12,7 @@ from stash_world import wait_for
 
 from simulators.fake_plex.library import Library
 from simulators.fake_plex.service import FakePlex, LibraryFileError, load
-from simulators.serving import running
+from simulators.handle import running
 from tests.simulators.conftest import World
 
 

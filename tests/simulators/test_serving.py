@@ -17,17 +17,8 @@ from typing import Any
 import pytest
 import requests
 
-from simulators.serving import (
-    NOT_MINE,
-    ControlError,
-    Handle,
-    Reply,
-    Request,
-    Service,
-    expect,
-    running,
-    spawned,
-)
+from simulators.handle import Handle, running, spawned
+from simulators.serving import NOT_MINE, ControlError, Reply, Request, Service, expect
 
 
 class Notebook(Service):

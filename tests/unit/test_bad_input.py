@@ -27,7 +27,7 @@ from plexsync.servers.sync_state import Ledger
 from plexsync.sync import engine
 from plexsync.sync.worker import Worker
 from simulators.fake_plex.service import FakePlex
-from simulators.serving import Handle, running
+from simulators.handle import Handle, running
 from tests.doubles import Model
 
 TOKEN = "t0ken-0f-the-0wner"

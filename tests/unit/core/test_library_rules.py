@@ -25,7 +25,7 @@ from plexsync.servers.sync_state import Ledger
 from plexsync.sync import engine, reconcile
 from plexsync.ui import diff
 from simulators.fake_plex.service import FakePlex
-from simulators.serving import Handle, running
+from simulators.handle import Handle, running
 from tests.doubles import Paper
 
 TOKEN = "t0ken-0f-the-0wner"

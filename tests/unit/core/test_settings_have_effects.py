@@ -32,7 +32,7 @@ from plexsync.sync.worker import Worker
 from simulators.fake_plex.service import FakePlex
 from simulators.fake_stash.instance import Instance
 from simulators.fake_stash.routes import FakeStash
-from simulators.serving import Handle, running
+from simulators.handle import Handle, running
 from tests.doubles import Model, Paper
 from tests.simulators.stash_world import self_signed
 

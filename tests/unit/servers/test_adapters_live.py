@@ -27,7 +27,7 @@ from plexsync.core.settings import Settings
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Stash
 from simulators.fake_plex.service import FakePlex
-from simulators.serving import Handle, running, spawned
+from simulators.handle import Handle, running, spawned
 
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
 TOKEN = "t0ken-0f-the-0wner"
