@@ -1,6 +1,6 @@
 """What Plex is to say when Stash says this: the promise of the README, written down a second time.
 
-The plugin has its own table (`plexsync/core/edits.py`); this one is told independently of it, so that a mistake there
+The plugin has its own table (`plexsync/core/plan.py`); this one is told independently of it, so that a mistake there
 is not a mistake here. Both sides are read from the simulators' `GET /state` and brought into one form: a text, a
 number or a sorted tuple of names, "" or () when empty.
 """

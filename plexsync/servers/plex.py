@@ -29,7 +29,6 @@ from xml.etree import ElementTree
 import requests
 
 from plexsync import __version__
-from plexsync.core.edits import Edits
 from plexsync.core.failures import (
     Landed,
     NeedsAttention,
@@ -43,6 +42,7 @@ from plexsync.core.failures import (
 from plexsync.core.item import Actor, Item
 from plexsync.core.match import common_end, folded_name, folder_of, is_below, path_key
 from plexsync.core.pieces import halves, kind_of
+from plexsync.core.plan import Edits
 from plexsync.core.settings import Settings, library_key
 from plexsync.servers import transport
 

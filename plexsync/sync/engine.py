@@ -15,14 +15,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from plexsync.core import edits as planning
 from plexsync.core import match as matching
-from plexsync.core.edits import Edits
+from plexsync.core import plan as planning
 from plexsync.core.failures import Landed, NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
+from plexsync.core.fields import wanted_values
 from plexsync.core.gate import gate
 from plexsync.core.item import Item
 from plexsync.core.merge import Value
 from plexsync.core.picture import Picture, judge
+from plexsync.core.plan import Edits
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, InSync, NoFile, NotFound, Outcome, Skipped, Synced
@@ -251,7 +252,7 @@ def _one(
         settings = settings.for_library(chosen.section_title)
         if (reason := gate(scene, settings, scene.id in known.memories)) is not None:
             return Look(scene.id, Skipped(reason), scene, chosen)
-        wants = planning.wanted_values(scene, settings)
+        wants = wanted_values(scene, settings)
         memory = known.memories.get(scene.id)
         if memory is not None and memory.rating_key != chosen.rating_key:
             memory = None  # of another item

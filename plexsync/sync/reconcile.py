@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from plexsync.core.edits import rating_text, written_by_us
 from plexsync.core.failures import SyncFailure
+from plexsync.core.fields import rating_text
 from plexsync.core.match import path_key, plex_paths
+from plexsync.core.plan import written_by_us
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store

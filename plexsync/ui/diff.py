@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plexsync.core.edits import Change, Kept
 from plexsync.core.failures import NeedsAttention, SettingProblem, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.merge import Value, folded
+from plexsync.core.plan import Change, Kept
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, NoFile, NotFound, Outcome, Skipped
 from plexsync.servers.sync_state import MemoryLedger

@@ -12,8 +12,8 @@ import hypothesis
 from hypothesis import strategies as st
 
 from plexsync.core import verdict
-from plexsync.core.edits import FIELDS
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
+from plexsync.core.fields import FIELDS
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
 from plexsync.core.scene import Scene, scene_from

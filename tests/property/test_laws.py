@@ -17,8 +17,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plexsync.core import breaker, verdict
-from plexsync.core.edits import FIELDS, ROLES, Edits, fingerprint, plan
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
+from plexsync.core.fields import FIELDS
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
 from plexsync.core.match import (
@@ -34,6 +34,7 @@ from plexsync.core.match import (
 )
 from plexsync.core.merge import Policy, Rules, Step, same, settle
 from plexsync.core.pieces import halves
+from plexsync.core.plan import ROLES, Edits, fingerprint, plan
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from plexsync.sync import engine

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from scenario_browser import browsing
 
-from plexsync.core.edits import Change
 from plexsync.core.item import Item
+from plexsync.core.plan import Change
 from plexsync.ui.diff import Preview, Tally
 from plexsync.ui.page import Page
 

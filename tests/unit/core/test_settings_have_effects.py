@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from plexsync.clock import ManualClock
-from plexsync.core.edits import Edits, plan
 from plexsync.core.failures import SyncFailure, Transient
 from plexsync.core.item import Item
 from plexsync.core.job import Job
+from plexsync.core.plan import Edits, plan
 from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import SETTINGS, USUAL_FIELDS, Settings, parse
 from plexsync.core.verdict import DeadLettered, Failed, Finish, NotFound, Outcome, Postpone, Skipped, after

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from plexsync.core.edits import Edits, plan
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.match import Found, choose, plex_paths
 from plexsync.core.picture import NoPicture, Picture, judge
+from plexsync.core.plan import Edits, plan
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.servers.plex import Plex

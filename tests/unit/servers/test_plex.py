@@ -23,7 +23,6 @@ import responses
 import urllib3
 
 from plexsync.clock import ManualClock
-from plexsync.core.edits import Edits, plan
 from plexsync.core.failures import (
     NeedsAttention,
     Permanent,
@@ -34,6 +33,7 @@ from plexsync.core.failures import (
 )
 from plexsync.core.item import Actor, Item
 from plexsync.core.match import path_key
+from plexsync.core.plan import Edits, plan
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from plexsync.clock import ManualClock
-from plexsync.core import edits
+from plexsync.core import plan as planning
 from plexsync.core.failures import Unavailable
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
@@ -61,8 +61,8 @@ def level(world: World, scene: Scene) -> None:
         scene.id,
         scene=scene,
         item=item,
-        edits=edits.plan(scene, item, SETTINGS),
-        fingerprint=edits.fingerprint(scene, SETTINGS),
+        edits=planning.plan(scene, item, SETTINGS),
+        fingerprint=planning.fingerprint(scene, SETTINGS),
     )
     engine.remember(looked, world.kept)
 

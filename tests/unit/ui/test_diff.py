@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from plexsync.core.edits import Change, Kept
 from plexsync.core.failures import Permanent, SyncFailure, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.merge import Step
+from plexsync.core.plan import Change, Kept
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.servers.sync_state import MemoryLedger

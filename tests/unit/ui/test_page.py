@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.core.edits import Change, Kept
 from plexsync.core.item import Item
 from plexsync.core.merge import Step
+from plexsync.core.plan import Change, Kept
 from plexsync.ui.diff import Preview, Tally
 from plexsync.ui.page import Page, scene
 from plexsync.ui.session import replacing

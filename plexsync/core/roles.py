@@ -10,8 +10,10 @@ import datetime
 from collections.abc import Iterable, Mapping
 
 from plexsync.core import template
-from plexsync.core.merge import Rules, Step, settle
-from plexsync.core.scene import Performer
+from plexsync.core.fields import one_line, template_values
+from plexsync.core.merge import Rules, Step, folded, settle
+from plexsync.core.scene import Performer, Scene
+from plexsync.core.settings import Settings
 
 Roles = Mapping[str, str]  # by folded name
 
@@ -62,3 +64,22 @@ def _age(birthdate: str, day: datetime.date | None) -> str:
     if day is None or day < born:
         return ""
     return str(day.year - born.year - ((day.month, day.day) < (born.month, born.day)))
+
+
+def photo_addresses(scene: Scene, settings: Settings, actors: Iterable[str]) -> dict[str, str]:
+    """The address under which Plex can fetch each actor's picture, by the folded name; without those who have none."""
+    if not settings.photo_address:
+        return {}
+    paths = {folded(one_line(name)): path for name, path in scene.photos}
+    names = (folded(name) for name in actors)
+    return {name: settings.photo_address + paths[name] for name in names if name in paths}
+
+
+def role_texts(scene: Scene, settings: Settings, actors: Iterable[str]) -> dict[str, str]:
+    """The role text of each of these actors, by the folded name; "" where nothing is known to make it of. Of two
+    performers of one name the first is meant."""
+    values, day = template_values(scene, settings)
+    performers = {folded(one_line(name)): Performer(name) for name in scene.performers}
+    performers |= {folded(one_line(one.name)): one for one in reversed(scene.cast)}
+    there = [name for name in map(folded, actors) if name in performers]
+    return {name: one_line(role(settings.role_template, performers[name], values, day)) for name in there}

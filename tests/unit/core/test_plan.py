@@ -7,23 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from plexsync.core.edits import (
-    FIELDS,
-    ROLES,
-    SUMMARY_LIMIT,
-    TEXT_LIMIT,
-    WATCHED,
-    Change,
-    Edits,
-    Kept,
-    farewell,
-    fingerprint,
-    inherited,
-    plan,
-    wanted_values,
-)
+from plexsync.core.fields import FIELDS, SUMMARY_LIMIT, TEXT_LIMIT, wanted_values
 from plexsync.core.item import Actor, Item
 from plexsync.core.merge import Policy, Step
+from plexsync.core.plan import ROLES, WATCHED, Change, Edits, Kept, farewell, fingerprint, inherited, plan
 from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import OTHER_FIELDS, USUAL_FIELDS, Pair, Settings
 
