@@ -30,6 +30,7 @@ from plexsync import hook
 from plexsync.clock import ManualClock
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Actor, Item
+from plexsync.core.job import RELIST
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Problem, Settings, parse
 from plexsync.protocol import Hook
@@ -39,7 +40,7 @@ from plexsync.servers.plex import Entry
 from plexsync.servers.sync_state import Ledger
 from plexsync.servers.world import SETTINGS_S
 from plexsync.sync import reconcile
-from plexsync.sync.worker import POLL_S, RELIST, Worker
+from plexsync.sync.worker import POLL_S, Worker
 from scenarios import in_sync
 from scenarios.history import FAILED, RATED_IN_PLEX, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE
@@ -275,7 +276,7 @@ class SimulatedWorld:
         """Whether the worker can do no job until a server answers or somebody changes the settings."""
         assert self.worker is not None
         states = [(self.store.load_breaker(name) or {}).get("state", "closed") for name in ("Plex", "Stash")]
-        return bool(self.worker._held_by) or states != ["closed", "closed"]
+        return bool(self.worker.outages.paused_by) or states != ["closed", "closed"]
 
     def _next_news(self) -> float:
         """When something next happens that the worker has no part in."""
@@ -297,7 +298,11 @@ class SimulatedWorld:
         breakers = [self.store.load_breaker(name) or {} for name in ("Plex", "Stash")]
         shut = [b["probe_at"] for b in breakers if b.get("state") in ("open", "half_open")]
         if counts.next_due_at is not None:
-            held = self.worker._held_until - 1000.0 if self.worker and self.worker._held_by else 0.0
+            held = (
+                self.worker.outages.paused_until - 1000.0
+                if self.worker and self.worker.outages.paused_by
+                else 0.0
+            )
             moments.append(max([counts.next_due_at + offset, held, *(at + offset for at in shut)]))
         if counts.in_progress:
             moments.append(self.now_s() + 60.0)

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
 
+SERVERS = ("Stash", "Plex")  # what ``service`` of a failure can be
 _SHORTEST_SECRET = 4  # characters; replacing shorter ones would shred ordinary words
 
 

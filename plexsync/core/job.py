@@ -47,6 +47,7 @@ MOVES: dict[tuple[Status, str], Status] = {
 }
 
 
+RELIST = "relist"  # the state of the queue's file that asks the worker to read the libraries anew
 LEASE_S = 60.0  # a claim not heard of for this long is anybody's again
 DEATHS_MAX = 3  # workers a job may take with it before it becomes a dead letter for crashing them
 SUSPECT_S = 5.0  # wait after the second death of a job's holder

@@ -780,14 +780,18 @@ def _apart(row: Setting, text: str | None) -> tuple[Any, list[str]]:
         return None, [f"{why}; it is left out"]
 
 
-SCOPES = ("recent", "7days", "all")
+SCOPE_HOURS: dict[str, float | None] = {
+    "recent": 24.0,
+    "7days": 7 * 24.0,
+    "all": None,
+}  # how far a reconcile reaches
 
 
 def _scope(row: Setting, given: object) -> Read:
-    """One of SCOPES."""
+    """One of SCOPE_HOURS."""
     word = _plain(row, given).strip().lower()
-    if word not in SCOPES:
-        raise _Wrong(f"must be one of {', '.join(SCOPES)}")
+    if word not in SCOPE_HOURS:
+        raise _Wrong(f"must be one of {', '.join(SCOPE_HOURS)}")
     return word, []
 
 

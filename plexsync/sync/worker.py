@@ -21,13 +21,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from plexsync.clock import Clock
-from plexsync.core import breaker as breakers
-from plexsync.core.failures import Landed, NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
-from plexsync.core.job import Job
-from plexsync.core.settings import Settings
+from plexsync.core.failures import Landed, SyncFailure, Transient
+from plexsync.core.job import RELIST, Job
+from plexsync.core.settings import SCOPE_HOURS, Settings
 from plexsync.core.verdict import (
-    ATTENTION_HOLD_S,
-    Ambiguous,
     DeadLettered,
     Failed,
     FannedOut,
@@ -44,6 +41,7 @@ from plexsync.queue.intake import LIBRARY
 from plexsync.queue.store import LEASE_S, StaleLease, Store
 from plexsync.servers.world import World
 from plexsync.sync import engine, reconcile
+from plexsync.sync.outages import Outages, pauses
 from plexsync.sync.writers import Writers
 
 log = logging.getLogger(__name__)
@@ -56,7 +54,6 @@ AWAIT_S, AWAIT_MOST_S = (
     5.0,
     300.0,
 )  # between two looks for files Plex did not have; each wait is longer by half
-RELIST = "relist"  # the state a task leaves when the libraries are to be read anew
 # Jobs claimed together: one request to Stash, one to Plex to read them all. Half as many after some that took longer
 # than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
 SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
@@ -74,14 +71,9 @@ SCHEDULE_FAILED_S = 60.0  # after one that failed
 OVERLAP_HOURS = (
     1.0  # by which it reaches beyond the one before it: that took a while, and Stash's clock is another
 )
-SCOPE_HOURS: dict[str, float | None] = {"recent": 24.0, "7days": 7 * 24.0, "all": None}
 # Between two steps while an outage's backlog begins to be worked off: one job, then two, then three, until as many are
 # taken as ever. A server that just came back has enough to do.
 RELEASE_S = 0.05
-
-SERVERS = ("Stash", "Plex")
-UNASKED = ("plex_url", "plex_token", "server_connection")  # settings without which nobody can ask Plex
-UNREAD = Settings()  # the defaults, until Stash has told us better
 
 T = TypeVar("T")
 
@@ -120,11 +112,7 @@ class Worker:
         # What is being worked on, by row id; another thread may give it back.
         self.in_hand: dict[int, Job] = {}
         self.done = 0  # jobs closed or postponed by this worker
-        self._settings = UNREAD  # the last we knew, for judging while Stash is away
-        self._held_until = 0.0  # monotonic; while a person's help is needed
-        self._held_by = ""
-        self._unusable = False  # the settings were, when looked at last while the queue was held
-        self._backlog = 0  # of what an outage left, jobs to take in the next step; 0: as many as ever
+        self.outages = Outages(store, world, clock, rng)
         self._writers = Writers(clock)
         self._size = SIZE
         self._ahead: _Batch | None = None  # claimed and looked at while others were written
@@ -154,7 +142,7 @@ class Worker:
 
     def _take(self) -> _Batch | None:
         began = self.clock.monotonic()
-        jobs = self.store.claim_many(self._backlog or self._size, LEASE_S)
+        jobs = self.store.claim_many(self.outages.backlog or self._size, LEASE_S)
         if not jobs:
             return None
         # Another thread goes through what is in hand, so it is replaced and never changed.
@@ -166,10 +154,10 @@ class Worker:
         if jobs[0].entity_id:
             return _Batch(jobs)
         try:
-            settings = self._settings = self.world.settings()
+            settings = self.outages.settings = self.world.settings()
             self._freshen(settings)
         except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
-            said = engine.failed(error, self._settings)
+            said = engine.failed(error, self.outages.settings)
             return _Batch(jobs, {job.id: engine.Look(job.scene_id, said) for job in jobs})
         fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
         looks = engine.look([job.scene_id for job in jobs], self.world, settings, fresh)
@@ -208,7 +196,7 @@ class Worker:
         """Write what these jobs' looks say, and close each soon after; True when the server was found to be down."""
         if not jobs:
             return False
-        settings = self._settings
+        settings = self.outages.settings
         found = [looks[job.id] for job in jobs]
         with self.store.transaction():
             engine.intend(found, self.world.ledger(settings))
@@ -258,15 +246,15 @@ class Worker:
         try:
             if not self.store.holds(job):
                 return Failed(Transient("Another worker has taken it over.", landed=Landed.NO)), seen
-            return engine.apply(seen, self.world, self._settings)
+            return engine.apply(seen, self.world, self.outages.settings)
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-            return engine.failed(error, self._settings), seen
+            return engine.failed(error, self.outages.settings), seen
 
     def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
         try:
             return act()
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-            return engine.failed(error, self._settings)
+            return engine.failed(error, self.outages.settings)
 
     def _freshen(self, settings: Settings) -> None:
         """Now and then see what the libraries have lost: no scene is in sync with an item that is gone."""
@@ -299,13 +287,13 @@ class Worker:
         self._look_for_awaited_at = now + self._await_s
         self._await_s = min(self._await_s * 1.5, AWAIT_MOST_S)
         try:
-            settings = self._settings = self.world.settings()
+            settings = self.outages.settings = self.world.settings()
             ledger = self.world.ledger(settings)
             if not ledger.expects():
                 return
             self.world.plex().freshen()
         except SyncFailure as failure:
-            self._learn(Failed(failure))
+            self.outages.learn(Failed(failure))
             return
         arrived = ledger.arrived()
         if arrived:
@@ -319,23 +307,23 @@ class Worker:
         if not jobs:
             return
         for outcome in {_lesson(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
-            self._learn(outcome)
+            self.outages.learn(outcome)
         with self.store.transaction():
             for job in jobs:
                 outcome, seen = outcomes[job.id], looks.get(job.id)
                 again_at = None
                 if seen is not None and isinstance(outcome, (Synced, InSync)):
-                    engine.remember(seen, self.world.ledger(self._settings))
+                    engine.remember(seen, self.world.ledger(self.outages.settings))
                     again_at = self._may_land(seen)
                 elif seen is not None and isinstance(outcome, Failed):
-                    engine.note_failure(seen, outcome, self.world.ledger(self._settings))
+                    engine.note_failure(seen, outcome, self.world.ledger(self.outages.settings))
                 elif isinstance(outcome, NotFound):
-                    self.world.ledger(self._settings).expect(job.scene_id, outcome.paths)
+                    self.world.ledger(self.outages.settings).expect(job.scene_id, outcome.paths)
                     if job.attempts <= 1:
                         self._await_s = AWAIT_S
                         self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
                 elif isinstance(outcome, Gone):
-                    engine.forget(job.scene_id, outcome, self.world.ledger(self._settings))
+                    engine.forget(job.scene_id, outcome, self.world.ledger(self.outages.settings))
                     self.store.enqueue_many(outcome.heirs)
                 self._record(job, outcome)
                 if again_at is not None:
@@ -347,8 +335,8 @@ class Worker:
         """When to look at the scene once more, because a write whose end nobody saw may still land after this one."""
         if seen.item is None:
             return None
-        patience_s = LATE_WRITE_TIMEOUTS * self._settings.plex_timeout_s
-        ledger = self.world.ledger(self._settings)
+        patience_s = LATE_WRITE_TIMEOUTS * self.outages.settings.plex_timeout_s
+        ledger = self.world.ledger(self.outages.settings)
         now = self.clock.now()
         began = ledger.settle(seen.scene_id, now - patience_s, now)
         return None if began is None else began + patience_s
@@ -379,7 +367,7 @@ class Worker:
         return FannedOut(found.queued, found.done)
 
     def _record(self, job: Job, outcome: Outcome) -> None:
-        decision = after(job, outcome, self.clock.now(), self.rng, self._settings)
+        decision = after(job, outcome, self.clock.now(), self.rng, self.outages.settings)
         try:
             match decision:
                 case Finish(note):
@@ -388,7 +376,11 @@ class Worker:
                 case Postpone(until, reason, uses_attempt, waits_for):
                     self.store.postpone(job, until, reason, uses_attempt, waits_for)
                     # Of a pause the queue's own line is enough; its jobs come this way once a minute.
-                    level = logging.DEBUG if _pauses(outcome) else logging.WARNING
+                    level = (
+                        logging.DEBUG
+                        if isinstance(outcome, Failed) and pauses(outcome.error)
+                        else logging.WARNING
+                    )
                     _say(level, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
                 case DeadLettered(error_type, message, traceback):
                     self.store.dead_letter(job, error_type, message, traceback)
@@ -399,128 +391,6 @@ class Worker:
             _say(logging.WARNING, "stale", job, "another worker had taken it over; looking again")
             if isinstance(outcome, (Synced, Failed)):
                 self.store.enqueue(job.scene_id or job.entity_id, "update", entity=job.entity)
-
-    # ---- what an outcome says of the servers ----
-
-    def _learn(self, outcome: Outcome) -> None:
-        error = outcome.error if isinstance(outcome, Failed) else None
-        if isinstance(error, Unavailable):
-            self._failed(error.service, str(error))
-        elif _pauses(outcome):
-            self._hold(str(error))
-        else:
-            self._let_go()
-            self._answered("Stash")
-            if isinstance(outcome, (Synced, InSync, NotFound, Ambiguous)):
-                self._answered("Plex")
-
-    def _breaker(self, server: str) -> breakers.Breaker:
-        return breakers.from_dict(self.store.load_breaker(server))
-
-    def _failed(self, server: str, cause: str) -> None:
-        with self.store.transaction():  # other processes learn of the same server at the same time
-            before = self._breaker(server)
-            then = breakers.after_failure(before, self.clock.now(), self.rng)
-            self.store.save_breaker(server, breakers.to_dict(then))
-            began = then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED
-            if then.state is breakers.State.OPEN:
-                self.store.open_outage(server, cause)  # or the cause by now: another address may be wrong too
-        if began:
-            log.error("outage of %s began: %s", server, cause)
-
-    def _answered(self, server: str) -> None:
-        if self._breaker(server) == breakers.Breaker():
-            return
-        with self.store.transaction():
-            before = self._breaker(server)
-            then = breakers.after_success(before, self.clock.now())
-            self.store.save_breaker(server, breakers.to_dict(then))
-            if before.state is breakers.State.CLOSED:
-                return
-            self.store.close_outage(server)
-            released = self.store.release_due(server)
-        self._backlog = 1
-        log.info("outage of %s is over; %s jobs are due again", server, released)
-
-    def _hold(self, sentence: str) -> None:
-        if sentence != self._held_by:
-            log.error("the queue waits: %s", sentence)
-            self.store.save_state("attention", sentence)
-        self._held_by = sentence
-        self._held_until = self.clock.monotonic() + ATTENTION_HOLD_S
-
-    def _let_go(self) -> None:
-        if self.store.load_state("attention"):
-            self.store.save_state("attention", "")
-            log.info("the queue goes on")
-        self._held_by, self._held_until = "", 0.0
-
-    def may_claim(self) -> bool:
-        """Whether asking the servers makes sense now; sends the probe that is due, if one is."""
-        return not self._is_held() and all(self._is_reachable(server) for server in SERVERS)
-
-    def _is_held(self) -> bool:
-        if not self._held_by or self.clock.monotonic() >= self._held_until:
-            return False
-        changed = self._settings_changed()
-        if changed:
-            log.info("the settings have changed; trying again")
-            self._let_go()
-            self.store.release_due()
-        return not changed
-
-    def _settings_changed(self) -> bool:
-        """A person has been at the settings, read anew every few seconds: that may be the help we wait for."""
-        try:
-            settings = self.world.settings()
-            if self._unusable:  # what was missing is there, even if it is what was known before
-                self._unusable = False
-                return True
-            if self._settings is UNREAD:  # a worker that has just begun has seen nothing change
-                self._settings = settings
-            return settings != self._settings
-        except SyncFailure as failure:
-            self._unusable = isinstance(failure, SettingProblem)
-            return (
-                bool(self._held_by) and str(failure) != self._held_by and not isinstance(failure, Unavailable)
-            )
-
-    def _is_reachable(self, server: str) -> bool:
-        known = self._breaker(server)
-        if known.state is breakers.State.CLOSED:
-            return True
-        if not self._may_probe(server) and not (server == "Plex" and self._settings_changed()):
-            return False  # another address or token is tried at once
-        try:
-            if server == "Stash":
-                self.world.probe(server)  # it is who tells the settings
-            self._settings = self.world.settings()
-            if server != "Stash":
-                self.world.probe(server)
-        except Unavailable as failure:
-            self._failed(failure.service, str(failure))
-            if failure.service != server:
-                self._forget_probe(server)  # it could not be sent, so it is due still
-            return False
-        except SyncFailure as failure:
-            if server == "Stash" or _is_of_plex(failure):
-                self._answered(server)  # it is there, and has something else to say
-            else:
-                self._forget_probe(server)
-            self._hold(str(failure))
-            return False
-        self._answered(server)
-        return True
-
-    def _may_probe(self, server: str) -> bool:
-        """Whether a probe is due and ours to send, of all processes that ask at this moment."""
-        if not breakers.allow(self._breaker(server), self.clock.now())[0]:
-            return False
-        with self.store.transaction():
-            allowed, then = breakers.allow(self._breaker(server), self.clock.now())
-            if allowed:
-                self.store.save_breaker(server, breakers.to_dict(then))
-        return allowed
 
     # ---- until told to stop ----
 
@@ -546,11 +416,11 @@ class Worker:
         linger_s: Callable[[], float] | None,
         on_step: Callable[[], None],
     ) -> None:
-        linger = linger_s or (lambda: self._settings.worker_linger_s)
+        linger = linger_s or (lambda: self.outages.settings.worker_linger_s)
         next_upkeep = next_recovery = next_schedule = 0.0
         busy_at = worked_at = self.clock.monotonic()
         tidied, next_tidy = False, worked_at + TIDY_S
-        self._forget_lost_probes()
+        self.outages.forget_lost_probes()
         while not should_stop():
             now = self.clock.monotonic()
             if now >= next_upkeep:
@@ -563,24 +433,26 @@ class Worker:
             if now >= next_tidy:
                 self._tidy()
                 next_tidy = now + TIDY_S
-            if self.may_claim() and self.step(ahead=not self._backlog):
+            if self.outages.may_claim() and self.step(ahead=not self.outages.backlog):
                 on_step()
                 busy_at = worked_at = self.clock.monotonic()
                 tidied = False
-                if self._backlog:
+                if self.outages.backlog:
                     self.clock.sleep(RELEASE_S)
-                    self._backlog = self._backlog + 1 if self._backlog < self._size else 0
+                    self.outages.backlog = (
+                        self.outages.backlog + 1 if self.outages.backlog < self._size else 0
+                    )
                 continue
             self._drop_ahead()  # no step follows soon
             on_step()
-            self._backlog = 0
+            self.outages.backlog = 0
             counts = self.store.counts()
             # Also while something waits for later: a file Plex does not have is waited for during hours.
-            if counts.pending == counts.waiting_later and now >= next_schedule and self.may_claim():
+            if counts.pending == counts.waiting_later and now >= next_schedule and self.outages.may_claim():
                 next_schedule = now + (SCHEDULE_S if self._reconcile_if_due() else SCHEDULE_FAILED_S)
-            if counts.waiting_later and self.may_claim():
+            if counts.waiting_later and self.outages.may_claim():
                 self._look_for_awaited()
-            if counts.pending or counts.in_progress or self._settings.reconcile_interval:
+            if counts.pending or counts.in_progress or self.outages.settings.reconcile_interval:
                 busy_at = now
             elif now - busy_at >= linger():
                 return
@@ -590,16 +462,6 @@ class Worker:
                 tidied, next_tidy = True, now + TIDY_S
             self.clock.sleep(POLL_S)
 
-    def _forget_lost_probes(self) -> None:
-        """A probe still under way was that of a worker that is no more, or stands still: another is due now."""
-        for server in SERVERS:
-            self._forget_probe(server)
-
-    def _forget_probe(self, server: str) -> None:
-        known = self._breaker(server)
-        if known.state is breakers.State.HALF_OPEN:
-            self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
-
     def _reconcile_if_due(self) -> bool:
         """The look for changes no hook told, when the settings ask for one and its time has come; False when it could
         not be done.
@@ -607,7 +469,7 @@ class Worker:
         It reaches back to the one before it at least, however long ago that was: nobody need have woken a worker.
         """
         try:
-            settings = self._settings = self.world.settings()
+            settings = self.outages.settings = self.world.settings()
             every_s = settings.reconcile_interval * 3600
             last = float(self.store.load_state("reconciled_at") or 0.0)
             since_s = self.clock.now() - last
@@ -626,10 +488,10 @@ class Worker:
             )
         except SyncFailure as failure:
             log.warning("could not look for changes: %s", failure)
-            self._learn(Failed(failure))
+            self.outages.learn(Failed(failure))
             return False
-        self._let_go()
-        self._answered("Stash")
+        self.outages.resume()
+        self.outages.answered("Stash")
         if found.untold:
             log.warning("could not look for ratings and plays in Plex: %s", found.untold)
         if found.done:
@@ -643,7 +505,7 @@ class Worker:
         return counts.pending > counts.waiting_later
 
     def _tidy(self) -> None:
-        while self.store.prune(self._settings.history_keep):
+        while self.store.prune(self.outages.settings.history_keep):
             self.clock.sleep(0.01)  # let a hook have the file in between
         self.store.tidy()
 
@@ -687,13 +549,6 @@ class Worker:
         return True
 
 
-def _is_of_plex(failure: SyncFailure) -> bool:
-    """Whether Plex itself was asked, and what it said led to this."""
-    if isinstance(failure, NeedsAttention):
-        return failure.service == "Plex"
-    return not isinstance(failure, SettingProblem) or failure.key not in UNASKED
-
-
 def _lesson(outcome: Outcome) -> object:
     """What is equal for outcomes that say the same of the servers."""
     return id(outcome) if isinstance(outcome, Failed) else type(outcome)
@@ -703,11 +558,6 @@ def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
     """No more than CLOSED at a time."""
     for start in range(0, len(some), CLOSED):
         yield some[start : start + CLOSED]
-
-
-def _pauses(outcome: Outcome) -> bool:
-    """Whether only a person can put this right, so that the queue is paused."""
-    return isinstance(outcome, Failed) and isinstance(outcome.error, (NeedsAttention, SettingProblem))
 
 
 def _say(level: int, action: str, job: Job, text: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from plexsync.core import outages
+from plexsync.core.settings import SCOPE_HOURS
 from plexsync.core.verdict import left_alone
 from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers, switch
 from plexsync.ui.session import Session, blocked, replacing
@@ -277,7 +278,7 @@ def asked_for(session: Session, args: Args) -> tuple[Iterable[int], int, str]:
     scope = args.get("scope") or "recent"
     if scope == "all":
         return stash.all_ids(), stash.count(), "All scenes"
-    if scope not in ("recent", "7days"):
+    if scope not in tuple(SCOPE_HOURS):  # it may be anything JSON holds
         raise WrongArgument(f"scope must be recent, 7days or all, not {str(scope)[:40]!r}.")
     hours = 7 * 24.0 if scope == "7days" else number(args, "hours", RECENT_HOURS, "hours")
     since = datetime.datetime.fromtimestamp(session.clock.now(), datetime.UTC) - datetime.timedelta(

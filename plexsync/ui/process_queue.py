@@ -8,9 +8,10 @@ import random
 from typing import TYPE_CHECKING
 
 from plexsync import hook
+from plexsync.core.failures import SERVERS
 from plexsync.locks import FileLock
 from plexsync.ui.arguments import Args
-from plexsync.ui.session import SERVERS, Blocked, Session, blocked
+from plexsync.ui.session import Blocked, Session, blocked
 from plexsync.ui.words import REASONS_SHOWN
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from plexsync import hook, protocol
 from plexsync.clock import Clock, SystemClock
 from plexsync.core import breaker
-from plexsync.core.failures import SyncFailure
+from plexsync.core.failures import SERVERS, SyncFailure
 from plexsync.locks import FileLock
 from plexsync.queue import recovery
 from plexsync.queue.store import Store, StoreToRead
@@ -29,7 +29,6 @@ from plexsync.ui.arguments import WrongArgument
 if TYPE_CHECKING:
     from plexsync.servers.world import Servers
 
-SERVERS = ("Stash", "Plex")  # as worker.SERVERS, which test_tasks compares
 
 DATE_TIMEOUT_S = 10.0
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from plexsync import hook, protocol
 from plexsync.core.failures import SettingProblem, SyncFailure
+from plexsync.core.job import RELIST
 from plexsync.queue import intake
 from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers
 from plexsync.ui.doctor import health_check
@@ -42,7 +43,6 @@ from plexsync.ui.words import by_count, plural
 if TYPE_CHECKING:
     pass
 
-RELIST = "relist"  # the state that asks the worker to read the libraries anew; as worker.RELIST
 PURGE_DAYS = 30.0
 
 

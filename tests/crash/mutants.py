@@ -128,7 +128,7 @@ MUTANTS = (
     ),
     Mutant(
         "the breaker counts what is not there (404) and every other failure",
-        "plexsync/sync/worker.py",
+        "plexsync/sync/outages.py",
         "        if isinstance(error, Unavailable):\n            self._failed(error.service, str(error))",
         '        if error is not None or outcome.name == "not_found":\n'
         '            self._failed(getattr(error, "service", "Plex"), str(error))',
@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         "a probe is sent without being noted, so that every process sends one",
-        "plexsync/sync/worker.py",
+        "plexsync/sync/outages.py",
         "            if allowed:\n                self.store.save_breaker(",
         "            if not allowed:\n                self.store.save_breaker(",
         "tests/unit/sync/test_worker_one_probe.py::test_one_process_asks[0]",

@@ -173,7 +173,7 @@ def test_the_replay_tells_full_from_normal(tmp_path, monkeypatch):
     other = tmp_path / "copy"
     for part in ("plexsync", "tests"):
         shutil.copytree(source / part, other / part, ignore=shutil.ignore_patterns("__pycache__"))
-    module = other / "plexsync" / "intake.py"
+    module = other / "plexsync" / "queue" / "intake.py"
     text = module.read_text()
     assert text.count("PRAGMA synchronous=FULL") == 2
     module.write_text(text.replace("PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL"))

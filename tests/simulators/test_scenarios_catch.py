@@ -27,7 +27,7 @@ from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.match import Found
 from plexsync.queue import intake
 from plexsync.queue.store import Store
-from plexsync.sync import engine, reconcile, worker
+from plexsync.sync import engine, outages, reconcile, worker
 from scenarios import checks
 from scenarios.cases import all_cases
 from scenarios.scenario import At, Expect, Scenario, World
@@ -80,7 +80,7 @@ def _never_closes_an_outage(patch: pytest.MonkeyPatch) -> None:
 
 
 def _opens_the_breaker_at_any_failure_of_a_job(patch: pytest.MonkeyPatch) -> None:
-    learn = worker.Worker._learn
+    learn = outages.Outages.learn
 
     def learning(self: Any, outcome: Any) -> None:
         if isinstance(outcome, verdict.Failed):
@@ -89,7 +89,7 @@ def _opens_the_breaker_at_any_failure_of_a_job(patch: pytest.MonkeyPatch) -> Non
         else:
             learn(self, outcome)
 
-    patch.setattr(worker.Worker, "_learn", learning)
+    patch.setattr(outages.Outages, "learn", learning)
 
 
 def _without_field(name: str) -> Patch:
@@ -158,7 +158,7 @@ def _asks_ever_more_seldom_whether_plex_is_back(patch: pytest.MonkeyPatch) -> No
 
 
 def _waits_a_week_for_a_person(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(worker, "ATTENTION_HOLD_S", 7 * 86400.0)
+    patch.setattr(outages, "ATTENTION_HOLD_S", 7 * 86400.0)
     patch.setattr(verdict, "ATTENTION_HOLD_S", 7 * 86400.0)
 
 

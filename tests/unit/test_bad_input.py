@@ -165,7 +165,7 @@ def queue(tmp_path: Path) -> Iterator[Store]:
 
 
 def drain(worker: Worker) -> None:
-    while worker.may_claim() and worker.step():
+    while worker.outages.may_claim() and worker.step():
         pass
 
 

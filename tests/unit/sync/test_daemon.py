@@ -192,7 +192,7 @@ def test_it_ends_when_nothing_waits(data):
         "plain = worker.Worker.__init__\n"
         "def brief(self, *given):\n"
         "    plain(self, *given)\n"
-        "    self._settings = Settings(worker_linger_s=0.3)\n"
+        "    self.outages.settings = Settings(worker_linger_s=0.3)\n"
         "worker.Worker.__init__ = brief\n"
         f"sys.exit(daemon.serve({str(data)!r}))\n"
     )

@@ -50,7 +50,7 @@ def worker(store, model, clock):
 
 def drain(worker):
     steps = 0
-    while worker.may_claim() and worker.step():
+    while worker.outages.may_claim() and worker.step():
         steps += 1
     return steps
 
@@ -193,13 +193,13 @@ def test_a_queue_that_is_held_says_so_once_and_not_for_each_job_every_minute(
     end = clock.now() + 600
     worker.run(should_stop=lambda: clock.now() > end)
     assert [record.message for record in caplog.records] == [
-        "the queue waits: Plex does not accept the token (401)."
+        "queue paused: Plex does not accept the token (401)."
     ]
     assert all(job.last_error.endswith("(401).") for job in store.waiting()), "each has its reason"
     del model.trouble["Plex"]
     worker.run(linger_s=lambda: 5.0)
     messages = [record.message for record in caplog.records]
-    assert "the queue goes on" in messages and sum("synced scene=" in one for one in messages) == 3
+    assert "queue resumed" in messages and sum("synced scene=" in one for one in messages) == 3
 
 
 @pytest.mark.parametrize("known_before", [True, False])

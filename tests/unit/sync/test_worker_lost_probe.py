@@ -61,10 +61,10 @@ def test_a_probe_that_could_not_be_sent_is_due_still(tmp_path):
         away = breaker.Breaker(breaker.State.OPEN, 5, clock.now() - 9, clock.now() - 1, 4.0)
         store.save_breaker("Plex", breaker.to_dict(away))
         worker = Worker(store, world, clock, random.Random(1))
-        assert not worker.may_claim() and world.probes == []
+        assert not worker.outages.may_claim() and world.probes == []
         world.away = False
         clock.advance(1.0)
-        assert worker.may_claim() and world.probes == ["Plex"]
+        assert worker.outages.may_claim() and world.probes == ["Plex"]
 
 
 class _Trouble(_Back):
@@ -114,11 +114,11 @@ def test_an_outage_ends_only_when_the_server_itself_has_answered(
         store.save_breaker(server, breaker.to_dict(away))
         store.open_outage(server, "It refuses connections.")
         worker = Worker(store, trouble, clock, random.Random(1))
-        assert not worker.may_claim()
+        assert not worker.outages.may_claim()
         (outage,) = store.outages()
         assert (outage["ended_at"] is not None) is is_there
         trouble.of_settings, trouble.of_probe, trouble.probes = None, {}, []
         clock.advance(ATTENTION_HOLD_S)
-        assert worker.may_claim()
+        assert worker.outages.may_claim()
         assert trouble.probes == ([] if is_there else [server])
         assert store.outages()[0]["ended_at"] is not None

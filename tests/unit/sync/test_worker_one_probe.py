@@ -44,7 +44,7 @@ def asker(folder: str, go: int, probes: int) -> None:
             worker = Worker(store, _Slow(probes), clock, random.Random())
             os.write(probes, b"r")
             os.read(go, 1)
-            status = int(worker.may_claim())
+            status = int(worker.outages.may_claim())
     finally:
         os._exit(status)
 

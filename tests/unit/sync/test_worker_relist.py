@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 from plexsync.clock import ManualClock
+from plexsync.core.job import RELIST
 from plexsync.queue.store import Store
-from plexsync.sync.worker import RELIST, Worker
+from plexsync.sync.worker import Worker
 from tests.doubles import Model
 
 

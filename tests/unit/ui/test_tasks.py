@@ -28,10 +28,10 @@ from plexsync.queue import intake
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Entry
 from plexsync.servers.sync_state import Ledger
-from plexsync.sync import worker
-from plexsync.ui import export, tasks
+from plexsync.sync import outages, worker
+from plexsync.ui import export, process_queue, tasks
 from plexsync.ui.arguments import WrongArgument
-from plexsync.ui.session import SERVERS, sentence
+from plexsync.ui.session import sentence
 from plexsync.ui.words import duration
 from tests.doubles import NOW, Paper, Session, make_dead_letter, run_task
 
@@ -815,5 +815,5 @@ def test_looking_at_the_queue_needs_no_client_of_a_server(tmp_path: Path) -> Non
 
 
 def test_tasks_and_worker_know_the_same_servers() -> None:
-    assert SERVERS == worker.SERVERS
-    assert tasks.RELIST == worker.RELIST
+    assert process_queue.SERVERS is outages.SERVERS
+    assert tasks.RELIST is worker.RELIST
