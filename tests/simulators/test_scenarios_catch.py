@@ -40,7 +40,10 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def _forgets_failed_attempts(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Store, "postpone", lambda self, job, until, reason, uses: self.finish(job, "forgotten"))
+    def forget(self: Any, job: Any, until: float, reason: str, uses_attempt: bool, waits_for: str) -> None:
+        self.finish(job, "forgotten")
+
+    patch.setattr(Store, "postpone", forget)
 
 
 def _never_recovers_what_the_dead_held(patch: pytest.MonkeyPatch) -> None:
