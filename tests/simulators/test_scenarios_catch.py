@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from plexsync import hook
-from plexsync.core import breaker, edits, verdict
+from plexsync.core import breaker, plan, verdict
 from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.match import Found
 from plexsync.queue import intake
@@ -97,20 +97,20 @@ def _opens_the_breaker_at_any_failure_of_a_job(patch: pytest.MonkeyPatch) -> Non
 
 def _without_field(name: str) -> Patch:
     def patched(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(edits, "FIELDS", tuple(row for row in edits.FIELDS if row.name != name))
+        patch.setattr(plan, "FIELDS", tuple(row for row in plan.FIELDS if row.name != name))
 
     patched.__name__ = f"_without_{name}"
     return patched
 
 
 def _adds_tags_and_removes_none(patch: pytest.MonkeyPatch) -> None:
-    plan = edits.plan
+    planned = plan.plan
 
     def adding(*args: Any, **named: Any) -> Any:
-        made = plan(*args, **named)
+        made = planned(*args, **named)
         return replace(made, params={k: v for k, v in made.params.items() if not k.endswith("[].tag.tag-")})
 
-    patch.setattr(edits, "plan", adding)
+    patch.setattr(plan, "plan", adding)
 
 
 def _believes_that_all_is_level(patch: pytest.MonkeyPatch) -> None:
