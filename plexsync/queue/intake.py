@@ -120,7 +120,7 @@ CREATE TABLE IF NOT EXISTS outages (
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 # Which server a postponed job waits for, so that its recovery makes the job due. Apart from SCHEMA, whose text a file
-# is compared with: a file made by 0.1 does not have this table until a store opens it.
+# is compared with: a file has this table from the first job that is postponed.
 WAITS_FOR = "CREATE TABLE IF NOT EXISTS waits_for (job_id INTEGER PRIMARY KEY, server TEXT NOT NULL);"
 
 

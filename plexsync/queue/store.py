@@ -230,10 +230,6 @@ class Store(Door):
             self._identity = intake.identity(self.path)
             db = intake.connect(self.path, self._busy_ms)
         self.db = db
-        with suppress(
-            sqlite3.OperationalError
-        ):  # a disk that takes nothing now; then nothing is postponed either
-            db.execute(intake.WAITS_FOR)
         self.queue = LeasedAckQueue(self)
         db.text_factory = intake.as_text  # persist-queue has set its own
         db.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
@@ -569,6 +565,7 @@ class Store(Door):
                     (until, now, reason, 0 if uses_attempt else 1, now, job.id, job.token),
                 ),
             )
+            db.execute(intake.WAITS_FOR)
             if waits_for:
                 db.execute("INSERT OR REPLACE INTO waits_for VALUES (?, ?)", (job.id, waits_for))
             else:
@@ -808,6 +805,7 @@ class Store(Door):
             "" if waits_for is None else " AND _id IN (SELECT job_id FROM waits_for WHERE server = ?2)"
         )
         with self.transaction() as db:
+            db.execute(intake.WAITS_FOR)
             return db.execute(
                 f"UPDATE {TABLE} SET due_at = ?1, decided_at = ?1 WHERE status < 2 AND due_at > ?1{of_server}",
                 (self.clock.now(), *([] if waits_for is None else [waits_for])),
@@ -1091,8 +1089,9 @@ class Store(Door):
         if self._read("SELECT 1 FROM spooled WHERE merged_at < ? LIMIT 1", (forget,)):
             with self.transaction() as db:
                 db.execute("DELETE FROM spooled WHERE merged_at < ?", (forget,))
+        known = self._read("SELECT 1 FROM sqlite_master WHERE name = 'waits_for'")
         ended = f"FROM waits_for WHERE job_id NOT IN (SELECT _id FROM {TABLE} WHERE status <= 2)"
-        if self._read(f"SELECT 1 {ended} LIMIT 1"):
+        if known and self._read(f"SELECT 1 {ended} LIMIT 1"):
             with self.transaction() as db:
                 db.execute(f"DELETE {ended}")
         with self._mutex:
