@@ -1,12 +1,10 @@
 """PlexSync: edits made in Stash reach Plex, and none is ever lost.
 
-Who imports whom: ``hook`` imports ``intake``, ``locks`` and ``protocol`` and otherwise only the standard library;
-``core`` imports nothing but itself; ``store`` and ``memory_store`` import ``core``, ``intake`` and what they share,
-``door``; ``stash`` and ``plex`` import ``core``; ``engine`` goes from scenes to edits on servers that are handed to
-it, ``writers`` carry them out side by side, and ``worker`` is handed its store, clock and chance too; ``diff`` stops
-where ``engine`` would write, and ``page`` shows it; ``session`` holds what ``tasks``, ``doctor`` and ``cli`` on top of
-it all work with, and ``__main__`` imports what it routes to once it knows where to go. ``tests/test_map.py`` holds us
-to it.
+Who imports whom: ``hook`` imports ``queue.intake``, ``locks`` and ``protocol`` and otherwise only the standard library;
+``core`` imports nothing but itself; ``queue`` imports ``core``; ``servers`` imports ``core`` and ``queue``; ``sync``
+imports those three and is handed its servers, clock and chance; ``ui`` imports everything above, and ``__main__``
+what it routes to once it knows where to go. ``sync_queue`` holds the names of the original plans, over ``queue``. Every
+room's ``__init__`` says what it is for; ``tests/test_map.py`` compares all of this with the imports there are.
 """
 
 __version__ = "0.1.0"

@@ -1,18 +1,18 @@
-"""A job is a note that one scene deserves a look, and a table of what may happen to it.
+"""A job says that one scene is to be compared with Plex, and a table says what may happen to it.
 
-The note holds no copy of the scene: whoever works on it reads the scene as it is then. So a note may come twice,
-late, or merged with another of the same scene, and the result is the same. Some notes are about a performer, a
-studio, a tag, a group or the library, and mean all its scenes. The table below is the whole life of a note;
-Jobs move only along it: ``move()`` refuses the rest, and tests/unit/queue/test_moves.py holds the SQL to it.
+The job holds no copy of the scene: the worker reads the scene as it is then. So a job may come twice, late, or merged
+with another of the same scene, and the result is the same. Some jobs are about a performer, a studio, a tag, a group or
+the library, and mean all its scenes. The table below is the whole life of a job. Jobs move only along it: ``move()``
+refuses the rest, and tests/unit/queue/test_moves.py holds the SQL to it.
 
     enqueue ──▶ WAITING ──claim──▶ IN_PROGRESS ──finish, supersede──▶ DONE
                    ▲                  │   │                            ▲
                    ├──postpone────────┤   └──dead_letter──▶ FAILED ──replay (enqueues it anew)
                    └──requeue─────────┘
 
-Edits of a scene whose note is WAITING raise the note's generation instead of adding a second one. Edits during
-IN_PROGRESS make a new WAITING note; if the older one then comes back (postpone, requeue, bury), it is closed as
-SUPERSEDED work: the newer note covers it.
+Edits of a scene whose job is WAITING raise the job's generation instead of adding a second one. Edits during
+IN_PROGRESS make a new WAITING job; if the older one then comes back (postpone, requeue, dead_letter), it is closed as
+superseded: the newer job covers it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from enum import IntEnum
 class Status(IntEnum):
     """The number in the queue's ``status`` column; persist-queue 1.1's own meanings (``AckStatus``)."""
 
-    FRESH = 0  # waiting, as ``put`` writes it
+    FRESH = 0  # waiting, as ``enqueue`` writes it
     WAITING = 1  # waiting, after it came back from a worker
     IN_PROGRESS = 2  # claimed, under a lease
     DONE = 5  # acknowledged
@@ -49,7 +49,7 @@ MOVES: dict[tuple[Status, str], Status] = {
 
 RELIST = "relist"  # the state of the queue's file that asks the worker to read the libraries anew
 LEASE_S = 60.0  # a claim not heard of for this long is anybody's again
-DEATHS_MAX = 3  # workers a job may take with it before it becomes a dead letter for crashing them
+DEATHS_MAX = 3  # workers a job may crash before it becomes a dead letter
 SUSPECT_S = 5.0  # wait after the second death of a job's holder
 
 
@@ -67,15 +67,15 @@ def move(status: Status, action: str) -> Status:
 
 @dataclass(frozen=True)
 class Job:
-    """One note as a worker holds it."""
+    """One job as a worker holds it."""
 
     id: int
-    scene_id: int  # 0 when the note is about another entity
+    scene_id: int  # 0 when the job is about another entity
     update_type: str  # create, update, destroy or sync (asked for by a task or a person)
     fields: tuple[str, ...] = ()  # Stash's names of what was edited, merged over all edits; () is "unknown"
-    generation: int = 1  # edits this note stands for
+    generation: int = 1  # edits this job stands for
     attempts: int = 0  # claims so far that count, this one included
-    token: str = ""  # the lease; only its holder may finish, postpone, bury or give back
+    token: str = ""  # the lease; only its holder may finish, postpone, requeue or dead-letter it
     enqueued_at: float = 0.0  # wall seconds of the first edit
     due_at: float = 0.0  # wall seconds before which nobody claims it
     first_failed_at: float | None = None

@@ -697,7 +697,9 @@ class Store(Door):
             self._owner_lock = lock
 
     def recover(self) -> int:
-        """Give back what the dead and the expired held, and bury what keeps killing workers; how many rows moved.
+        """Requeue jobs whose lease expired or whose owner died; those that keep crashing workers become dead letters.
+
+        How many rows moved.
 
         An owner is dead when its lock is free; it is expired when its lease ran out in monotonic time or in an
         earlier boot of the machine. What a living owner holds is never touched before its lease is over.
@@ -743,7 +745,7 @@ class Store(Door):
                     db, Job(row_id, 0, "sync", token=token), "superseded (its worker died)", "superseded"
                 )
             elif deaths >= DEATHS_MAX:
-                log.error("job %s took %s workers with it; it is a dead letter now", row_id, deaths)
+                log.error("job %s crashed its worker %s times; it is a dead letter now", row_id, deaths)
                 self._to_dead_letter(
                     db,
                     row_id,
