@@ -119,6 +119,14 @@ CREATE TABLE IF NOT EXISTS outages (
 );
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+# Which item of Plex a person chose for a scene whose file several have. The sync state makes this table and uses it; it
+# stands here because it is no cache: recovery takes it over from a damaged file.
+CHOICES = """
+CREATE TABLE IF NOT EXISTS choices (
+    server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL, chosen_at REAL NOT NULL,
+    PRIMARY KEY (server, scene_id)
+) WITHOUT ROWID;
+"""
 # Which server a postponed job waits for, so that its recovery makes the job due. Apart from SCHEMA, whose text a file
 # is compared with: a file has this table from the first job that is postponed.
 WAITS_FOR = "CREATE TABLE IF NOT EXISTS waits_for (job_id INTEGER PRIMARY KEY, server TEXT NOT NULL);"

@@ -359,6 +359,7 @@ class _Salvage:
                 for row in self._rows(old, "dead_letters", "id", [c for c in _LETTER if c in letters]):
                     self._letter(row)
             self._outages(old)
+            self._choices(old)
         finally:
             old.close()
         return True
@@ -527,6 +528,21 @@ class _Salvage:
             self.new.execute(
                 "UPDATE tally SET value = value + ? WHERE name = ?", (_whole(value), _text(name))
             )
+
+    def _choices(self, old: sqlite3.Connection) -> None:
+        """What a person decided: no later sync could find it out again."""
+        try:
+            rows = old.execute("SELECT server, scene_id, rating_key, chosen_at FROM choices").fetchall()
+        except _UNREADABLE as error:
+            _raise_if_passing(error)
+            return
+        self.new.execute(intake.CHOICES)
+        for server, scene_id, rating_key, chosen_at in rows:
+            if isinstance(scene_id, int) and isinstance(rating_key, int):
+                self.new.execute(
+                    "INSERT OR IGNORE INTO choices VALUES (?, ?, ?, ?)",
+                    (_text(server), scene_id, rating_key, intake.moment(chosen_at) or self.now),
+                )
 
 
 def _raise_if_passing(error: BaseException) -> None:

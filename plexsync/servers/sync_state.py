@@ -30,7 +30,7 @@ LATE_S = (
 BATCH = 500  # rows in one transaction: a few milliseconds
 LATEST = 2**63 - 1  # SQLite's largest: no listing has this number
 
-TABLES = """
+TABLES = f"""{intake.CHOICES}
 CREATE TABLE IF NOT EXISTS plex_files (
     server TEXT NOT NULL, path TEXT NOT NULL, rating_key INTEGER NOT NULL, section_id INTEGER NOT NULL,
     listing INTEGER NOT NULL,  -- the listing that saw it last
@@ -66,10 +66,6 @@ CREATE TABLE IF NOT EXISTS awaited (  -- files Plex did not have when they were 
     PRIMARY KEY (server, path, scene_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS awaited_scene ON awaited(server, scene_id);
-CREATE TABLE IF NOT EXISTS choices (
-    server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL, chosen_at REAL NOT NULL,
-    PRIMARY KEY (server, scene_id)
-) WITHOUT ROWID;
 """
 
 # Of the writes of these values to an item the last one.
