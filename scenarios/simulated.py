@@ -36,8 +36,8 @@ from plexsync.core.settings import Problem, Settings, parse
 from plexsync.protocol import Hook
 from plexsync.queue.intake import TABLE
 from plexsync.queue.store import Store
-from plexsync.servers.plex import Entry
-from plexsync.servers.sync_state import Ledger
+from plexsync.servers.path_index import Entry
+from plexsync.servers.sync_state import SyncState
 from plexsync.servers.world import SETTINGS_S
 from plexsync.sync import reconcile
 from plexsync.sync.worker import POLL_S, Worker
@@ -474,8 +474,8 @@ class SimulatedWorld:
     def plex(self) -> SimulatedWorld:
         return self
 
-    def ledger(self, settings: Settings) -> Ledger:
-        return Ledger(self.store if self.worker is None else self.worker.store, settings.plex_url)
+    def sync_state(self, settings: Settings) -> SyncState:
+        return SyncState(self.store if self.worker is None else self.worker.store, settings.plex_url)
 
     def touched(self, moment: str, since: int) -> Iterator[Entry]:
         self.meet("plex", "touched")
@@ -500,8 +500,8 @@ class SimulatedWorld:
                 by_file.setdefault(item["file"], []).append(item)
         found = [tuple(_item(item) for file in group for item in by_file.get(file, ())) for group in groups]
         assert self.worker is not None
-        ledger = Ledger(self.worker.store, str(self.given["plex_url"]))
-        ledger.put(1, [Entry(item.rating_key, item.files) for items in found for item in items])
+        sync_state = SyncState(self.worker.store, str(self.given["plex_url"]))
+        sync_state.put(1, [Entry(item.rating_key, item.files) for items in found for item in items])
         return found
 
     def find_alike(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
@@ -510,8 +510,8 @@ class SimulatedWorld:
     def freshen(self) -> None:
         self.meet("plex", "freshen")
         assert self.worker is not None
-        ledger = Ledger(self.worker.store, str(self.given["plex_url"]))
-        ledger.replace(1, [Entry(item["rating_key"], (item["file"],)) for item in self.items.values()])
+        sync_state = SyncState(self.worker.store, str(self.given["plex_url"]))
+        sync_state.replace(1, [Entry(item["rating_key"], (item["file"],)) for item in self.items.values()])
 
     relist = freshen
 

@@ -43,9 +43,10 @@ from plexsync.core.settings import Settings, parse
 from plexsync.queue import intake
 from plexsync.queue.door import Door
 from plexsync.queue.store import Store
-from plexsync.servers.plex import Entry, Health, Identity, Library
+from plexsync.servers.path_index import Entry
+from plexsync.servers.plex import Health, Identity, Library
 from plexsync.servers.stash import Cover
-from plexsync.servers.sync_state import MemoryLedger
+from plexsync.servers.sync_state import SyncState
 from plexsync.ui import tasks
 from plexsync.ui.session import Session as RealSession
 
@@ -645,7 +646,7 @@ class Model:
     makes_of: Callable[[int], int] = lambda rating100: rating100  # what Stash makes of a rating
     on_edit: Callable[[int], object] = lambda scene_id: None
     bad: int = 0  # a scene that cannot be read without an exception
-    remembered: MemoryLedger = field(default_factory=MemoryLedger)
+    remembered: SyncState = field(default_factory=SyncState)
 
     def _meet(self, server: str) -> None:
         if server in self.trouble:
@@ -663,7 +664,7 @@ class Model:
     def plex(self) -> Model:
         return self
 
-    def ledger(self, settings: Settings) -> MemoryLedger:
+    def sync_state(self, settings: Settings) -> SyncState:
         return self.remembered
 
     def probe(self, server: str) -> None:
@@ -802,7 +803,7 @@ class Paper:
     stored: dict[str, object] = field(default_factory=lambda: dict(FILLED))
     trouble: dict[str, SyncFailure] = field(default_factory=dict)
     address: str = "http://127.0.0.1:9999"
-    remembered: MemoryLedger = field(default_factory=MemoryLedger)
+    remembered: SyncState = field(default_factory=SyncState)
     pages: list[int] = field(default_factory=list)  # how many scenes each page asked for
 
     def _meet(self, server: str) -> None:
@@ -891,7 +892,7 @@ class Paper:
     def freshen(self) -> None:
         self._meet("Plex")
 
-    def ledger(self, settings: Settings) -> MemoryLedger:
+    def sync_state(self, settings: Settings) -> SyncState:
         return self.remembered
 
     def write(self, item: Item, edits: object) -> None:

@@ -38,7 +38,7 @@ from plexsync.clock import SystemClock  # noqa: E402
 from plexsync.core.item import Item  # noqa: E402
 from plexsync.core.match import plex_paths  # noqa: E402
 from plexsync.queue.store import Store  # noqa: E402
-from plexsync.servers.plex import Entry  # noqa: E402
+from plexsync.servers.path_index import Entry  # noqa: E402
 from plexsync.servers.world import CONNECTION_FILE, Servers  # noqa: E402
 from plexsync.sync import engine, reconcile  # noqa: E402
 from plexsync.sync.worker import Worker  # noqa: E402
@@ -215,14 +215,16 @@ def all_level(data: Path) -> None:
     with Store(data) as store:
         servers = Servers(str(data), clock, store)
         settings = servers.settings()
-        ledger = servers.ledger(settings)
+        sync_state = servers.sync_state(settings)
         for scenes in servers.stash().scene_pages(per_page=1000):
             items = [Item(scene.id, 1, files=plex_paths(scene, settings.path_map)) for scene in scenes]
-            ledger.put(1, [Entry(item.rating_key, item.files) for item in items])
+            sync_state.put(1, [Entry(item.rating_key, item.files) for item in items])
             with store.transaction():
                 for scene, item in zip(scenes, items, strict=True):
                     mark = engine.fingerprint(scene, settings)
-                    engine.remember(engine.Look(scene.id, scene=scene, item=item, fingerprint=mark), ledger)
+                    engine.remember(
+                        engine.Look(scene.id, scene=scene, item=item, fingerprint=mark), sync_state
+                    )
 
 
 def sweep(data: str) -> int:

@@ -77,7 +77,7 @@ class Edits:
     ``written`` is what to remember once Plex has taken them (also when there was nothing to take): per field,
     the value Plex then has of us. It is what the next ``plan`` is given.
 
-    ``intended`` is what to remember before they are sent: per field that is written our value, empty where
+    ``pending`` is what to remember before they are sent: per field that is written our value, empty where
     it is cleared. Should the answer be lost, Plex may have it now, later or never.
     """
 
@@ -86,7 +86,7 @@ class Edits:
     changes: tuple[Change, ...] = ()
     kept: tuple[Kept, ...] = ()
     written: Mapping[str, Value] = field(default_factory=dict)
-    intended: Mapping[str, Value] = field(default_factory=dict)
+    pending: Mapping[str, Value] = field(default_factory=dict)
     watched: bool | None = None  # what the item is to be marked as
     rating100: int | None = None  # what Stash is to be told, because a person rated the item in Plex
 
@@ -99,21 +99,21 @@ def plan(
     item: Item,
     settings: Settings,
     written: Mapping[str, object] | None = None,
-    intended: Sequence[Mapping[str, object]] = (),
+    pending: Sequence[Mapping[str, object]] = (),
     wants: Mapping[str, Value] | None = None,
     beside: Sequence[Mapping[str, object]] = (),
 ) -> Edits:
     """The edits that bring ``item`` in sync with ``scene``; ``wants`` are its ``wanted_values``, if they are known.
 
     ``written`` is what was remembered of this very item (``Edits.written``, perhaps through JSON); None when
-    nothing is. ``intended`` are the ``Edits.intended`` of writes to it whose end was not seen, oldest first. ``beside``
+    nothing is. ``pending`` are the ``Edits.pending`` of writes to it whose end was not seen, oldest first. ``beside``
     is what was remembered of the same item for other scenes.
     Laws: plan again on an item that took the edits, and nothing is left; every parameter belongs to a field
     in ``fields``; fields that are in sync or kept are not touched; what only we can have written is never taken
     for an edit made in Plex.
     """
     wants = wanted_values(scene, settings) if wants is None else wants
-    draft = _Draft(scene, item, settings, written, tuple(intended), wants, tuple(beside))
+    draft = _Draft(scene, item, settings, written, tuple(pending), wants, tuple(beside))
     for row in FIELDS:
         _plan_field(draft, row)
     roles = _plan_roles(draft)
@@ -139,7 +139,7 @@ class _Draft:
     changes: list[Change] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     last: dict[str, Value] = field(default_factory=dict)  # to be Edits.written
-    aims: dict[str, Value] = field(default_factory=dict)  # to be Edits.intended
+    aims: dict[str, Value] = field(default_factory=dict)  # to be Edits.pending
     watched: bool | None = None
     rating100: int | None = None
     actors: Value = ()  # as they are after the edits
@@ -229,7 +229,7 @@ def _plan_unwanted(draft: _Draft, row: Field, past: Remembered) -> None:
         ending = _ending(row, held, draft.item, [value for value in past.all if value])
         draft.changes += ending.changes
         draft.params |= ending.params
-        draft.aims |= ending.intended
+        draft.aims |= ending.pending
         return
     stored = {
         row.name: past.last,
@@ -392,7 +392,7 @@ def _ending(row: Field, held: tuple[str, ...], item: Item, added: Iterable[Value
         return Edits()
     params = _parameters(row.plex, theirs, held)
     params[f"{row.plex}.locked"] = "1" if theirs and row.plex in item.locked else "0"
-    return Edits(params, changes=(Change(row.name, held, theirs),), intended={row.name: ()})
+    return Edits(params, changes=(Change(row.name, held, theirs),), pending={row.name: ()})
 
 
 def _shown_roles(roles: Mapping[str, str]) -> tuple[str, ...]:
@@ -430,7 +430,7 @@ def farewell(item: Item, written: Sequence[Mapping[str, object]]) -> Edits:
     """The edits that take from ``item`` what we added to the lists we share with other people, when its scene
     has left Stash. Everything else stays: a title is no better for being cleared.
 
-    ``written`` is all that was ever remembered of writes to it, ``Edits.written`` and ``Edits.intended``.
+    ``written`` is all that was ever remembered of writes to it, ``Edits.written`` and ``Edits.pending``.
     Locks stay as they are.
     """
     params: dict[str, str] = {}

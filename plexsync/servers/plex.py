@@ -20,10 +20,10 @@ import os
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import requests
@@ -45,6 +45,7 @@ from plexsync.core.pieces import halves, kind_of
 from plexsync.core.plan import Edits
 from plexsync.core.settings import Settings, library_key
 from plexsync.servers import transport
+from plexsync.servers.path_index import Entry, Mark, PathIndex
 
 
 @contextlib.contextmanager
@@ -118,125 +119,6 @@ class Health:
     libraries: tuple[Library, ...]  # those we write to
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One item of a listing: its key and its files as Plex sees them."""
-
-    rating_key: int
-    files: tuple[str, ...]
-    updated_at: int = 0
-    user_rating: float | None = None
-    view_count: int = 0
-
-
-@dataclass(frozen=True)
-class Mark:
-    """How far a library is known."""
-
-    items: int  # it has, as far as we saw
-    listed_at: float  # seconds of the adapter's clock
-    title: str = ""  # what the library was called then
-
-
-class PathIndex(Protocol):
-    """Where the adapter remembers which item has which file. It may forget anything at any time."""
-
-    def lookup(self, key: str) -> tuple[int, ...]:
-        """The rating keys of the items with the file whose ``path_key`` this is."""
-
-    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
-        """``lookup`` of several at once; without those no item has."""
-
-    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
-        """What the libraries of these items are called, by rating key; without the items it does not know."""
-
-    def paths(self) -> Iterator[str]:
-        """The path keys of all files, in any order."""
-
-    def named(self, names: Collection[str]) -> Iterator[str]:
-        """The path keys of the files with these ``folded_name``s, in any order."""
-
-    def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
-        """``entries`` are all a library has."""
-
-    def put(self, section_id: int, entries: Iterable[Entry]) -> int:
-        """Add ``entries``, or change those that are known; the number that were not."""
-
-    def drop(self, rating_key: int) -> None:
-        """Forget an item, if it is known."""
-
-    def keep(self, section_ids: Collection[int]) -> None:
-        """Forget all other libraries: they are gone, or left out from now on."""
-
-    def mark(self, section_id: int) -> Mark | None:
-        """What ``set_mark`` stored, None for a library never listed."""
-
-    def set_mark(self, section_id: int, mark: Mark) -> None:
-        """Remember how far a library is known."""
-
-
-@dataclass
-class MemoryPathIndex:
-    """A PathIndex for the life of its process."""
-
-    _keys: dict[str, set[int]] = field(default_factory=dict)
-    _paths: dict[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # rating key: section, keys
-    _marks: dict[int, Mark] = field(default_factory=dict)
-
-    def lookup(self, key: str) -> tuple[int, ...]:
-        return tuple(sorted(self._keys.get(key, ())))
-
-    def lookup_many(self, keys: Collection[str]) -> dict[str, set[int]]:
-        return {key: set(self._keys[key]) for key in keys if key in self._keys}
-
-    def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
-        sections = {key: self._paths[key][0] for key in rating_keys if key in self._paths}
-        return {key: self._marks[at].title for key, at in sections.items() if at in self._marks}
-
-    def paths(self) -> Iterator[str]:
-        yield from self._keys
-
-    def named(self, names: Collection[str]) -> Iterator[str]:
-        wanted = set(names)
-        yield from (key for key in self.paths() if folded_name(key) in wanted)
-
-    def replace(self, section_id: int, entries: Iterable[Entry]) -> None:
-        for rating_key in [key for key, (section, _) in self._paths.items() if section == section_id]:
-            self.drop(rating_key)
-        self.put(section_id, entries)
-
-    def put(self, section_id: int, entries: Iterable[Entry]) -> int:
-        news = 0
-        for entry in entries:
-            news += entry.rating_key not in self._paths
-            self.drop(entry.rating_key)
-            keys = tuple(path_key(file) for file in entry.files)
-            self._paths[entry.rating_key] = (section_id, keys)
-            for key in keys:
-                self._keys.setdefault(key, set()).add(entry.rating_key)
-        return news
-
-    def drop(self, rating_key: int) -> None:
-        _, keys = self._paths.pop(rating_key, (0, ()))
-        for key in keys:
-            holders = self._keys.get(key, set())
-            holders.discard(rating_key)
-            if not holders:
-                self._keys.pop(key, None)
-
-    def keep(self, section_ids: Collection[int]) -> None:
-        for rating_key in [key for key, (section, _) in self._paths.items() if section not in section_ids]:
-            self.drop(rating_key)
-        for section_id in set(self._marks) - set(section_ids):
-            del self._marks[section_id]
-
-    def mark(self, section_id: int) -> Mark | None:
-        return self._marks.get(section_id)
-
-    def set_mark(self, section_id: int, mark: Mark) -> None:
-        self._marks[section_id] = mark
-
-
 def client_identifier(data_dir: str | Path) -> str:
     """What Plex knows this installation by: the same for the same data folder, and no trace of the machine."""
     return hashlib.sha256(f"PlexSync {Path(data_dir).absolute()}".encode()).hexdigest()[:32]
@@ -267,7 +149,7 @@ class Plex:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._index = index if index is not None else MemoryPathIndex()
+        self._index = index if index is not None else PathIndex()
         self._clock = clock
         self._connected: Any = None
         self._headers = {"X-Plex-Token": settings.plex_token, "Accept": "*/*"}  # beside those of the door

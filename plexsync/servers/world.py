@@ -18,7 +18,7 @@ from plexsync.core.settings import Problem, Settings, parse
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex, client_identifier
 from plexsync.servers.stash import Stash
-from plexsync.servers.sync_state import Ledger, MemoryLedger
+from plexsync.servers.sync_state import SyncState
 
 SETTINGS_S = 5.0  # how old the settings may be; Stash tells nobody that they changed
 CONNECTION_FILE = "connection.json"
@@ -33,7 +33,7 @@ class World(Protocol):
 
     def plex(self) -> Any: ...
 
-    def ledger(self, settings: Settings) -> Ledger | MemoryLedger: ...
+    def sync_state(self, settings: Settings) -> SyncState: ...
 
     def probe(self, server: str) -> None: ...
 
@@ -49,7 +49,7 @@ class Servers:
         connection: Mapping[str, Any] | None = None,
         complain: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        """With a ``store``, what is learned of Plex's files is kept in its ledger; without, until the process ends.
+        """With a ``store``, what is learned of Plex's files is kept in its sync state; without, until the process ends.
         ``connection`` is what Stash told this process, for a folder that did not take it. ``complain`` is told once of
         each setting something else is used for; what nothing can be synced without is raised instead."""
         self._data_dir = data_dir
@@ -64,8 +64,8 @@ class Servers:
         self._settings: Settings | None = None
         self._problems: tuple[Problem, ...] = ()
         self._settings_until = 0.0
-        self._ledger: Ledger | MemoryLedger | None = None
-        self._ledger_of = ""
+        self._sync_state: SyncState | None = None
+        self._state_of = ""
 
     def connection(self) -> dict[str, Any]:
         """Stash's server_connection as the last hook or task left it. Raises NeedsAttention when there is none yet."""
@@ -139,18 +139,20 @@ class Servers:
             self._plex = Plex(
                 settings,
                 client_id=client_identifier(self._data_dir),
-                index=self.ledger(settings),
+                index=self.sync_state(settings),
                 clock=self._clock.now,
             )
             self._plex_made_from = settings
         return self._plex
 
-    def ledger(self, settings: Settings) -> Ledger | MemoryLedger:
+    def sync_state(self, settings: Settings) -> SyncState:
         """What is remembered of the Plex server of these settings: in the store, if there is one."""
-        if self._ledger is None or self._ledger_of != settings.plex_url:
-            self._ledger = MemoryLedger() if self._store is None else Ledger(self._store, settings.plex_url)
-            self._ledger_of = settings.plex_url
-        return self._ledger
+        if self._sync_state is None or self._state_of != settings.plex_url:
+            self._sync_state = (
+                SyncState() if self._store is None else SyncState(self._store, settings.plex_url)
+            )
+            self._state_of = settings.plex_url
+        return self._sync_state
 
     def probe(self, server: str) -> None:
         """Ask "Stash" or "Plex" for what a sync needs first; raises the failure a job would meet."""

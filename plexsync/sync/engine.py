@@ -27,7 +27,7 @@ from plexsync.core.plan import Edits
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, InSync, NoFile, NotFound, Outcome, Skipped, Synced
-from plexsync.servers.sync_state import Ledger, Memory, MemoryLedger
+from plexsync.servers.sync_state import SceneState, SyncState
 from plexsync.servers.world import World
 
 PLAYS = "plays"  # beside the fields in what is remembered as written: the plays in Plex that Stash knows of
@@ -77,15 +77,15 @@ def failed(error: Exception, settings: Settings) -> Failed:
 def _look(
     scene_ids: Sequence[int], world: World, settings: Settings, fresh: Collection[int]
 ) -> dict[int, Look]:
-    ledger = world.ledger(settings)
+    sync_state = world.sync_state(settings)
     scenes = world.stash().scenes(scene_ids)
     found: dict[int, Look] = {}
     asked: dict[int, tuple[str, ...]] = {}
-    memories = ledger.recall_many(scenes)
-    compared = {*fresh, *ledger.unsettled(scenes)}
+    memories = sync_state.recall_many(scenes)
+    compared = {*fresh, *sync_state.unsettled(scenes)}
     stale = [scene for scene in scenes.values() if scene.id not in compared]
-    level = known_in_sync(stale, memories, ledger, settings)
-    skipped = known_skipped(stale, memories, ledger, settings)
+    level = known_in_sync(stale, memories, sync_state, settings)
+    skipped = known_skipped(stale, memories, sync_state, settings)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
         outcome = _without_plex(scene, settings, skipped.get(scene_id), scene_id in memories)
@@ -106,19 +106,26 @@ def _look(
             else {}
         )
         candidates = {item.rating_key for items in (*answers.values(), *alike.values()) for item in items}
-        known = _Known(ledger, memories, ledger.intentions_many(asked), ledger.written_to_many(candidates))
+        known = _Known(
+            sync_state,
+            memories,
+            sync_state.pending_writes_many(asked),
+            sync_state.written_to_many(candidates),
+        )
         for scene_id, paths in asked.items():
             near = alike.get(scene_id, ())
             found[scene_id] = _one(found[scene_id], paths, answers[scene_id], near, known, settings)
-    return found | _farewells([scene_id for scene_id in scene_ids if scene_id not in scenes], world, ledger)
+    return found | _farewells(
+        [scene_id for scene_id in scene_ids if scene_id not in scenes], world, sync_state
+    )
 
 
-def _farewells(gone: Sequence[int], world: World, ledger: Ledger | MemoryLedger) -> dict[int, Look]:
+def _farewells(gone: Sequence[int], world: World, sync_state: SyncState) -> dict[int, Look]:
     """What is to be cleaned in Plex of scenes that left Stash: only where we added to lists of other people, and only
     while the item still has the scene's file."""
-    memories = {scene_id: memory for scene_id in gone if (memory := ledger.recall(scene_id)) is not None}
+    memories = {scene_id: memory for scene_id in gone if (memory := sync_state.recall(scene_id)) is not None}
     traces = {
-        scene_id: (memory.written, *ledger.intentions(scene_id, memory.rating_key))
+        scene_id: (memory.written, *sync_state.pending_writes(scene_id, memory.rating_key))
         for scene_id, memory in memories.items()
     }
     traces = {scene_id: some for scene_id, some in traces.items() if any(map(planning.shared_of, some))}
@@ -132,7 +139,7 @@ def _farewells(gone: Sequence[int], world: World, ledger: Ledger | MemoryLedger)
     for scene_id in traces:
         memory = memories[scene_id]
         # Who else has this item: those that stay take over; of several that go together, the first cleans for all.
-        staying = [other for other in ledger.others_of(memory.rating_key, scene_id) if other not in gone]
+        staying = [other for other in sync_state.others_of(memory.rating_key, scene_id) if other not in gone]
         going = [other for other in traces if memories[other].rating_key == memory.rating_key]
         heirs = staying or [other for other in going[:1] if other != scene_id]
         item = items.get(memory.rating_key)
@@ -169,7 +176,7 @@ def _reason_anywhere(scene: Scene, libraries: Iterable[Settings], synced: bool) 
 def known_skipped(
     scenes: Collection[Scene],
     memories: Collection[int],
-    ledger: Ledger | MemoryLedger,
+    sync_state: SyncState,
     settings: Settings,
 ) -> dict[int, str]:
     """Why scenes are to be skipped, by id, as far as the index knows which libraries they are in. ``memories`` are the
@@ -178,8 +185,8 @@ def known_skipped(
         reasons = {scene.id: gate(scene, settings, scene.id in memories) for scene in scenes}
         return {scene_id: reason for scene_id, reason in reasons.items() if reason}
     keys = {scene.id: _path_keys(matching.plex_paths(scene, settings.path_map)) for scene in scenes}
-    holders = ledger.lookup_many({key for some in keys.values() for key in some})
-    titles = ledger.libraries_of({rating_key for some in holders.values() for rating_key in some})
+    holders = sync_state.lookup_many({key for some in keys.values() for key in some})
+    titles = sync_state.libraries_of({rating_key for some in holders.values() for rating_key in some})
     found = {}
     for scene in scenes:
         places = {titles.get(one, "") for key in keys[scene.id] for one in holders.get(key, ())}
@@ -197,15 +204,15 @@ def _path_keys(paths: Iterable[str]) -> list[str]:
 
 def known_in_sync(
     scenes: Iterable[Scene],
-    memories: Mapping[int, Memory],
-    ledger: Ledger | MemoryLedger,
+    memories: Mapping[int, SceneState],
+    sync_state: SyncState,
     settings: Settings,
 ) -> set[int]:
     """The ids of those scenes of which nothing has changed since Plex was in sync with them, and whose item still has
-    their file, as far as the index knows. ``memories`` are what the ledger recalls of them."""
+    their file, as far as the index knows. ``memories`` are what the sync_state recalls of them."""
     titles: dict[int, str] = {}
     if settings.library_rules:
-        titles = ledger.libraries_of({memory.rating_key for memory in memories.values()})
+        titles = sync_state.libraries_of({memory.rating_key for memory in memories.values()})
     unchanged: dict[int, list[str]] = {}
     for scene in scenes:
         memory = memories.get(scene.id)
@@ -217,7 +224,7 @@ def known_in_sync(
         if memory.fingerprint == fingerprint(scene, settings.for_library(library)):
             # Of other names where the path map does not reach.
             unchanged[scene.id] = _path_keys(memory.files or matching.plex_paths(scene, settings.path_map))
-    holders = ledger.lookup_many({key for keys in unchanged.values() for key in keys})
+    holders = sync_state.lookup_many({key for keys in unchanged.values() for key in keys})
     return {
         scene_id
         for scene_id, keys in unchanged.items()
@@ -229,9 +236,9 @@ def known_in_sync(
 class _Known:
     """What is remembered of the scenes that are looked at together."""
 
-    ledger: Ledger | MemoryLedger
-    memories: Mapping[int, Memory]
-    intended: Mapping[tuple[int, int], Sequence[Mapping[str, object]]]  # by scene and item
+    sync_state: SyncState
+    memories: Mapping[int, SceneState]
+    pending: Mapping[tuple[int, int], Sequence[Mapping[str, object]]]  # by scene and item
     written: Mapping[int, Mapping[int, Mapping[str, object]]]  # by item and scene
 
 
@@ -246,7 +253,7 @@ def _one(
     assert seen.scene is not None
     scene = seen.scene
     try:
-        chosen = _choose(scene, items, near, known.ledger, settings)
+        chosen = _choose(scene, items, near, known.sync_state, settings)
         if not isinstance(chosen, Item):
             return Look(scene.id, chosen or NotFound(paths), scene)
         settings = settings.for_library(chosen.section_title)
@@ -256,7 +263,7 @@ def _one(
         memory = known.memories.get(scene.id)
         if memory is not None and memory.rating_key != chosen.rating_key:
             memory = None  # of another item
-        tried = known.intended.get((scene.id, chosen.rating_key), ())
+        tried = known.pending.get((scene.id, chosen.rating_key), ())
         to_item = known.written.get(chosen.rating_key, {})
         changes = planning.plan(
             scene,
@@ -271,7 +278,7 @@ def _one(
         # Noted also while nobody wants to know, so that later nothing is told that was played before.
         views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
         changes = replace(changes, written={**changes.written, PLAYS: str(views)})
-        remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.ledger)
+        remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.sync_state)
         told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
         cover = bool(_pictures(settings)) and images.get("cover") != _cover_key(scene, settings)
@@ -292,10 +299,10 @@ def _one(
         return Look(scene.id, failed(error, settings), scene)
 
 
-def _sharing(item: Item, others: Sequence[int], ledger: Ledger | MemoryLedger) -> tuple[str, ...]:
+def _sharing(item: Item, others: Sequence[int], sync_state: SyncState) -> tuple[str, ...]:
     """A remark where other scenes were in sync with this item and it still has their files, as versions or parts of one
     film: the one that is edited last has it."""
-    memories = ledger.recall_many(others) if others else {}
+    memories = sync_state.recall_many(others) if others else {}
     sharing = [str(other) for other, memory in memories.items() if not _has_none_of(item, memory.files)]
     if not sharing:
         return ()
@@ -312,7 +319,7 @@ def _fingerprint_once_told(
     return fingerprint(replace(scene, rating100=rating100, play_count=scene.play_count + plays), settings)
 
 
-def _plays_since(memory: Memory | None, item: Item, tried: Iterable[Mapping[str, Any]]) -> int:
+def _plays_since(memory: SceneState | None, item: Item, tried: Iterable[Mapping[str, Any]]) -> int:
     """How often the item was played since we looked last. The first look only takes note: what was played before is not
     ours to tell; nor is a mark of ours whose answer was lost, which Plex counts as a play."""
     written = {} if memory is None else memory.written
@@ -327,7 +334,7 @@ def _choose(
     scene: Scene,
     items: tuple[Item, ...],
     near: tuple[Item, ...],
-    ledger: Ledger | MemoryLedger,
+    sync_state: SyncState,
     settings: Settings,
 ) -> Item | Ambiguous | None:
     chosen = matching.choose(scene, items, settings.path_map)
@@ -338,7 +345,7 @@ def _choose(
             return item
         case matching.Ambiguous(candidates):
             # A person was asked before, and what they said holds.
-            said = ledger.choice(scene.id)
+            said = sync_state.choice(scene.id)
             known = next((item for item in candidates if item.rating_key == said), None)
             return known or Ambiguous(candidates)
         case matching.Missing():
@@ -370,12 +377,12 @@ def _kept(changes: Edits) -> tuple[str, ...]:
     return tuple(kept.field for kept in changes.kept)
 
 
-def intend(looks: Iterable[Look], ledger: Ledger | MemoryLedger) -> None:
+def intend(looks: Iterable[Look], sync_state: SyncState) -> None:
     """Remember what is about to be written: a write that seems to fail may land all the same, even much later, and must
     not look like somebody's edit then."""
     for seen in looks:
-        if seen.edits.intended and seen.item is not None:
-            ledger.intend(seen.scene_id, seen.item.rating_key, seen.edits.intended)
+        if seen.edits.pending and seen.item is not None:
+            sync_state.note_pending(seen.scene_id, seen.item.rating_key, seen.edits.pending)
 
 
 def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
@@ -444,42 +451,42 @@ def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[Look, tu
     return replace(seen, images=images), tuple(sent)
 
 
-def remember(seen: Look, ledger: Ledger | MemoryLedger) -> None:
+def remember(seen: Look, sync_state: SyncState) -> None:
     """Plex is in sync with this look now, by our writing or of itself."""
     if seen.fingerprint and seen.item is not None:
-        ledger.remember(
+        sync_state.record(
             seen.scene_id,
             seen.item.rating_key,
             seen.fingerprint,
             seen.edits.written,
             seen.images,
-            seen.edits.intended,
+            seen.edits.pending,
             seen.files,
         )
 
 
-def retract(seen: Look, ledger: Ledger | MemoryLedger) -> None:
+def retract(seen: Look, sync_state: SyncState) -> None:
     """What ``intend`` remembered of this look was not written, for certain."""
-    if seen.edits.intended and seen.item is not None:
-        ledger.retract(seen.scene_id, seen.item.rating_key, seen.edits.intended)
+    if seen.edits.pending and seen.item is not None:
+        sync_state.drop_pending(seen.scene_id, seen.item.rating_key, seen.edits.pending)
 
 
-def note_failure(seen: Look, outcome: Failed, ledger: Ledger | MemoryLedger) -> None:
+def note_failure(seen: Look, outcome: Failed, sync_state: SyncState) -> None:
     """Whether its edits may still land: not if Plex took them before something else failed, nor if it refused them."""
     if seen.landed:
-        if seen.edits.intended and seen.item is not None:
-            ledger.landed(seen.scene_id, seen.item.rating_key, seen.edits.intended)
+        if seen.edits.pending and seen.item is not None:
+            sync_state.pending_landed(seen.scene_id, seen.item.rating_key, seen.edits.pending)
     elif isinstance(outcome.error, SyncFailure) and outcome.error.landed is Landed.NO:
-        retract(seen, ledger)
+        retract(seen, sync_state)
 
 
-def forget(scene_id: int, gone: Gone, ledger: Ledger | MemoryLedger) -> None:
+def forget(scene_id: int, gone: Gone, sync_state: SyncState) -> None:
     """The scene has left Stash. What it had added to its item's shared lists passes to its heirs, who are then to be
     looked at: they keep of it what they want themselves."""
-    memory = ledger.recall(scene_id)
+    memory = sync_state.recall(scene_id)
     for heir in gone.heirs:
-        theirs = ledger.recall(heir)
+        theirs = sync_state.recall(heir)
         if memory is not None and theirs is not None:
             written = planning.inherited(theirs.written, memory.written)
-            ledger.remember(heir, theirs.rating_key, "", written, theirs.images, files=theirs.files)
-    ledger.forget(scene_id)
+            sync_state.record(heir, theirs.rating_key, "", written, theirs.images, files=theirs.files)
+    sync_state.forget(scene_id)

@@ -20,8 +20,8 @@ from plexsync.core.plan import written_by_us
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store
-from plexsync.servers.plex import Entry
-from plexsync.servers.sync_state import Ledger, Memory, MemoryLedger
+from plexsync.servers.path_index import Entry
+from plexsync.servers.sync_state import SceneState, SyncState
 from plexsync.servers.world import World
 from plexsync.sync import engine
 
@@ -69,7 +69,7 @@ def sweep(
     alone what was never in sync, and by which it goes on when it was cut short.
     """
     place = synced_once or f"sweep {'all' if hours is None else f'{hours:g} h'}"
-    ledger = world.ledger(settings)
+    sync_state = world.sync_state(settings)
     found, after_id, since = Swept(), 0, None
     reasons: Counter[str] = Counter()
     if hours is None:
@@ -78,16 +78,16 @@ def sweep(
         now = datetime.datetime.fromtimestamp(store.clock.now(), datetime.UTC)
         since = now - datetime.timedelta(hours=hours)
     for scenes in world.stash().scene_pages(after_id=after_id, per_page=PAGE, updated_since=since):
-        memories = ledger.recall_many([scene.id for scene in scenes])
-        skipped = engine.known_skipped(scenes, memories, ledger, settings)
+        memories = sync_state.recall_many([scene.id for scene in scenes])
+        skipped = engine.known_skipped(scenes, memories, sync_state, settings)
         wanted = [scene for scene in scenes if scene.files and scene.id not in skipped]
-        known = engine.known_in_sync(wanted, memories, ledger, settings)
+        known = engine.known_in_sync(wanted, memories, sync_state, settings)
         stale = [
             scene.id
             for scene in wanted
             if scene.id not in known and (scene.id in memories or not synced_once)
         ]
-        gone = _gone(ledger, after_id, scenes) if hours is None else []
+        gone = _gone(sync_state, after_id, scenes) if hours is None else []
         after_id = scenes[-1].id
         queued = store.enqueue_many([*stale, *gone], hurry=hurry)
         reasons.update(
@@ -107,7 +107,7 @@ def sweep(
         if should_stop():
             return replace(found, done=False)
     if hours is None and after_id:
-        gone = ledger.scene_ids(after_id, LAST_ID)
+        gone = sync_state.scene_ids(after_id, LAST_ID)
         queued = store.enqueue_many(gone, hurry=hurry)
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.drop_state(place)
@@ -127,7 +127,7 @@ def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]
     Found are also ratings we wrote ourselves, and those are told by our memory of them; so the looks may overlap.
     Raises the failures of the servers.
     """
-    ledger = world.ledger(settings)
+    sync_state = world.sync_state(settings)
     returned = queued = 0
     libraries = settings.in_all_libraries()
     for moment, wanted in (
@@ -141,7 +141,7 @@ def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]
         since = float(store.load_state(place) or 0.0) - CLOCKS_APART_S
         told: list[int] = []
         for entry in world.plex().touched(moment, int(since)):
-            memories = ledger.recall_many(ledger.others_of(entry.rating_key, 0))
+            memories = sync_state.recall_many(sync_state.others_of(entry.rating_key, 0))
             told += _to_tell(moment, entry, memories)
         # As edits: a scene that seems to be in sync is looked at all the same.
         queued += store.enqueue_many(told, "update") if told else 0
@@ -150,7 +150,7 @@ def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]
     return returned, queued
 
 
-def _to_tell(moment: str, entry: Entry, memories: Mapping[int, Memory]) -> list[int]:
+def _to_tell(moment: str, entry: Entry, memories: Mapping[int, SceneState]) -> list[int]:
     """Which of the scenes that have this item do not know of its rating, or of its plays."""
     if moment == "lastRatedAt":
         # What we wrote there for one scene is no rating of the others.
@@ -165,10 +165,10 @@ def _to_tell(moment: str, entry: Entry, memories: Mapping[int, Memory]) -> list[
     return [scene_id for scene_id, memory in memories.items() if memory.written.get(engine.PLAYS) != views]
 
 
-def _gone(ledger: Ledger | MemoryLedger, after_id: int, scenes: Sequence[Scene]) -> list[int]:
+def _gone(sync_state: SyncState, after_id: int, scenes: Sequence[Scene]) -> list[int]:
     """The scenes we remember between ``after_id`` and the last of this page that are not on it."""
     there = {scene.id for scene in scenes}
-    return [scene_id for scene_id in ledger.scene_ids(after_id, scenes[-1].id) if scene_id not in there]
+    return [scene_id for scene_id in sync_state.scene_ids(after_id, scenes[-1].id) if scene_id not in there]
 
 
 def _resume(store: Store, place: str) -> int:
@@ -198,7 +198,7 @@ def missing(
     Raises the failures of the servers.
     """
     world.plex().freshen()
-    ledger = world.ledger(settings)
+    sync_state = world.sync_state(settings)
     seen = scenes_without = 0
     scene_samples: list[str] = []
     known: set[str] = set()
@@ -206,7 +206,7 @@ def missing(
         for scene in scenes:
             keys = _keys(scene, settings)
             known.update(keys)
-            if scene.files and not any(ledger.lookup(key) for key in keys):
+            if scene.files and not any(sync_state.lookup(key) for key in keys):
                 scenes_without += 1
                 if len(scene_samples) < SAMPLES:
                     scene_samples.append(scene.files[0].path)
@@ -214,7 +214,7 @@ def missing(
         progress(seen, scenes[-1].id)
     items_without = 0
     item_samples: list[str] = []
-    for key in ledger.paths():
+    for key in sync_state.paths():
         if key not in known:
             items_without += 1
             if len(item_samples) < SAMPLES:

@@ -199,7 +199,7 @@ class Worker:
         settings = self.outages.settings
         found = [looks[job.id] for job in jobs]
         with self.store.transaction():
-            engine.intend(found, self.world.ledger(settings))
+            engine.intend(found, self.world.sync_state(settings))
 
         def look_ahead() -> None:
             if ahead:
@@ -223,7 +223,7 @@ class Worker:
         if untried:
             with self.store.transaction():
                 for job in untried:
-                    engine.retract(looks[job.id], self.world.ledger(settings))
+                    engine.retract(looks[job.id], self.world.sync_state(settings))
             self._requeue(untried)
         return self._writers.down
 
@@ -288,14 +288,14 @@ class Worker:
         self._await_s = min(self._await_s * 1.5, AWAIT_MOST_S)
         try:
             settings = self.outages.settings = self.world.settings()
-            ledger = self.world.ledger(settings)
-            if not ledger.expects():
+            sync_state = self.world.sync_state(settings)
+            if not sync_state.expects():
                 return
             self.world.plex().freshen()
         except SyncFailure as failure:
             self.outages.learn(Failed(failure))
             return
-        arrived = ledger.arrived()
+        arrived = sync_state.arrived()
         if arrived:
             self.store.enqueue_many(arrived)
             log.info("arrived in Plex: scenes=%s", ",".join(map(str, arrived)))
@@ -313,17 +313,17 @@ class Worker:
                 outcome, seen = outcomes[job.id], looks.get(job.id)
                 again_at = None
                 if seen is not None and isinstance(outcome, (Synced, InSync)):
-                    engine.remember(seen, self.world.ledger(self.outages.settings))
+                    engine.remember(seen, self.world.sync_state(self.outages.settings))
                     again_at = self._may_land(seen)
                 elif seen is not None and isinstance(outcome, Failed):
-                    engine.note_failure(seen, outcome, self.world.ledger(self.outages.settings))
+                    engine.note_failure(seen, outcome, self.world.sync_state(self.outages.settings))
                 elif isinstance(outcome, NotFound):
-                    self.world.ledger(self.outages.settings).expect(job.scene_id, outcome.paths)
+                    self.world.sync_state(self.outages.settings).expect(job.scene_id, outcome.paths)
                     if job.attempts <= 1:
                         self._await_s = AWAIT_S
                         self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
                 elif isinstance(outcome, Gone):
-                    engine.forget(job.scene_id, outcome, self.world.ledger(self.outages.settings))
+                    engine.forget(job.scene_id, outcome, self.world.sync_state(self.outages.settings))
                     self.store.enqueue_many(outcome.heirs)
                 self._record(job, outcome)
                 if again_at is not None:
@@ -336,9 +336,9 @@ class Worker:
         if seen.item is None:
             return None
         patience_s = LATE_WRITE_TIMEOUTS * self.outages.settings.plex_timeout_s
-        ledger = self.world.ledger(self.outages.settings)
+        sync_state = self.world.sync_state(self.outages.settings)
         now = self.clock.now()
-        began = ledger.settle(seen.scene_id, now - patience_s, now)
+        began = sync_state.settle(seen.scene_id, now - patience_s, now)
         return None if began is None else began + patience_s
 
     def _fan_out(self, job: Job) -> FannedOut:

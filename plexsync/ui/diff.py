@@ -21,7 +21,7 @@ from plexsync.core.merge import Value, folded
 from plexsync.core.plan import Change, Kept
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, NoFile, NotFound, Outcome, Skipped
-from plexsync.servers.sync_state import MemoryLedger
+from plexsync.servers.sync_state import SyncState
 from plexsync.servers.world import World
 from plexsync.sync import engine
 
@@ -84,10 +84,10 @@ class _Undecided:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._ledger = MemoryLedger()
+        self._sync_state = SyncState()
 
-    def ledger(self, settings: Settings) -> MemoryLedger:
-        return self._ledger
+    def sync_state(self, settings: Settings) -> SyncState:
+        return self._sync_state
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._world, name)

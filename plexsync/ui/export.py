@@ -21,8 +21,8 @@ TABLES = {
     "dead_letter": "dead_letters",
     "outage": "outages",
     "breaker": "breakers",
-    "scene": "scenes",  # what was written last, by ledger.py
-    "intended": "intended",  # writes whose end nobody saw yet
+    "scene": "scenes",  # what was written last, by sync_state.py
+    "pending_write": "pending_writes",  # writes whose end was not seen yet
     "awaited": "awaited",  # files Plex did not have when they were looked for
     "choice": "choices",
     "plex_file": "plex_files",
@@ -44,7 +44,7 @@ def rows(store: Store) -> Iterator[dict[str, object]]:
         db.execute("BEGIN")
         there = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for kind, table in TABLES.items():
-            if table in there:  # those of the ledger come with the first sync
+            if table in there:  # those of the sync state come with the first sync
                 yield from _rows_of(db, kind, table)
     folder = intake.spool_folder(store.data_dir)
     for name in store.spool_files():

@@ -162,13 +162,13 @@ def choose(session: Session, args: Args) -> dict[str, object]:
 
     (scene_id,) = named
     servers, settings = session.servers, session.servers.settings()
-    preview, ledger = looking.undecided(servers, settings, scene_id), servers.ledger(settings)
+    preview, sync_state = looking.undecided(servers, settings, scene_id), servers.sync_state(settings)
     candidates = {item.rating_key: looking.candidate(item) for item in preview.candidates}
     found: dict[str, object] = {
         "scene_id": scene_id,
         "outcome": preview.outcome,
         "candidates": list(candidates.values()),
-        "chosen": ledger.choice(scene_id),
+        "chosen": sync_state.choice(scene_id),
         "replayed": 0,
     }
     if not candidates:
@@ -185,7 +185,7 @@ def choose(session: Session, args: Args) -> dict[str, object]:
             f"Scene {scene_id} is one of the items {', '.join(map(str, candidates))}, not {chosen[0]}."
         )
     else:
-        ledger.choose(scene_id, chosen[0])
+        sync_state.choose(scene_id, chosen[0])
         replayed = session.store.replay([letter.id for letter in letters if letter.scene_id == scene_id])
         if not replayed:
             session.store.enqueue(scene_id, "update")

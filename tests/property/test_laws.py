@@ -171,7 +171,7 @@ def test_a_write_whose_end_nobody_saw_is_never_taken_for_somebodys_edit(
     synced = server.take(item, first)
     unseen = plan(newer, synced, settings, first.written)
     now = server.take(synced, unseen) if landed else synced
-    edits = plan(newest, now, settings, first.written, [json.loads(json.dumps(dict(unseen.intended)))])
+    edits = plan(newest, now, settings, first.written, [json.loads(json.dumps(dict(unseen.pending)))])
     kept = {kept.field for kept in edits.kept if kept.why is Step.KEEP_EDIT}
     assert not kept & set(unseen.fields)
     assert not plan(newest, server.take(now, edits), settings, edits.written)
@@ -583,7 +583,7 @@ def test_nothing_is_written_to_an_item_whose_file_is_not_the_scenes(
     ]
     world = Liar({scene.id: scene for scene in scenes}, {item.rating_key: item for item in items})
     world.of_files = of_files
-    world.remembered.remember(gone, items[0].rating_key, "", {"labels": ["Ours"]}, files=(once,))
+    world.remembered.record(gone, items[0].rating_key, "", {"labels": ["Ours"]}, files=(once,))
     for seen in engine.look([*world.has, gone], world, settings).values():
         assert not isinstance(seen.outcome, verdict.Failed), seen.outcome
         if seen.item is None:

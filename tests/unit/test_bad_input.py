@@ -23,7 +23,7 @@ from plexsync.core.verdict import InSync
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Cover
-from plexsync.servers.sync_state import Ledger
+from plexsync.servers.sync_state import SyncState
 from plexsync.sync import engine
 from plexsync.sync.worker import Worker
 from simulators.fake_plex.service import FakePlex
@@ -116,7 +116,7 @@ class World:
     scenes_of: dict[int, dict[str, Any]]
     given: Settings
     door: Plex
-    kept: Ledger
+    kept: SyncState
 
     def settings(self) -> Settings:
         return self.given
@@ -127,7 +127,7 @@ class World:
     def plex(self) -> Plex:
         return self.door
 
-    def ledger(self, settings: Settings) -> Ledger:
+    def sync_state(self, settings: Settings) -> SyncState:
         return self.kept
 
     def probe(self, server: str) -> None:
@@ -176,8 +176,8 @@ def at_work(queue: Store, scenes: dict[int, dict[str, Any]]) -> Iterator[tuple[H
     library = {"sections": [{"title": "Films", "type": "movie", "locations": [FOLDER], "items": items}]}
     with running(FakePlex.from_document(library, token=TOKEN)) as server:
         settings = replace(SETTINGS, plex_url=server.url)
-        ledger = Ledger(queue, server.url)
-        world = World(scenes, settings, Plex(settings, index=ledger), ledger)
+        sync_state = SyncState(queue, server.url)
+        world = World(scenes, settings, Plex(settings, index=sync_state), sync_state)
         worker = Worker(queue, world, queue.clock, random.Random(7))
         queue.enqueue_many(list(scenes))
         try:

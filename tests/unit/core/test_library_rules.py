@@ -1,6 +1,6 @@
 """Rules per library: what is set apart for a Plex library holds for the scenes in it, and for no others.
 
-The Plex is a whole server over a real socket, and what is known of it is in a real ledger.
+The Plex is a whole server over a real socket, and what is known of it is in a real sync state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from plexsync.core.verdict import InSync, Skipped, Synced
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Cover
-from plexsync.servers.sync_state import Ledger
+from plexsync.servers.sync_state import SyncState
 from plexsync.sync import engine, reconcile
 from plexsync.ui import diff
 from simulators.fake_plex.service import FakePlex
@@ -49,12 +49,12 @@ def scenes() -> dict[int, Scene]:
 
 
 class TwoLibraries(Paper):
-    """Stash on paper, a real Plex and a real ledger. Each change of the rules makes a new client, as it does in use."""
+    """Stash on paper, a real Plex and a real sync state. Each change of the rules makes a new client, as in use."""
 
     def __init__(self, server: Handle, store: Store) -> None:
         super().__init__(has=scenes())
         self.stored = {"plex_url": server.url, "plex_token": TOKEN}
-        self.kept = Ledger(store, server.url)
+        self.kept = SyncState(store, server.url)
         self.client: Plex | None = None
         self.last: Settings | None = None
 
@@ -67,7 +67,7 @@ class TwoLibraries(Paper):
             self.client, self.last = Plex(settings, index=self.kept), settings
         return self.client
 
-    def ledger(self, settings: Settings) -> Ledger:  # type: ignore[override]
+    def sync_state(self, settings: Settings) -> SyncState:  # type: ignore[override]
         return self.kept
 
     def sync(self, *fresh: int) -> dict[int, object]:
@@ -263,13 +263,13 @@ def test_a_library_with_another_name_has_no_rules_any_more(world: TwoLibraries, 
         ("[Clips] only_organized = off", {"only_organized": True}, [Skipped, Synced]),
     ],
 )
-def test_a_database_from_before_the_rules_is_asked_about_once(
+def test_libraries_whose_names_are_not_known_are_asked_about_once(
     world: TwoLibraries, store: Store, server: Handle, rules: str, others: dict[str, object], came: list[type]
 ) -> None:
     world.plex().find_many([[FILM], [CLIP]])  # known by path
     with store.transaction() as db:
-        db.execute("ALTER TABLE plex_sections DROP COLUMN title")
-    world.kept = Ledger(store, server.url)
+        db.execute("DELETE FROM plex_sections")
+    world.kept = SyncState(store, server.url)
     world.client = None
     if not others:
         world.sync()

@@ -380,7 +380,7 @@ def test_a_mark_taken_back_whose_answer_was_lost_is_no_edit_of_anybodys() -> Non
     first = plan(played, LEVEL, on)
     unseen = plan(SCENE, replace(LEVEL, view_count=1), on, first.written)
     assert unseen.watched is False
-    assert plan(played, LEVEL, on, first.written, [unseen.intended]).watched is True
+    assert plan(played, LEVEL, on, first.written, [unseen.pending]).watched is True
 
 
 def test_what_was_played_is_marked_as_watched_once_and_only_our_mark_is_taken_back() -> None:
@@ -388,7 +388,7 @@ def test_what_was_played_is_marked_as_watched_once_and_only_our_mark_is_taken_ba
     assert plan(played, LEVEL, SETTINGS).watched is None
     first = plan(played, LEVEL, on)
     assert (first.watched, first.fields, first.params) == (True, ("watched",), {}) and first
-    assert first.written["watched"] == first.intended["watched"] == "yes"
+    assert first.written["watched"] == first.pending["watched"] == "yes"
     seen = replace(LEVEL, view_count=1)
     assert not plan(played, seen, on, first.written)
     assert plan(SCENE, seen, on, first.written).watched is False
@@ -516,10 +516,10 @@ def test_a_write_that_landed_unseen_is_not_taken_for_an_edit_by_hand(policy: Pol
     settings = Settings(conflict_policy=(("", policy),))
     second = replace(SCENE, title="Second", tags=("Other",), studio=None, updated_at="1970-01-01T00:00:01Z")
     unseen = plan(second, LEVEL, settings, written())
-    assert unseen.intended == {"title": "Second", "studio": "", "tags": ("Other",)}
+    assert unseen.pending == {"title": "Second", "studio": "", "tags": ("Other",)}
     landed = replace(LEVEL, title="Second", studio="", genres=("Other",), updated_at=99)
     third = replace(second, title="Third", tags=(), studio="Back again")
-    tried = [json.loads(json.dumps(dict(unseen.intended)))]
+    tried = [json.loads(json.dumps(dict(unseen.pending)))]
     edits = plan(third, landed, settings, written(), tried)
     assert edits.fields == ("title", "studio", "tags") and not edits.kept
     if policy != "stash":
@@ -531,7 +531,7 @@ def test_a_write_that_landed_unseen_is_not_taken_for_an_edit_by_hand(policy: Pol
 def test_a_write_that_did_not_land_leaves_everything_as_it_was() -> None:
     settings = Settings(conflict_policy=(("", "plex"),))
     unseen = plan(replace(SCENE, title="Second"), LEVEL, settings, written())
-    assert plan(replace(SCENE, title="Third"), LEVEL, settings, written(), [unseen.intended]).fields == (
+    assert plan(replace(SCENE, title="Third"), LEVEL, settings, written(), [unseen.pending]).fields == (
         "title",
     )
 
@@ -540,9 +540,9 @@ def test_a_collection_whose_adding_nobody_saw_is_ours_to_remove() -> None:
     settings = Settings(collections_from=("groups",))
     theirs = replace(LEVEL, collections=("By hand",))
     unseen = plan(RICH, theirs, settings)
-    assert unseen.intended["collections"] == ("Series 1",)
+    assert unseen.pending["collections"] == ("Series 1",)
     landed = replace(theirs, collections=("By hand", "Series 1"))
-    edits = plan(replace(RICH, groups=()), landed, settings, None, [unseen.intended])
+    edits = plan(replace(RICH, groups=()), landed, settings, None, [unseen.pending])
     assert edits.params["collection[].tag.tag-"] == "Series%201"
     assert "collection[1].tag.tag" not in edits.params
 
@@ -649,7 +649,7 @@ def test_tags_that_become_labels_leave_the_genres_and_come_back() -> None:
     assert there.fields == ("tags", "labels")
     assert there.params["genre[].tag.tag-"] == "Drama,SHORT"
     assert (there.params["genre[0].tag.tag"], there.params["genre.locked"]) == ("By hand", "1")
-    assert "tags" not in there.written and there.intended["tags"] == ()
+    assert "tags" not in there.written and there.pending["tags"] == ()
     moved = replace(item, genres=("By hand",), labels=("Kept", "Drama", "Short"))
     assert not plan(SCENE, moved, as_labels, there.written)
     back = plan(SCENE, moved, SETTINGS, there.written)
@@ -890,7 +890,7 @@ def test_a_role_that_landed_unseen_is_ours() -> None:
     first = plan(CAST, roles(""), settings, written())
     later = replace(CAST, cast=(Performer("Ann", "the eldest"),))
     edits = plan(
-        later, roles("the elder (23)"), settings, written(), [json.loads(json.dumps(dict(first.intended)))]
+        later, roles("the elder (23)"), settings, written(), [json.loads(json.dumps(dict(first.pending)))]
     )
     assert edits.params["actor[0].tagging.text"] == "the eldest"
 

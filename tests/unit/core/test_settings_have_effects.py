@@ -121,7 +121,7 @@ def rating_for_stash(bench: Bench, settings: Settings) -> object:
 
 def plays_for_stash(bench: Bench, settings: Settings) -> object:
     model = Model(has={1: SCENE}, items={101: replace(ITEM, view_count=2, last_viewed_at=70)})
-    model.remembered.remember(1, 101, "", {PLAYS: "0"})
+    model.remembered.record(1, 101, "", {PLAYS: "0"})
     return look([1], model, settings)[1].plays
 
 

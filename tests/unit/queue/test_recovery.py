@@ -24,7 +24,7 @@ from plexsync.core.job import StaleLease
 from plexsync.locks import FileLock
 from plexsync.queue import intake, recovery
 from plexsync.queue.store import Store
-from plexsync.servers.sync_state import Ledger
+from plexsync.servers.sync_state import SyncState
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -656,9 +656,9 @@ def test_what_a_person_chose_survives_a_damaged_file(data):
     """Which item of Plex a scene is: no later sync could find that out again."""
     with Store(data) as store:
         store.enqueue(1)
-        Ledger(store, "http://plex:32400").choose(12, 4711)
+        SyncState(store, "http://plex:32400").choose(12, 4711)
         store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damage(data)
     with Store(data) as store:
         assert store.troubles, "the file was damaged, and mended"
-        assert Ledger(store, "http://plex:32400").choice(12) == 4711
+        assert SyncState(store, "http://plex:32400").choice(12) == 4711

@@ -7,8 +7,8 @@ import pytest
 from plexsync.clock import ManualClock
 from plexsync.core.match import folded_name, path_key
 from plexsync.queue.store import Store
-from plexsync.servers.plex import Entry, Mark, MemoryPathIndex
-from plexsync.servers.sync_state import BATCH, LATE_S, Ledger, MemoryLedger
+from plexsync.servers.path_index import BATCH, Entry, InMemory, Mark, PathIndex
+from plexsync.servers.sync_state import LATE_S, SyncState
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def store(tmp_path):
         yield opened
 
 
-@pytest.fixture(params=["ledger", "memory"])
+@pytest.fixture(params=["sync_state", "memory"])
 def index(request, store):
-    return Ledger(store, "http://plex:32400") if request.param == "ledger" else MemoryPathIndex()
+    return SyncState(store, "http://plex:32400") if request.param == "sync_state" else PathIndex()
 
 
 def at(path, index):
@@ -76,20 +76,6 @@ def test_files_are_found_by_their_name_without_case(index):
     assert list(index.named([*names, "b.mp4"])) == [path_key("C:\\y\\STRASSE.MP4")]
 
 
-def test_an_index_from_before_the_names_lists_the_libraries_anew(tmp_path):
-    with Store(tmp_path, clock=ManualClock()) as store:
-        old = Ledger(store, "http://plex")
-        old.put(1, [Entry(10, ("/a.mp4",))])
-        old.set_mark(1, Mark(1, 5.0))
-        with store.transaction() as db:
-            db.execute("DROP INDEX plex_files_name")
-            db.execute("ALTER TABLE plex_files DROP COLUMN name")
-        new = Ledger(store, "http://plex")
-        assert new.mark(1) is None
-        new.replace(1, [Entry(10, ("/a.mp4",))])
-        assert list(new.named(["a.mp4"])) == [path_key("/a.mp4")]
-
-
 def test_a_long_listing_is_whole(index):
     entries = [Entry(number, (f"/{number}.mp4",)) for number in range(1, 2 * BATCH + 8)]
     index.replace(1, entries)
@@ -106,140 +92,128 @@ def test_how_far_a_library_is_known(index):
 
 
 def test_another_server_starts_with_nothing(store):
-    one, two = Ledger(store, "http://one:32400"), Ledger(store, "http://two:32400")
+    one, two = SyncState(store, "http://one:32400"), SyncState(store, "http://two:32400")
     one.put(1, [Entry(10, ("/a.mp4",))])
-    one.remember(1, 10, "print", {"title": "A"})
+    one.record(1, 10, "print", {"title": "A"})
     one.choose(1, 10)
     assert at("/a.mp4", two) == ()
     assert two.recall(1) is None and two.choice(1) is None
 
 
 def test_what_was_written_is_remembered_until_forgotten(store):
-    ledger = Ledger(store, "http://plex:32400")
-    ledger.remember(1, 10, "print", {"title": "A", "genres": ["x", "y"]})
-    memory = ledger.recall(1)
+    sync_state = SyncState(store, "http://plex:32400")
+    sync_state.record(1, 10, "print", {"title": "A", "genres": ["x", "y"]})
+    memory = sync_state.recall(1)
     assert (memory.rating_key, memory.fingerprint, memory.synced_at) == (10, "print", store.clock.now())
     assert memory.written == {"title": "A", "genres": ["x", "y"]}
-    ledger.remember(1, 11, "other", {})
-    assert ledger.recall(1).rating_key == 11
-    ledger.forget(1)
-    assert ledger.recall(1) is None
+    sync_state.record(1, 11, "other", {})
+    assert sync_state.recall(1).rating_key == 11
+    sync_state.forget(1)
+    assert sync_state.recall(1) is None
 
 
-def test_a_file_of_an_older_layout_gets_what_it_lacks(store):
-    store.db.execute(
-        "CREATE TABLE scenes (server TEXT, scene_id INTEGER, rating_key INTEGER, fingerprint TEXT, written TEXT,"
-        " images TEXT, synced_at REAL, PRIMARY KEY (server, scene_id)) WITHOUT ROWID"
-    )
-    store.db.execute("INSERT INTO scenes VALUES ('http://plex:32400', 1, 10, 'print', '{}', '{}', 5.0)")
-    ledger = Ledger(store, "http://plex:32400")
-    assert ledger.recall(1).files == ()
-    ledger.remember(1, 10, "print", {}, files=["/a.mp4"])
-    assert Ledger(store, "http://plex:32400").recall(1).files == ("/a.mp4",)
+@pytest.fixture(params=["sync_state", "memory"])
+def sync_state(request, store):
+    return SyncState(store, "http://plex:32400") if request.param == "sync_state" else SyncState()
 
 
-@pytest.fixture(params=["ledger", "memory"])
-def ledger(request, store):
-    return Ledger(store, "http://plex:32400") if request.param == "ledger" else MemoryLedger()
-
-
-def test_what_was_intended_is_kept_until_its_end_was_seen(ledger):
-    ledger.intend(1, 10, {"title": "A"})
-    ledger.intend(1, 10, {"title": "B"})
-    ledger.intend(1, 10, {"title": "A"})
-    ledger.intend(1, 11, {"title": "of another item"})
-    assert ledger.intentions(1, 10) == [{"title": "B"}, {"title": "A"}]
-    ledger.remember(1, 10, "print", {"title": "A"}, {}, {"title": "A"})
-    assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], (
+def test_what_was_intended_is_kept_until_its_end_was_seen(sync_state):
+    sync_state.note_pending(1, 10, {"title": "A"})
+    sync_state.note_pending(1, 10, {"title": "B"})
+    sync_state.note_pending(1, 10, {"title": "A"})
+    sync_state.note_pending(1, 11, {"title": "of another item"})
+    assert sync_state.pending_writes(1, 10) == [{"title": "B"}, {"title": "A"}]
+    sync_state.record(1, 10, "print", {"title": "A"}, {}, {"title": "A"})
+    assert sync_state.pending_writes(1, 10) == [{"title": "A"}, {"title": "B"}], (
         "that one may land, and the first A too"
     )
-    assert ledger.intentions(1, 11) == []
-    ledger.intend(1, 10, {"title": "C"})
-    ledger.retract(1, 10, {"title": "C"})
-    ledger.retract(1, 10, {"title": "B"})
-    assert ledger.intentions(1, 10) == [{"title": "A"}]
-    ledger.forget(1)
-    assert ledger.intentions(1, 10) == []
+    assert sync_state.pending_writes(1, 11) == []
+    sync_state.note_pending(1, 10, {"title": "C"})
+    sync_state.drop_pending(1, 10, {"title": "C"})
+    sync_state.drop_pending(1, 10, {"title": "B"})
+    assert sync_state.pending_writes(1, 10) == [{"title": "A"}]
+    sync_state.forget(1)
+    assert sync_state.pending_writes(1, 10) == []
 
 
 def test_a_write_without_an_end_is_settled_by_a_look_long_after(store):
-    for ledger in (Ledger(store, "http://plex:32400"), MemoryLedger(store.clock.now)):
-        assert ledger.settle(1, store.clock.now()) is None
+    for sync_state in (SyncState(store, "http://plex:32400"), SyncState(InMemory(store.clock))):
+        assert sync_state.settle(1, store.clock.now()) is None
         began = store.clock.now()
-        ledger.intend(1, 10, {"title": "A"})
+        sync_state.note_pending(1, 10, {"title": "A"})
         store.clock.advance(50)
-        ledger.intend(1, 10, {"title": "B"})
-        ledger.intend(2, 10, {"title": "A"})
-        assert ledger.unsettled([1, 2, 3]) == {1, 2}
-        assert ledger.settle(1, began - 1) == began + 50
-        assert ledger.settle(1, began) == began + 50, "A has landed by now, B may still"
-        assert ledger.settle(1, began - 90, began + 20) == began + 20, (
+        sync_state.note_pending(1, 10, {"title": "B"})
+        sync_state.note_pending(2, 10, {"title": "A"})
+        assert sync_state.unsettled([1, 2, 3]) == {1, 2}
+        assert sync_state.settle(1, began - 1) == began + 50
+        assert sync_state.settle(1, began) == began + 50, "A has landed by now, B may still"
+        assert sync_state.settle(1, began - 90, began + 20) == began + 20, (
             "the clock was set back: begun now at the latest"
         )
-        assert ledger.settle(1, began + 50) is None and ledger.unsettled([1, 2, 3]) == {2}
-        assert ledger.intentions(1, 10) == [{"title": "A"}, {"title": "B"}], "still no edit by hand"
-        ledger.landed(2, 10, {"title": "A"})
-        assert ledger.unsettled([2]) == set() and ledger.intentions(2, 10) == [{"title": "A"}]
+        assert sync_state.settle(1, began + 50) is None and sync_state.unsettled([1, 2, 3]) == {2}
+        assert sync_state.pending_writes(1, 10) == [{"title": "A"}, {"title": "B"}], "still no edit by hand"
+        sync_state.pending_landed(2, 10, {"title": "A"})
+        assert sync_state.unsettled([2]) == set() and sync_state.pending_writes(2, 10) == [{"title": "A"}]
 
 
-def test_who_else_has_an_item_and_which_scenes_are_known(ledger):
+def test_who_else_has_an_item_and_which_scenes_are_known(sync_state):
     for scene_id, rating_key in ((3, 10), (1, 10), (2, 11), (9, 10)):
-        ledger.remember(scene_id, rating_key, "print", {})
-    assert ledger.others_of(10, 1) == (3, 9)
-    assert {key: list(some) for key, some in ledger.written_to_many([10, 11, 12]).items()} == {
+        sync_state.record(scene_id, rating_key, "print", {})
+    assert sync_state.others_of(10, 1) == (3, 9)
+    assert {key: list(some) for key, some in sync_state.written_to_many([10, 11, 12]).items()} == {
         10: [1, 3, 9],
         11: [2],
     }
-    assert ledger.others_of(11, 2) == ()
-    assert ledger.scene_ids(1, 3) == [2, 3]
-    ledger.choose(9, 10)
-    ledger.forget(9)
-    assert ledger.scene_ids(0, 100) == [1, 2, 3] and ledger.choice(9) is None
+    assert sync_state.others_of(11, 2) == ()
+    assert sync_state.scene_ids(1, 3) == [2, 3]
+    sync_state.choose(9, 10)
+    sync_state.forget(9)
+    assert sync_state.scene_ids(0, 100) == [1, 2, 3] and sync_state.choice(9) is None
 
 
-def test_what_is_awaited_is_told_once_when_it_is_there(ledger):
-    assert not ledger.expects() and ledger.arrived() == []
+def test_what_is_awaited_is_told_once_when_it_is_there(sync_state):
+    assert not sync_state.expects() and sync_state.arrived() == []
     for scene_id in (1, 2, 3, 4):
-        ledger.expect(scene_id, ["/old.mp4"])
-        ledger.expect(scene_id, [f"/{scene_id}.mp4", f"/{scene_id}.mkv"])
-    ledger.remember(3, 30, "print", {})  # found otherwise
-    ledger.forget(4)
-    ledger.put(
+        sync_state.expect(scene_id, ["/old.mp4"])
+        sync_state.expect(scene_id, [f"/{scene_id}.mp4", f"/{scene_id}.mkv"])
+    sync_state.record(3, 30, "print", {})  # found otherwise
+    sync_state.forget(4)
+    sync_state.put(
         1, [Entry(10, ("/1.mp4", "/1.mkv")), Entry(30, ("/3.mp4",)), Entry(40, ("/4.mp4", "/old.mp4"))]
     )
-    assert ledger.arrived() == [1] and ledger.arrived() == []
-    assert ledger.expects()
-    ledger.put(1, [Entry(20, ("/2.mkv",))])
-    assert ledger.arrived() == [2] and not ledger.expects()
+    assert sync_state.arrived() == [1] and sync_state.arrived() == []
+    assert sync_state.expects()
+    sync_state.put(1, [Entry(20, ("/2.mkv",))])
+    assert sync_state.arrived() == [2] and not sync_state.expects()
 
 
 def test_what_was_intended_long_ago_is_forgotten_at_the_next_look(store):
-    ledger = Ledger(store, "http://plex:32400")
-    ledger.intend(1, 10, {"title": "A"})
+    sync_state = SyncState(store, "http://plex:32400")
+    sync_state.note_pending(1, 10, {"title": "A"})
     store.clock.advance(LATE_S + 1)
-    assert ledger.intentions(1, 10) == [{"title": "A"}], "nobody has looked since"
-    ledger.remember(1, 10, "print", {})
-    assert ledger.intentions(1, 10) == []
+    assert sync_state.pending_writes(1, 10) == [{"title": "A"}], "nobody has looked since"
+    sync_state.record(1, 10, "print", {})
+    assert sync_state.pending_writes(1, 10) == []
 
 
 def test_a_damaged_intention_is_none(store):
-    ledger = Ledger(store, "http://plex:32400")
-    ledger.intend(1, 10, {"title": "A"})
+    sync_state = SyncState(store, "http://plex:32400")
+    sync_state.note_pending(1, 10, {"title": "A"})
     for damage in ("{", "[]"):
-        store.db.execute("UPDATE intended SET fields = ?", (damage,))
-        assert ledger.intentions(1, 10) == []
+        store.db.execute("UPDATE pending_writes SET fields = ?", (damage,))
+        assert sync_state.pending_writes(1, 10) == []
 
 
 def test_a_damaged_memory_is_no_memory(store):
-    ledger = Ledger(store, "http://plex:32400")
-    ledger.remember(1, 10, "print", {})
+    sync_state = SyncState(store, "http://plex:32400")
+    sync_state.record(1, 10, "print", {})
     store.db.execute("UPDATE scenes SET written = '{'")
-    assert ledger.recall(1) is None
+    assert sync_state.recall(1) is None
 
 
 def test_a_choice_stays_and_may_change(store):
-    ledger = Ledger(store, "http://plex:32400")
-    assert ledger.choice(1) is None
-    ledger.choose(1, 10)
-    ledger.choose(1, 11)
-    assert Ledger(store, "http://plex:32400").choice(1) == 11
+    sync_state = SyncState(store, "http://plex:32400")
+    assert sync_state.choice(1) is None
+    sync_state.choose(1, 10)
+    sync_state.choose(1, 11)
+    assert SyncState(store, "http://plex:32400").choice(1) == 11

@@ -13,26 +13,26 @@ from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store
-from plexsync.servers.plex import Entry
-from plexsync.servers.sync_state import Ledger
+from plexsync.servers.path_index import Entry
+from plexsync.servers.sync_state import SyncState
 from plexsync.sync import engine, reconcile
 
 SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token")
 
 
 class World:
-    """Stash as a list of scenes, read a page at a time; Plex as what the ledger says of it."""
+    """Stash as a list of scenes, read a page at a time; Plex as what the sync state says of it."""
 
     def __init__(self, store: Store, scenes: list[Scene]) -> None:
         self.held = scenes
-        self.kept = Ledger(store, SETTINGS.plex_url)
+        self.kept = SyncState(store, SETTINGS.plex_url)
         self.pages = 0
         self.fails_at = 0
 
     def settings(self):
         return SETTINGS
 
-    def ledger(self, settings):
+    def sync_state(self, settings):
         return self.kept
 
     def stash(self):

@@ -14,9 +14,9 @@ from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.verdict import ATTENTION_HOLD_S
 from plexsync.queue.store import LEASE_S, Store
-from plexsync.servers.plex import Entry
+from plexsync.servers.path_index import Entry, InMemory
 from plexsync.servers.stash import Cover
-from plexsync.servers.sync_state import MemoryLedger
+from plexsync.servers.sync_state import SyncState
 from plexsync.sync import reconcile
 from plexsync.sync.worker import RELEASE_S, Worker
 from tests.doubles import SETTINGS, Model
@@ -24,7 +24,7 @@ from tests.doubles import SETTINGS, Model
 
 @pytest.fixture
 def model(clock):
-    world = Model(remembered=MemoryLedger(clock.now))
+    world = Model(remembered=SyncState(InMemory(clock)))
     for number in (1, 2, 3):
         path = f"/data/{number}.mp4"
         world.has[number] = Scene(number, title=f"Scene {number}", files=(SceneFile(path),))
@@ -520,7 +520,7 @@ def test_a_scene_that_has_not_changed_is_not_asked_about(worker, store, model):
     drain(worker)
     asked = model.reads
     assert asked == 3
-    # The model's index knows nothing, so the ledger must be told what Plex's listing would have told it.
+    # The model's index knows nothing, so the sync state must be told what Plex's listing would have told it.
     model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
     store.enqueue_many([1, 2, 3])
     drain(worker)

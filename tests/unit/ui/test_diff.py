@@ -13,7 +13,7 @@ from plexsync.core.merge import Step
 from plexsync.core.plan import Change, Kept
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
-from plexsync.servers.sync_state import MemoryLedger
+from plexsync.servers.sync_state import SyncState
 from plexsync.ui import diff
 from plexsync.ui.page import scene
 
@@ -41,7 +41,7 @@ class World:
     scenes_held: dict[int, Scene] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     trouble: SyncFailure | None = None
-    remembered: MemoryLedger = field(default_factory=MemoryLedger)
+    remembered: SyncState = field(default_factory=SyncState)
     batches: list[int] = field(default_factory=list)
 
     def stash(self) -> World:
@@ -52,7 +52,7 @@ class World:
             raise self.trouble
         return self
 
-    def ledger(self, settings: Settings) -> MemoryLedger:
+    def sync_state(self, settings: Settings) -> SyncState:
         return self.remembered
 
     def scenes(self, scene_ids: Sequence[int]) -> dict[int, Scene]:
@@ -270,7 +270,7 @@ def test_what_stash_would_be_told_is_shown_as_well(world: World) -> None:
     )
     world.scenes_held[1] = Scene(1, title="Old", files=SCENE.files)
     world.items[0] = replace(ITEM, user_rating=7.5, view_count=5, last_viewed_at=70)
-    world.remembered.remember(1, 11, "", {"plays": "3"})
+    world.remembered.record(1, 11, "", {"plays": "3"})
     (preview,) = look(world, settings=settings)
     assert diff.as_json(preview)["to_stash"] == {"rating": 75, "plays": 2}
     assert diff.rows(preview) == [

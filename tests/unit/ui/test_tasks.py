@@ -26,8 +26,8 @@ from plexsync.locks import FileLock
 from plexsync.protocol import Task
 from plexsync.queue import intake
 from plexsync.queue.store import Store
-from plexsync.servers.plex import Entry
-from plexsync.servers.sync_state import Ledger
+from plexsync.servers.path_index import Entry
+from plexsync.servers.sync_state import SyncState
 from plexsync.sync import outages, worker
 from plexsync.ui import export, process_queue, tasks
 from plexsync.ui.arguments import WrongArgument
@@ -104,7 +104,7 @@ def test_what_was_rated_in_plex_is_looked_at_though_stash_changed_nothing(
     session: Session, paper: Paper, mode: str
 ) -> None:
     """A job of a sync is done without Plex where nothing seems to have changed; that of an edit is not."""
-    paper.remembered.remember(400, 1400, "as it was", {"rating": "5"})
+    paper.remembered.record(400, 1400, "as it was", {"rating": "5"})
     paper.items[1400] = replace(paper.items[1400], user_rating=7.5, last_rated_at=int(NOW))
     assert run_task(session, mode)["returned"] == 0, "not without the setting"
     paper.stored["ratings_to_stash"] = True
@@ -400,10 +400,10 @@ def test_export_holds_everything(session: Session, tmp_path: Path) -> None:
     make_dead_letter(session.store, 1)
     session.store.enqueue_many([2, 3])
     session.store.open_outage("Plex", "Plex is away.")
-    ledger = Ledger(session.store, "http://plex")
-    ledger.put(1, [Entry(1001, ("/data/1.mp4",))])
-    ledger.remember(2, 1002, "print", {"tags": ["a"]})
-    ledger.choose(3, 1003)
+    sync_state = SyncState(session.store, "http://plex")
+    sync_state.put(1, [Entry(1001, ("/data/1.mp4",))])
+    sync_state.record(2, 1002, "print", {"tags": ["a"]})
+    sync_state.choose(3, 1003)
     intake.spool(str(tmp_path), intake.new_event(9, "update", ["title"], now=NOW))
     answer = run_task(session, "export")
     assert answer == {
@@ -421,7 +421,7 @@ def test_export_holds_everything(session: Session, tmp_path: Path) -> None:
 
 
 def test_no_table_is_forgotten_by_the_export(session: Session) -> None:
-    Ledger(session.store, "http://plex").choose(1, 2)
+    SyncState(session.store, "http://plex").choose(1, 2)
     rows = session.store.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     tables = {row[0] for row in rows}
     assert tables - export.LEFT_OUT == set(export.TABLES.values())
@@ -473,7 +473,7 @@ def test_the_status_says_why_scenes_were_skipped_and_what_was_kept(session: Sess
         paper.has[number] = replace(paper.has[number], organized=number > 4)
     paper.has[5] = replace(paper.has[5], tags=("Private",))
     for number in (6, 7):
-        paper.remembered.remember(number, 1000 + number, "", {"title": "By us"})
+        paper.remembered.record(number, 1000 + number, "", {"title": "By us"})
         paper.items[1000 + number] = replace(paper.items[1000 + number], title="By hand")
         paper.has[number] = replace(paper.has[number], details="" if number == 6 else "What happens.")
     session.store.enqueue_many(range(1, 8))
