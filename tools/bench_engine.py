@@ -40,7 +40,7 @@ from plexsync.core.match import plex_paths  # noqa: E402
 from plexsync.queue.store import Store  # noqa: E402
 from plexsync.servers.path_index import Entry  # noqa: E402
 from plexsync.servers.world import CONNECTION_FILE, Servers  # noqa: E402
-from plexsync.sync import engine, reconcile  # noqa: E402
+from plexsync.sync import plan_batch, reconcile, record  # noqa: E402
 from plexsync.sync.worker import Worker  # noqa: E402
 
 SCENES = 1_000
@@ -221,9 +221,9 @@ def all_level(data: Path) -> None:
             sync_state.put(1, [Entry(item.rating_key, item.files) for item in items])
             with store.transaction():
                 for scene, item in zip(scenes, items, strict=True):
-                    mark = engine.fingerprint(scene, settings)
-                    engine.remember(
-                        engine.Look(scene.id, scene=scene, item=item, fingerprint=mark), sync_state
+                    mark = plan_batch.fingerprint(scene, settings)
+                    record.record_written(
+                        plan_batch.ScenePlan(scene.id, scene=scene, item=item, fingerprint=mark), sync_state
                     )
 
 

@@ -25,7 +25,7 @@ TABLES = f"""{path_index.TABLES}{intake.CHOICES}CREATE TABLE IF NOT EXISTS scene
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,  -- of the scene and the settings, when they were last level
     written TEXT NOT NULL,      -- JSON: field -> the value Plex had of us then
-    images TEXT NOT NULL,       -- JSON: what Plex has of the scene's cover, see engine._apply_cover
+    images TEXT NOT NULL,       -- JSON: what Plex has of the scene's cover, see sync/apply.py
     synced_at REAL NOT NULL,
     files TEXT NOT NULL DEFAULT '[]',  -- JSON: the item's files that were the scene's, as Plex spells them
     PRIMARY KEY (server, scene_id)

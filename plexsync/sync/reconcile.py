@@ -23,7 +23,7 @@ from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry
 from plexsync.servers.sync_state import SceneState, SyncState
 from plexsync.servers.world import World
-from plexsync.sync import engine
+from plexsync.sync import plan_batch
 
 PAGE = 500  # scenes a request to Stash, and a transaction
 RESUME_S = 86_400.0  # a sweep cut short longer ago than this begins anew
@@ -79,9 +79,9 @@ def sweep(
         since = now - datetime.timedelta(hours=hours)
     for scenes in world.stash().scene_pages(after_id=after_id, per_page=PAGE, updated_since=since):
         memories = sync_state.recall_many([scene.id for scene in scenes])
-        skipped = engine.known_skipped(scenes, memories, sync_state, settings)
+        skipped = plan_batch.known_skipped(scenes, memories, sync_state, settings)
         wanted = [scene for scene in scenes if scene.files and scene.id not in skipped]
-        known = engine.known_in_sync(wanted, memories, sync_state, settings)
+        known = plan_batch.known_in_sync(wanted, memories, sync_state, settings)
         stale = [
             scene.id
             for scene in wanted
@@ -162,7 +162,9 @@ def _to_tell(moment: str, entry: Entry, memories: Mapping[int, SceneState]) -> l
             return []
         return [scene_id for scene_id, memory in memories.items() if memory.written.get("rating") != rating]
     views = str(entry.view_count)
-    return [scene_id for scene_id, memory in memories.items() if memory.written.get(engine.PLAYS) != views]
+    return [
+        scene_id for scene_id, memory in memories.items() if memory.written.get(plan_batch.PLAYS) != views
+    ]
 
 
 def _gone(sync_state: SyncState, after_id: int, scenes: Sequence[Scene]) -> list[int]:

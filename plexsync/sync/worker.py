@@ -25,42 +25,29 @@ from plexsync.core.failures import Landed, SyncFailure, Transient
 from plexsync.core.job import RELIST, Job
 from plexsync.core.settings import SCOPE_HOURS, Settings
 from plexsync.core.verdict import (
-    DeadLettered,
     Failed,
     FannedOut,
-    Finish,
-    Gone,
-    InSync,
     NotFound,
     Outcome,
-    Postpone,
-    Synced,
-    after,
 )
 from plexsync.queue.intake import LIBRARY
 from plexsync.queue.store import LEASE_S, StaleLease, Store
 from plexsync.servers.world import World
-from plexsync.sync import engine, reconcile
-from plexsync.sync.outages import Outages, pauses
+from plexsync.sync import apply, plan_batch, reconcile, record
+from plexsync.sync.outages import Outages
 from plexsync.sync.writers import Writers
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # between two looks at the queue; a look costs some microseconds
 UPKEEP_S = 0.4  # between two looks at the spool and at the file itself
-RECOVER_S = 15.0  # between two looks for what the dead have left
+RECOVER_S = 15.0  # between two looks for jobs of workers that died
 FRESHEN_S = 600.0  # between two looks at what the libraries have lost
-AWAIT_S, AWAIT_MOST_S = (
-    5.0,
-    300.0,
-)  # between two looks for files Plex did not have; each wait is longer by half
+AWAIT_S, AWAIT_MOST_S = 5.0, 300.0  # between two looks for files Plex did not have; each longer by half
 # Jobs claimed together: one request to Stash, one to Plex to read them all. Half as many after some that took longer
 # than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
 SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
 SLOW_S = 2.0
-LATE_WRITE_TIMEOUTS = (
-    3  # Plex timeouts after which a write that Plex did not answer has landed, or never will
-)
 CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 # After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
@@ -69,7 +56,7 @@ TIDY_S = 600.0
 SCHEDULE_S = 5.0  # between two looks at whether a scheduled reconcile is due or unfinished
 SCHEDULE_FAILED_S = 60.0  # after one that failed
 OVERLAP_HOURS = (
-    1.0  # by which it reaches beyond the one before it: that took a while, and Stash's clock is another
+    1.0  # by which it reaches beyond the one before: that took a while, and Stash's clock is another
 )
 # Between two steps while an outage's backlog begins to be worked off: one job, then two, then three, until as many are
 # taken as ever. A server that just came back has enough to do.
@@ -83,7 +70,9 @@ class _Batch:
     """Jobs that were claimed and looked at together."""
 
     jobs: list[Job]
-    looks: dict[int, engine.Look] = field(default_factory=dict)  # by row id; none of a job that fans out
+    looks: dict[int, plan_batch.ScenePlan] = field(
+        default_factory=dict
+    )  # by row id; none of a job that fans out
     began: float = 0.0  # monotonic
     overtaken: set[int] = field(default_factory=set)  # rating keys that were written while this was looked at
 
@@ -157,10 +146,10 @@ class Worker:
             settings = self.outages.settings = self.world.settings()
             self._freshen(settings)
         except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
-            said = engine.failed(error, self.outages.settings)
-            return _Batch(jobs, {job.id: engine.Look(job.scene_id, said) for job in jobs})
+            said = plan_batch.failed(error, self.outages.settings)
+            return _Batch(jobs, {job.id: plan_batch.ScenePlan(job.scene_id, said) for job in jobs})
         fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
-        looks = engine.look([job.scene_id for job in jobs], self.world, settings, fresh)
+        looks = plan_batch.plan_batch([job.scene_id for job in jobs], self.world, settings, fresh)
         if settings.scan_plex:
             self._scan([looks[job.scene_id].outcome for job in jobs if job.attempts <= 1])
         return _Batch(jobs, {job.id: looks[job.scene_id] for job in jobs})
@@ -192,14 +181,14 @@ class Worker:
         elif now - began < SLOW_S / 2 and len(batch.jobs) >= self._size:
             self._size = min(self._size * 2, SIZE_MOST)
 
-    def _write_all(self, jobs: list[Job], looks: Mapping[int, engine.Look], ahead: bool) -> bool:
+    def _write_all(self, jobs: list[Job], looks: Mapping[int, plan_batch.ScenePlan], ahead: bool) -> bool:
         """Write what these jobs' looks say, and close each soon after; True when the server was found to be down."""
         if not jobs:
             return False
         settings = self.outages.settings
         found = [looks[job.id] for job in jobs]
         with self.store.transaction():
-            engine.intend(found, self.world.sync_state(settings))
+            record.note_pending_writes(found, self.world.sync_state(settings))
 
         def look_ahead() -> None:
             if ahead:
@@ -207,7 +196,7 @@ class Worker:
 
         of = {job.scene_id: job for job in jobs}
 
-        def write(seen: engine.Look) -> tuple[Outcome, engine.Look]:
+        def write(seen: plan_batch.ScenePlan) -> tuple[Outcome, plan_batch.ScenePlan]:
             return self._write(of[seen.scene_id], seen)
 
         tried: set[int] = set()
@@ -223,7 +212,7 @@ class Worker:
         if untried:
             with self.store.transaction():
                 for job in untried:
-                    engine.retract(looks[job.id], self.world.sync_state(settings))
+                    record.drop_pending_writes(looks[job.id], self.world.sync_state(settings))
             self._requeue(untried)
         return self._writers.down
 
@@ -238,7 +227,7 @@ class Worker:
             self._requeue(self._ahead.jobs)
             self._ahead = None
 
-    def _write(self, job: Job, seen: engine.Look) -> tuple[Outcome, engine.Look]:
+    def _write(self, job: Job, seen: plan_batch.ScenePlan) -> tuple[Outcome, plan_batch.ScenePlan]:
         """Carry out one look; several of these run side by side.
 
         What another worker has taken over since is left to it: it may have written something newer by now.
@@ -246,15 +235,15 @@ class Worker:
         try:
             if not self.store.holds(job):
                 return Failed(Transient("Another worker has taken it over.", landed=Landed.NO)), seen
-            return engine.apply(seen, self.world, self.outages.settings)
+            return apply.apply(seen, self.world, self.outages.settings)
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-            return engine.failed(error, self.outages.settings), seen
+            return plan_batch.failed(error, self.outages.settings), seen
 
     def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
         try:
             return act()
         except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-            return engine.failed(error, self.outages.settings)
+            return plan_batch.failed(error, self.outages.settings)
 
     def _freshen(self, settings: Settings) -> None:
         """Now and then see what the libraries have lost: no scene is in sync with an item that is gone."""
@@ -301,45 +290,23 @@ class Worker:
             log.info("arrived in Plex: scenes=%s", ",".join(map(str, arrived)))
 
     def _close(
-        self, jobs: Sequence[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, engine.Look]
+        self, jobs: Sequence[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, plan_batch.ScenePlan]
     ) -> None:
         """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
         if not jobs:
             return
         for outcome in {_lesson(outcomes[job.id]): outcomes[job.id] for job in jobs}.values():
             self.outages.learn(outcome)
+        books = record.Books(self.store, self.world, self.outages.settings, self.clock, self.rng)
         with self.store.transaction():
             for job in jobs:
-                outcome, seen = outcomes[job.id], looks.get(job.id)
-                again_at = None
-                if seen is not None and isinstance(outcome, (Synced, InSync)):
-                    engine.remember(seen, self.world.sync_state(self.outages.settings))
-                    again_at = self._may_land(seen)
-                elif seen is not None and isinstance(outcome, Failed):
-                    engine.note_failure(seen, outcome, self.world.sync_state(self.outages.settings))
-                elif isinstance(outcome, NotFound):
-                    self.world.sync_state(self.outages.settings).expect(job.scene_id, outcome.paths)
-                    if job.attempts <= 1:
-                        self._await_s = AWAIT_S
-                        self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
-                elif isinstance(outcome, Gone):
-                    engine.forget(job.scene_id, outcome, self.world.sync_state(self.outages.settings))
-                    self.store.enqueue_many(outcome.heirs)
-                self._record(job, outcome)
-                if again_at is not None:
-                    self.store.enqueue_later(job.scene_id, again_at)
+                outcome = outcomes[job.id]
+                record.record(job, outcome, looks.get(job.id), books)
+                if isinstance(outcome, NotFound) and job.attempts <= 1:
+                    self._await_s = AWAIT_S
+                    self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
         closed = {job.id for job in jobs}
         self.in_hand = {number: job for number, job in self.in_hand.items() if number not in closed}
-
-    def _may_land(self, seen: engine.Look) -> float | None:
-        """When to look at the scene once more, because a write whose end nobody saw may still land after this one."""
-        if seen.item is None:
-            return None
-        patience_s = LATE_WRITE_TIMEOUTS * self.outages.settings.plex_timeout_s
-        sync_state = self.world.sync_state(self.outages.settings)
-        now = self.clock.now()
-        began = sync_state.settle(seen.scene_id, now - patience_s, now)
-        return None if began is None else began + patience_s
 
     def _fan_out(self, job: Job) -> FannedOut:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
@@ -365,32 +332,6 @@ class Worker:
             synced_once=place,
         )
         return FannedOut(found.queued, found.done)
-
-    def _record(self, job: Job, outcome: Outcome) -> None:
-        decision = after(job, outcome, self.clock.now(), self.rng, self.outages.settings)
-        try:
-            match decision:
-                case Finish(note):
-                    self.store.finish(job, f"{outcome.name}: {note}")
-                    _say(logging.INFO, outcome.name, job, note)
-                case Postpone(until, reason, uses_attempt, waits_for):
-                    self.store.postpone(job, until, reason, uses_attempt, waits_for)
-                    # Of a pause the queue's own line is enough; its jobs come this way once a minute.
-                    level = (
-                        logging.DEBUG
-                        if isinstance(outcome, Failed) and pauses(outcome.error)
-                        else logging.WARNING
-                    )
-                    _say(level, "postponed", job, f"{until - self.clock.now():.0f} s: {reason}")
-                case DeadLettered(error_type, message, traceback):
-                    self.store.dead_letter(job, error_type, message, traceback)
-                    _say(logging.ERROR, "dead-lettered", job, f"{error_type}: {message}")
-        except StaleLease:
-            # We were frozen for longer than our lease and somebody else did the job meanwhile. Should we have written
-            # after them, Plex now has the older scene: one more look puts that right.
-            _say(logging.WARNING, "stale", job, "another worker had taken it over; looking again")
-            if isinstance(outcome, (Synced, Failed)):
-                self.store.enqueue(job.scene_id or job.entity_id, "update", entity=job.entity)
 
     # ---- until told to stop ----
 
@@ -535,7 +476,7 @@ class Worker:
         """Leave what is in hand as it was before; for a process that must end now."""
         for job in list(self.in_hand.values()):
             if self._quietly(lambda job=job: self.store.requeue(job), job):  # type: ignore[misc]
-                _say(logging.INFO, "gave back", job, "told to stop")
+                record.log_move(logging.INFO, "gave back", job, "told to stop")
 
     def _quietly(self, act: Callable[[], None], job: Job) -> bool:
         """Do what makes things better but need not be; True when it was done."""
@@ -544,7 +485,7 @@ class Worker:
         except StaleLease:
             return False  # whoever closes the job finds out
         except (sqlite3.Error, OSError) as error:
-            _say(logging.WARNING, "no lease", job, str(error))
+            record.log_move(logging.WARNING, "no lease", job, str(error))
             return False
         return True
 
@@ -558,8 +499,3 @@ def _pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
     """No more than CLOSED at a time."""
     for start in range(0, len(some), CLOSED):
         yield some[start : start + CLOSED]
-
-
-def _say(level: int, action: str, job: Job, text: str) -> None:
-    """One line a move."""
-    log.log(level, "%s %s job=%s attempt=%s: %s", action, job.about, job.id, job.attempts, text)

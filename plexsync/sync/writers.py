@@ -15,15 +15,15 @@ from plexsync.clock import Clock
 from plexsync.core.failures import Unavailable
 from plexsync.core.throttle import Throttle, after_burst
 from plexsync.core.verdict import Failed, Outcome
-from plexsync.sync.engine import Look
+from plexsync.sync.plan_batch import ScenePlan
 
 HANDED_S = 0.5  # what was written is handed over at least this often
 HANDED = 4  # and this many at a time when they are written in order
 
 Written = tuple[
-    int, Outcome, Look
+    int, Outcome, ScenePlan
 ]  # the number in what was given, what came of it, and the look as it is then
-Write = Callable[[Look], tuple[Outcome, Look]]
+Write = Callable[[ScenePlan], tuple[Outcome, ScenePlan]]
 
 
 class Writers:
@@ -35,14 +35,14 @@ class Writers:
         self._pool: ThreadPoolExecutor | None = None
         self._size = 0  # threads the pool may have
         self._changed = threading.Condition()
-        self._left: deque[tuple[int, Look]] = deque()
+        self._left: deque[tuple[int, ScenePlan]] = deque()
         self._written: list[Written] = []
         self._active = 0  # threads at work
         self._down = False
 
     def carry_out(
         self,
-        looks: Sequence[Look],
+        looks: Sequence[ScenePlan],
         write: Write,
         most: int,
         meanwhile: Callable[[], None] = lambda: None,

@@ -1,6 +1,6 @@
 """What a sync would do, scene by scene and field by field, before anything is done.
 
-``previews`` looks as the worker looks (``engine.look``) and stops there: nothing is written to Plex, and no scene is
+``previews`` plans as the worker plans (``plan_batch``) and stops there: nothing is written to Plex, and no scene is
 recorded as in sync. Every scene is compared with Plex as it is, also one that is known to be in sync, since that costs
 only the reading. What has been learned of Plex's paths on the way is kept, as it saves the next one asking.
 
@@ -23,7 +23,7 @@ from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, NoFile, NotFound, Outcome, Skipped
 from plexsync.servers.sync_state import SyncState
 from plexsync.servers.world import World
-from plexsync.sync import engine
+from plexsync.sync import plan_batch
 
 BATCH = 100  # scenes a look: one request to Stash, two to Plex
 NARROW = 60  # columns a screen must have for a table
@@ -74,7 +74,7 @@ def previews(world: World, settings: Settings, scene_ids: Iterable[int]) -> Iter
     outcome.
     """
     for batch in _batches(scene_ids):
-        looks = engine.look(batch, world, settings, fresh=frozenset(batch))
+        looks = plan_batch.plan_batch(batch, world, settings, fresh=frozenset(batch))
         for scene_id in batch:
             yield _preview(looks[scene_id], settings)
 
@@ -109,7 +109,7 @@ def _batches(scene_ids: Iterable[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _preview(seen: engine.Look, settings: Settings) -> Preview:
+def _preview(seen: plan_batch.ScenePlan, settings: Settings) -> Preview:
     outcome = seen.outcome
     if isinstance(outcome, Failed) and isinstance(
         outcome.error, (Unavailable, NeedsAttention, SettingProblem, sqlite3.Error)

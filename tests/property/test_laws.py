@@ -37,7 +37,7 @@ from plexsync.core.pieces import halves
 from plexsync.core.plan import ROLES, Edits, fingerprint, plan
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
-from plexsync.sync import engine
+from plexsync.sync import plan_batch
 from tests.doubles import Paper
 from tests.property import strategies as some
 
@@ -584,7 +584,7 @@ def test_nothing_is_written_to_an_item_whose_file_is_not_the_scenes(
     world = Liar({scene.id: scene for scene in scenes}, {item.rating_key: item for item in items})
     world.of_files = of_files
     world.remembered.record(gone, items[0].rating_key, "", {"labels": ["Ours"]}, files=(once,))
-    for seen in engine.look([*world.has, gone], world, settings).values():
+    for seen in plan_batch.plan_batch([*world.has, gone], world, settings).values():
         assert not isinstance(seen.outcome, verdict.Failed), seen.outcome
         if seen.item is None:
             continue

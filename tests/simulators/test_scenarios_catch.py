@@ -27,7 +27,7 @@ from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.match import Found
 from plexsync.queue import intake
 from plexsync.queue.store import Store
-from plexsync.sync import engine, outages, reconcile, worker
+from plexsync.sync import apply, outages, plan_batch, reconcile, record
 from scenarios import checks
 from scenarios.cases import all_cases
 from scenarios.scenario import At, Expect, Scenario, World
@@ -68,14 +68,14 @@ def _counts_an_outage_against_the_job(patch: pytest.MonkeyPatch) -> None:
             return verdict.DeadLettered("Unavailable", str(outcome.error))
         return verdict.after(job, outcome, now, rng, settings)
 
-    patch.setattr(worker, "after", after)
+    patch.setattr(record, "after", after)
 
 
 def _gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
     def after(job: Any, outcome: Any, now: float, rng: Any, settings: Any) -> Any:
         return verdict.after(job, outcome, now, rng, replace(settings, max_attempts=1))
 
-    patch.setattr(worker, "after", after)
+    patch.setattr(record, "after", after)
 
 
 def _never_closes_an_outage(patch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def _adds_tags_and_removes_none(patch: pytest.MonkeyPatch) -> None:
 
 
 def _believes_that_all_is_level(patch: pytest.MonkeyPatch) -> None:
-    look = engine.look
+    look = plan_batch.plan_batch
 
     def believing(scene_ids: Any, world: Any, settings: Any, fresh: Any = ()) -> Any:
         found = look(scene_ids, world, settings, fresh)
@@ -123,7 +123,7 @@ def _believes_that_all_is_level(patch: pytest.MonkeyPatch) -> None:
             for number, seen in found.items()
         }
 
-    patch.setattr(engine, "look", believing)
+    patch.setattr(plan_batch, "plan_batch", believing)
 
 
 def _drops_the_hook_of_a_title(patch: pytest.MonkeyPatch) -> None:
@@ -138,18 +138,19 @@ def _writes_to_whatever_item_comes_first(patch: pytest.MonkeyPatch) -> None:
     def first(scene: Any, items: Any, path_map: Any = ()) -> Any:
         return Found(items[0])
 
-    patch.setattr(engine.matching, "choose", first)
+    patch.setattr(plan_batch.matching, "choose", first)
 
 
 def _says_nothing_in_the_log(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(worker, "_say", lambda level, action, job, text: None)
+    patch.setattr(record, "log_move", lambda level, action, job, text: None)
 
 
 def _takes_an_error_of_plex_for_final(patch: pytest.MonkeyPatch) -> None:
     def failed(error: Exception, settings: Any) -> Any:
         return verdict.Failed(Permanent(str(error)))
 
-    patch.setattr(engine, "failed", failed)
+    patch.setattr(plan_batch, "failed", failed)
+    patch.setattr(apply, "failed", failed)
 
 
 def _writes_on_after_losing_its_leases(patch: pytest.MonkeyPatch) -> None:

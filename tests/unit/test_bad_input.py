@@ -24,7 +24,7 @@ from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
-from plexsync.sync import engine
+from plexsync.sync import plan_batch
 from plexsync.sync.worker import Worker
 from simulators.fake_plex.service import FakePlex
 from simulators.handle import Handle, running
@@ -188,7 +188,7 @@ def at_work(queue: Store, scenes: dict[int, dict[str, Any]]) -> Iterator[tuple[H
 
 def level_items(world: World) -> dict[int, Item]:
     """The item of each scene, read anew; each has all of its scene."""
-    again = engine.look(list(world.scenes_of), world, world.given, fresh=list(world.scenes_of))
+    again = plan_batch.plan_batch(list(world.scenes_of), world, world.given, fresh=list(world.scenes_of))
     left = {
         number: seen.edits.changes or seen.outcome
         for number, seen in again.items()

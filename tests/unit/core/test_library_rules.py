@@ -22,7 +22,7 @@ from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
-from plexsync.sync import engine, reconcile
+from plexsync.sync import apply, plan_batch, reconcile, record
 from plexsync.ui import diff
 from simulators.fake_plex.service import FakePlex
 from simulators.handle import Handle, running
@@ -73,14 +73,14 @@ class TwoLibraries(Paper):
     def sync(self, *fresh: int) -> dict[int, object]:
         """What came of each scene; what was written is remembered."""
         settings = self.settings()
-        looks = engine.look([1, 2], self, settings, fresh)
+        looks = plan_batch.plan_batch([1, 2], self, settings, fresh)
         came = {}
         for number, seen in looks.items():
             came[number], seen = (
-                (seen.outcome, seen) if seen.outcome is not None else engine.apply(seen, self, settings)
+                (seen.outcome, seen) if seen.outcome is not None else apply.apply(seen, self, settings)
             )
             if isinstance(came[number], (Synced, InSync)):
-                engine.remember(seen, self.kept)
+                record.record_written(seen, self.kept)
         return came
 
     def cover(self, scene_id: int, etag: str = "") -> Cover:
@@ -339,7 +339,7 @@ def test_ratings_come_back_from_the_library_that_says_so(
             params={"key": item.rating_key, "identifier": "com.plexapp.plugins.library", "rating": 7},
             headers={"X-Plex-Token": TOKEN},
         )
-    looks = engine.look([1, 2], world, world.settings(), [1, 2])
+    looks = plan_batch.plan_batch([1, 2], world, world.settings(), [1, 2])
     assert [looks[number].edits.rating100 for number in (1, 2)] == [None, 70]
     reconcile.sweep(store, world, world.settings())
     assert 2 in [job.scene_id for job in store.waiting()]

@@ -26,8 +26,8 @@ from plexsync.core.verdict import DeadLettered, Failed, Finish, NotFound, Outcom
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.world import Servers
-from plexsync.sync import engine
-from plexsync.sync.engine import PLAYS, look
+from plexsync.sync import apply, plan_batch
+from plexsync.sync.plan_batch import PLAYS
 from plexsync.sync.worker import Worker
 from simulators.fake_plex.service import FakePlex
 from simulators.fake_stash.instance import Instance
@@ -122,14 +122,14 @@ def rating_for_stash(bench: Bench, settings: Settings) -> object:
 def plays_for_stash(bench: Bench, settings: Settings) -> object:
     model = Model(has={1: SCENE}, items={101: replace(ITEM, view_count=2, last_viewed_at=70)})
     model.remembered.record(1, 101, "", {PLAYS: "0"})
-    return look([1], model, settings)[1].plays
+    return plan_batch.plan_batch([1], model, settings)[1].plays
 
 
 def uploads(bench: Bench, settings: Settings) -> object:
     model = Model(
         has={1: replace(SCENE, screenshot="http://stash/scene/1/screenshot?t=1")}, items={101: ITEM}
     )
-    engine.apply(look([1], model, settings)[1], model, settings)
+    apply.apply(plan_batch.plan_batch([1], model, settings)[1], model, settings)
     return [gallery for _, gallery in model.uploads]
 
 
@@ -140,7 +140,7 @@ def outcome(scene: Scene = SCENE, item: Item = ITEM) -> Probe:
     """Why the scene is not written; "" when it is."""
 
     def probe(bench: Bench, settings: Settings) -> object:
-        found = look([1], Paper(has={1: scene}, items={101: item}), settings)[1].outcome
+        found = plan_batch.plan_batch([1], Paper(has={1: scene}, items={101: item}), settings)[1].outcome
         return found.reason if isinstance(found, Skipped) else "" if found is None else found.name
 
     return probe
@@ -436,4 +436,4 @@ def test_a_change_of_what_is_written_is_found_by_the_next_look_at_all(key: str) 
     changed, _ = parse(
         {**case.besides, "plex_url": "http://plex:32400", "plex_token": TOKEN, key: case.given}
     )
-    assert engine.fingerprint(scene, usual) != engine.fingerprint(scene, changed)
+    assert plan_batch.fingerprint(scene, usual) != plan_batch.fingerprint(scene, changed)

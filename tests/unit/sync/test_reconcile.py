@@ -15,7 +15,7 @@ from plexsync.core.settings import Settings
 from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry
 from plexsync.servers.sync_state import SyncState
-from plexsync.sync import engine, reconcile
+from plexsync.sync import plan_batch, reconcile, record
 
 SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token")
 
@@ -57,14 +57,14 @@ def level(world: World, scene: Scene) -> None:
     """As if the scene had just been synced."""
     item = Item(1000 + scene.id, 1, files=(scene.files[0].path,))
     world.kept.put(1, [Entry(item.rating_key, item.files)])
-    looked = engine.Look(
+    looked = plan_batch.ScenePlan(
         scene.id,
         scene=scene,
         item=item,
         edits=planning.plan(scene, item, SETTINGS),
         fingerprint=planning.fingerprint(scene, SETTINGS),
     )
-    engine.remember(looked, world.kept)
+    record.record_written(looked, world.kept)
 
 
 @pytest.fixture

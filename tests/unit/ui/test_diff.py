@@ -137,10 +137,10 @@ def test_a_scene_known_to_be_in_sync_is_compared_all_the_same(world: World) -> N
     world.items = [replace(ITEM, title="New", genres=("Beach", "Night"), user_rating=8.0)]
     (same,) = look(world)
     assert (same.outcome, same.matters, diff.rows(same)) == ("in_sync", False, [("1", "in sync", "", "")])
-    from plexsync.sync import engine
+    from plexsync.sync import plan_batch, record
 
-    looked = engine.look([1], world, SETTINGS, {1})[1]  # type: ignore[arg-type]
-    engine.remember(looked, world.remembered)
+    looked = plan_batch.plan_batch([1], world, SETTINGS, {1})[1]  # type: ignore[arg-type]
+    record.record_written(looked, world.remembered)
     world.items = [replace(world.items[0], title="Edited in Plex")]
     assert [change.field for change in look(world)[0].changes] == ["title"]
 

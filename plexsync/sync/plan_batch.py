@@ -1,11 +1,11 @@
 """From scenes to edits, many at a time: the same for a hook's job, a task, a dry run and a test.
 
-``look`` asks as little as can be: one request to Stash for a batch of scenes, none to Plex for those it is known to be
-in sync with, one to Plex for the items of all the others. What it returns is a value a scene: either already the
-outcome, or the item and the edits it needs. ``Look.written`` is what to remember once Plex has taken them.
+``plan_batch`` asks as little as can be: one request to Stash for a batch of scenes, none to Plex for those it is known
+to be in sync with, one to Plex for the items of all the others. What it returns is a value a scene: either already the
+outcome, or the item and the edits it needs. ``apply`` carries it out, ``record`` keeps what is to be remembered of it.
 
-``fresh`` ids are compared with Plex even when nothing seems to have changed: somebody saved the scene and expects to
-see it in Plex.
+``fresh`` ids are compared with Plex even when nothing seems to have changed: the scene was just saved, and its editor
+expects to see it in Plex.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from typing import Any, Literal
 
 from plexsync.core import match as matching
 from plexsync.core import plan as planning
-from plexsync.core.failures import Landed, NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
+from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable, redact
 from plexsync.core.fields import wanted_values
 from plexsync.core.gate import gate
 from plexsync.core.item import Item
 from plexsync.core.merge import Value
-from plexsync.core.picture import Picture, judge
 from plexsync.core.plan import Edits
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
-from plexsync.core.verdict import Ambiguous, Failed, Gone, InSync, NoFile, NotFound, Outcome, Skipped, Synced
+from plexsync.core.verdict import Ambiguous, Failed, Gone, InSync, NoFile, NotFound, Outcome, Skipped
 from plexsync.servers.sync_state import SceneState, SyncState
 from plexsync.servers.world import World
 
@@ -34,7 +33,7 @@ PLAYS = "plays"  # beside the fields in what is remembered as written: the plays
 
 
 @dataclass(frozen=True)
-class Look:
+class ScenePlan:
     """What was found out about one scene. Without an ``outcome``, ``edits`` are to be written to ``item``; without a
     ``scene`` as well, they clean the item of a scene that is gone."""
 
@@ -52,19 +51,19 @@ class Look:
     landed: bool = False  # Plex has answered that it took the edits
 
 
-def look(
+def plan_batch(
     scene_ids: Sequence[int], world: World, settings: Settings, fresh: Collection[int] = ()
-) -> dict[int, Look]:
-    """Each scene's Look. Never raises: what goes wrong for one scene, or for all, is their outcome."""
+) -> dict[int, ScenePlan]:
+    """Each scene's ScenePlan. Never raises: what goes wrong for one scene, or for all, is their outcome."""
     try:
-        return _look(scene_ids, world, settings, fresh)
+        return _plan_batch(scene_ids, world, settings, fresh)
     except (Unavailable, NeedsAttention, SettingProblem) as failure:  # the servers', not any scene's
-        return {scene_id: Look(scene_id, Failed(failure)) for scene_id in scene_ids}
+        return {scene_id: ScenePlan(scene_id, Failed(failure)) for scene_id in scene_ids}
     except Exception as error:  # noqa: BLE001 - a defect of ours becomes the outcome of the scene that shows it
         if len(scene_ids) > 1:
-            apart = [look([scene_id], world, settings, fresh) for scene_id in scene_ids]
+            apart = [plan_batch([scene_id], world, settings, fresh) for scene_id in scene_ids]
             return {scene_id: found for one in apart for scene_id, found in one.items()}
-        return {scene_ids[0]: Look(scene_ids[0], failed(error, settings))}
+        return {scene_ids[0]: ScenePlan(scene_ids[0], failed(error, settings))}
 
 
 def failed(error: Exception, settings: Settings) -> Failed:
@@ -74,12 +73,12 @@ def failed(error: Exception, settings: Settings) -> Failed:
     return Failed(error, redact("".join(tracebacks.format_exception(error)), [settings.plex_token]))
 
 
-def _look(
+def _plan_batch(
     scene_ids: Sequence[int], world: World, settings: Settings, fresh: Collection[int]
-) -> dict[int, Look]:
+) -> dict[int, ScenePlan]:
     sync_state = world.sync_state(settings)
     scenes = world.stash().scenes(scene_ids)
-    found: dict[int, Look] = {}
+    found: dict[int, ScenePlan] = {}
     asked: dict[int, tuple[str, ...]] = {}
     memories = sync_state.recall_many(scenes)
     compared = {*fresh, *sync_state.unsettled(scenes)}
@@ -94,7 +93,7 @@ def _look(
                 outcome = InSync()
             else:
                 asked[scene_id] = matching.plex_paths(scene, settings.path_map)
-        found[scene_id] = Look(scene_id, outcome, scene)
+        found[scene_id] = ScenePlan(scene_id, outcome, scene)
     if asked:
         plex = world.plex()
         answers = dict(zip(asked, plex.find_many(list(asked.values())), strict=True))
@@ -120,7 +119,7 @@ def _look(
     )
 
 
-def _farewells(gone: Sequence[int], world: World, sync_state: SyncState) -> dict[int, Look]:
+def _farewells(gone: Sequence[int], world: World, sync_state: SyncState) -> dict[int, ScenePlan]:
     """What is to be cleaned in Plex of scenes that left Stash: only where we added to lists of other people, and only
     while the item still has the scene's file."""
     memories = {scene_id: memory for scene_id in gone if (memory := sync_state.recall(scene_id)) is not None}
@@ -135,7 +134,7 @@ def _farewells(gone: Sequence[int], world: World, sync_state: SyncState) -> dict
         item.rating_key: item
         for item in world.plex().read(sorted({memories[scene_id].rating_key for scene_id in traces}))
     }
-    found: dict[int, Look] = {}
+    found: dict[int, ScenePlan] = {}
     for scene_id in traces:
         memory = memories[scene_id]
         # Who else has this item: those that stay take over; of several that go together, the first cleans for all.
@@ -144,10 +143,10 @@ def _farewells(gone: Sequence[int], world: World, sync_state: SyncState) -> dict
         heirs = staying or [other for other in going[:1] if other != scene_id]
         item = items.get(memory.rating_key)
         if heirs:
-            found[scene_id] = Look(scene_id, Gone(heirs=tuple(heirs)))
+            found[scene_id] = ScenePlan(scene_id, Gone(heirs=tuple(heirs)))
         elif item is not None and not _has_none_of(item, memory.files):
             edits = planning.farewell(item, [fields for other in going for fields in traces[other]])
-            found[scene_id] = Look(scene_id, None if edits else Gone(), item=item, edits=edits)
+            found[scene_id] = ScenePlan(scene_id, None if edits else Gone(), item=item, edits=edits)
     return found
 
 
@@ -243,22 +242,22 @@ class _Known:
 
 
 def _one(
-    seen: Look,
+    seen: ScenePlan,
     paths: tuple[str, ...],
     items: tuple[Item, ...],
     near: tuple[Item, ...],
     known: _Known,
     settings: Settings,
-) -> Look:
+) -> ScenePlan:
     assert seen.scene is not None
     scene = seen.scene
     try:
         chosen = _choose(scene, items, near, known.sync_state, settings)
         if not isinstance(chosen, Item):
-            return Look(scene.id, chosen or NotFound(paths), scene)
+            return ScenePlan(scene.id, chosen or NotFound(paths), scene)
         settings = settings.for_library(chosen.section_title)
         if (reason := gate(scene, settings, scene.id in known.memories)) is not None:
-            return Look(scene.id, Skipped(reason), scene, chosen)
+            return ScenePlan(scene.id, Skipped(reason), scene, chosen)
         wants = wanted_values(scene, settings)
         memory = known.memories.get(scene.id)
         if memory is not None and memory.rating_key != chosen.rating_key:
@@ -281,10 +280,10 @@ def _one(
         remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.sync_state)
         told = plays > 0 or changes.rating100 is not None
         images = {} if memory is None else memory.images
-        cover = bool(_pictures(settings)) and images.get("cover") != _cover_key(scene, settings)
-        return Look(
+        cover = bool(pictures(settings)) and images.get("cover") != cover_key(scene, settings)
+        return ScenePlan(
             scene.id,
-            outcome=None if changes or cover or told else InSync(_kept(changes), remarks),
+            outcome=None if changes or cover or told else InSync(kept_fields(changes), remarks),
             scene=scene,
             item=chosen,
             edits=changes,
@@ -296,7 +295,7 @@ def _one(
             files=matching.files_of(scene, chosen, settings.path_map),
         )
     except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the other scenes of the batch theirs
-        return Look(scene.id, failed(error, settings), scene)
+        return ScenePlan(scene.id, failed(error, settings), scene)
 
 
 def _sharing(item: Item, others: Sequence[int], sync_state: SyncState) -> tuple[str, ...]:
@@ -353,140 +352,25 @@ def _choose(
 
 
 def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | None = None) -> str:
-    """``edits.fingerprint``, and the version of the cover where covers are written.
+    """``plan.fingerprint``, and the version of the cover where covers are written.
 
     The cover's address carries the second in which Stash last touched the scene; making a cover is such a touch.
     """
     plain = planning.fingerprint(scene, settings, wants)
-    return f"{plain} {_cover_key(scene, settings)}" if _pictures(settings) else plain
+    return f"{plain} {cover_key(scene, settings)}" if pictures(settings) else plain
 
 
-def _pictures(settings: Settings) -> list[tuple[str, Literal["posters", "arts"]]]:
+def pictures(settings: Settings) -> list[tuple[str, Literal["posters", "arts"]]]:
     """What is made of the cover, by our name and by Plex's."""
     poster: list[tuple[str, Literal["posters", "arts"]]] = [("poster", "posters")]
     background: list[tuple[str, Literal["posters", "arts"]]] = [("background", "arts")]
     return poster * settings.write_poster + background * settings.write_background
 
 
-def _cover_key(scene: Scene, settings: Settings) -> str:
+def cover_key(scene: Scene, settings: Settings) -> str:
     """Another one when the cover may be another, or when something else is to be made of it."""
-    return " ".join([scene.screenshot or "", *(name for name, _ in _pictures(settings))])
+    return " ".join([scene.screenshot or "", *(name for name, _ in pictures(settings))])
 
 
-def _kept(changes: Edits) -> tuple[str, ...]:
+def kept_fields(changes: Edits) -> tuple[str, ...]:
     return tuple(kept.field for kept in changes.kept)
-
-
-def intend(looks: Iterable[Look], sync_state: SyncState) -> None:
-    """Remember what is about to be written: a write that seems to fail may land all the same, even much later, and must
-    not look like somebody's edit then."""
-    for seen in looks:
-        if seen.edits.pending and seen.item is not None:
-            sync_state.note_pending(seen.scene_id, seen.item.rating_key, seen.edits.pending)
-
-
-def apply(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
-    """Write what a look found to be written, to Plex first; the outcome, and the look as it is to be remembered.
-
-    Never raises. Whatever was written before a failure is met again as in sync.
-    """
-    try:
-        if seen.edits:
-            world.plex().write(seen.item, seen.edits)
-            seen = replace(seen, landed=True)
-        return _apply_beside(seen, world, settings)
-    except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-        return failed(error, settings), seen
-
-
-def _apply_beside(seen: Look, world: World, settings: Settings) -> tuple[Outcome, Look]:
-    """What goes beside the fields: the cover, and what Stash is to be told."""
-    item = seen.item
-    assert item is not None
-    fields = seen.edits.fields
-    if seen.scene is None:
-        return Gone(fields), seen
-    settings = settings.for_library(item.section_title)
-    if seen.cover:
-        seen, sent = _apply_cover(seen, world, settings)
-        fields = (*fields, *sent)
-    told: list[str] = []
-    if seen.edits.rating100 is not None:
-        world.stash().rate(seen.scene_id, seen.edits.rating100)
-        told.append("rating")
-    if seen.plays:
-        world.stash().add_plays(seen.scene_id, seen.plays, item.last_viewed_at)
-        told.append("plays")
-    kept = _kept(seen.edits)
-    if fields or told:
-        return Synced(fields, kept, tuple(told), seen.remarks), seen
-    return InSync(kept, seen.remarks), seen
-
-
-def _apply_cover(seen: Look, world: World, settings: Settings) -> tuple[Look, tuple[str, ...]]:
-    """The look with what to remember of the cover as ``images``, and the fields that were written.
-
-    Remembered: ``cover``, the address it had and what was made of it; ``etag``, Stash's name for its bytes; ``poster``
-    and ``background``, the hash of what Plex was given. Bytes that are no picture (Stash's placeholder above all) are
-    asked for again only when the address changes.
-    """
-    assert seen.scene is not None and seen.item is not None
-    images = {**seen.images, "cover": _cover_key(seen.scene, settings)}
-    given = _pictures(settings)
-    has_all = all(name in seen.images for name, _ in given)
-    cover = world.stash().cover(seen.scene_id, seen.images.get("etag", "") if has_all else "")
-    if cover is None:
-        return replace(seen, images=images), ()
-    images["etag"] = cover.etag
-    picture = judge(cover.data, cover.content_type)
-    if not isinstance(picture, Picture):
-        remark = f"the cover is not written: it {picture.reason}"
-        return replace(seen, images=images, remarks=(*seen.remarks, remark)), ()
-    sent = []
-    for name, gallery in given:
-        if images.get(name) != picture.sha256:
-            world.plex().upload(seen.item, picture.data, gallery)
-            images[name] = picture.sha256
-            sent.append(name)
-    return replace(seen, images=images), tuple(sent)
-
-
-def remember(seen: Look, sync_state: SyncState) -> None:
-    """Plex is in sync with this look now, by our writing or of itself."""
-    if seen.fingerprint and seen.item is not None:
-        sync_state.record(
-            seen.scene_id,
-            seen.item.rating_key,
-            seen.fingerprint,
-            seen.edits.written,
-            seen.images,
-            seen.edits.pending,
-            seen.files,
-        )
-
-
-def retract(seen: Look, sync_state: SyncState) -> None:
-    """What ``intend`` remembered of this look was not written, for certain."""
-    if seen.edits.pending and seen.item is not None:
-        sync_state.drop_pending(seen.scene_id, seen.item.rating_key, seen.edits.pending)
-
-
-def note_failure(seen: Look, outcome: Failed, sync_state: SyncState) -> None:
-    """Whether its edits may still land: not if Plex took them before something else failed, nor if it refused them."""
-    if seen.landed:
-        if seen.edits.pending and seen.item is not None:
-            sync_state.pending_landed(seen.scene_id, seen.item.rating_key, seen.edits.pending)
-    elif isinstance(outcome.error, SyncFailure) and outcome.error.landed is Landed.NO:
-        retract(seen, sync_state)
-
-
-def forget(scene_id: int, gone: Gone, sync_state: SyncState) -> None:
-    """The scene has left Stash. What it had added to its item's shared lists passes to its heirs, who are then to be
-    looked at: they keep of it what they want themselves."""
-    memory = sync_state.recall(scene_id)
-    for heir in gone.heirs:
-        theirs = sync_state.recall(heir)
-        if memory is not None and theirs is not None:
-            written = planning.inherited(theirs.written, memory.written)
-            sync_state.record(heir, theirs.rating_key, "", written, theirs.images, files=theirs.files)
-    sync_state.forget(scene_id)
