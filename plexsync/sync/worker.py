@@ -70,7 +70,7 @@ class _Batch:
     """Jobs that were claimed and looked at together."""
 
     jobs: list[Job]
-    looks: dict[int, plan_batch.ScenePlan] = field(
+    plans: dict[int, plan_batch.ScenePlan] = field(
         default_factory=dict
     )  # by row id; none of a job that fans out
     began: float = 0.0  # monotonic
@@ -83,7 +83,7 @@ class _Batch:
         first: list[Job] = []
         again: list[Job] = []
         for job in self.jobs:
-            seen = self.looks[job.id]
+            seen = self.plans[job.id]
             if seen.outcome is None and seen.item is not None:
                 (again if seen.item.rating_key in taken else first).append(job)
                 taken.add(seen.item.rating_key)
@@ -122,7 +122,7 @@ class Worker:
             self._ended_at = None
             return False
         try:
-            self._carry_out(batch, ahead)
+            self._apply_batch(batch, ahead)
         except BaseException:
             self.in_hand, self._ahead = {}, None
             raise
@@ -136,9 +136,9 @@ class Worker:
             return None
         # Another thread goes through what is in hand, so it is replaced and never changed.
         self.in_hand = self.in_hand | {job.id: job for job in jobs}
-        return replace(self._look_at(jobs), began=began)
+        return replace(self._plan(jobs), began=began)
 
-    def _look_at(self, jobs: list[Job]) -> _Batch:
+    def _plan(self, jobs: list[Job]) -> _Batch:
         """Find out what is to be done about these jobs."""
         if jobs[0].entity_id:
             return _Batch(jobs)
@@ -149,12 +149,12 @@ class Worker:
             said = plan_batch.failed(error, self.outages.settings)
             return _Batch(jobs, {job.id: plan_batch.ScenePlan(job.scene_id, said) for job in jobs})
         fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
-        looks = plan_batch.plan_batch([job.scene_id for job in jobs], self.world, settings, fresh)
+        plans = plan_batch.plan_batch([job.scene_id for job in jobs], self.world, settings, fresh)
         if settings.scan_plex:
-            self._scan([looks[job.scene_id].outcome for job in jobs if job.attempts <= 1])
-        return _Batch(jobs, {job.id: looks[job.scene_id] for job in jobs})
+            self._scan([plans[job.scene_id].outcome for job in jobs if job.attempts <= 1])
+        return _Batch(jobs, {job.id: plans[job.scene_id] for job in jobs})
 
-    def _carry_out(self, batch: _Batch, ahead: bool) -> None:
+    def _apply_batch(self, batch: _Batch, ahead: bool) -> None:
         """Bring Plex in sync with these jobs' scenes as they were when they were looked at, and close the jobs."""
         if batch.jobs[0].entity_id:
             (job,) = batch.jobs
@@ -163,16 +163,16 @@ class Worker:
         began = batch.began if self._ended_at is None else self._ended_at
         writes, left, down = 0, batch, False
         while left.jobs:
-            closed = {number: seen.outcome for number, seen in left.looks.items() if seen.outcome is not None}
+            closed = {number: seen.outcome for number, seen in left.plans.items() if seen.outcome is not None}
             for some in _pieces([job for job in left.jobs if job.id in closed]):
-                self._close(some, closed, left.looks)
+                self._close(some, closed, left.plans)
             to_write, again = left.apart()
             writes += len(to_write)
-            down = down or self._write_all(to_write, left.looks, ahead and self._ahead is None)
+            down = down or self._write_all(to_write, left.plans, ahead and self._ahead is None)
             if down:  # what is left is not tried against the same wall
                 self._requeue(again)
                 break
-            left = self._look_at(again) if again else _Batch([])
+            left = self._plan(again) if again else _Batch([])
         self._ended_at = now = self.clock.monotonic()
         if down or writes * 2 >= len(batch.jobs):
             self._writers.learn(writes, now - began)
@@ -181,12 +181,12 @@ class Worker:
         elif now - began < SLOW_S / 2 and len(batch.jobs) >= self._size:
             self._size = min(self._size * 2, SIZE_MOST)
 
-    def _write_all(self, jobs: list[Job], looks: Mapping[int, plan_batch.ScenePlan], ahead: bool) -> bool:
-        """Write what these jobs' looks say, and close each soon after; True when the server was found to be down."""
+    def _write_all(self, jobs: list[Job], plans: Mapping[int, plan_batch.ScenePlan], ahead: bool) -> bool:
+        """Write what these jobs' plans say, and close each soon after; True when the server was found to be down."""
         if not jobs:
             return False
         settings = self.outages.settings
-        found = [looks[job.id] for job in jobs]
+        found = [plans[job.id] for job in jobs]
         with self.store.transaction():
             record.note_pending_writes(found, self.world.sync_state(settings))
 
@@ -200,7 +200,7 @@ class Worker:
             return self._write(of[seen.scene_id], seen)
 
         tried: set[int] = set()
-        for done in self._writers.carry_out(found, write, settings.plex_concurrency, look_ahead):
+        for done in self._writers.apply_all(found, write, settings.plex_concurrency, look_ahead):
             tried |= {number for number, _, _ in done}
             for some in _pieces(done):
                 outcomes = {jobs[number].id: outcome for number, outcome, _ in some}
@@ -212,7 +212,7 @@ class Worker:
         if untried:
             with self.store.transaction():
                 for job in untried:
-                    record.drop_pending_writes(looks[job.id], self.world.sync_state(settings))
+                    record.drop_pending_writes(plans[job.id], self.world.sync_state(settings))
             self._requeue(untried)
         return self._writers.down
 
@@ -290,7 +290,7 @@ class Worker:
             log.info("arrived in Plex: scenes=%s", ",".join(map(str, arrived)))
 
     def _close(
-        self, jobs: Sequence[Job], outcomes: Mapping[int, Outcome], looks: Mapping[int, plan_batch.ScenePlan]
+        self, jobs: Sequence[Job], outcomes: Mapping[int, Outcome], plans: Mapping[int, plan_batch.ScenePlan]
     ) -> None:
         """Record what came of these jobs, in one transaction: what to remember of a scene, and the job's next state."""
         if not jobs:
@@ -301,7 +301,7 @@ class Worker:
         with self.store.transaction():
             for job in jobs:
                 outcome = outcomes[job.id]
-                record.record(job, outcome, looks.get(job.id), books)
+                record.record(job, outcome, plans.get(job.id), books)
                 if isinstance(outcome, NotFound) and job.attempts <= 1:
                     self._await_s = AWAIT_S
                     self._look_for_awaited_at = self.clock.monotonic() + AWAIT_S
@@ -312,7 +312,7 @@ class Worker:
         """Queue the scenes of another entity, page by page. How far it came is kept, so a kill costs one page."""
         place = f"fan-out of job {job.id}.{job.generation}"
         if job.entity == LIBRARY:
-            return self._look_through(place)
+            return self._queue_out_of_sync(place)
         done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
         scenes = int(done)
         for page in self.world.stash().scene_ids_of(job.entity, job.entity_id, int(after_id)):
@@ -322,7 +322,7 @@ class Worker:
         self.store.drop_state(place)
         return FannedOut(scenes)
 
-    def _look_through(self, place: str) -> FannedOut:
+    def _queue_out_of_sync(self, place: str) -> FannedOut:
         """A performer, studio, tag or group was deleted: queue what was in sync and is not now. Others go first."""
         found = reconcile.sweep(
             self.store,

@@ -40,20 +40,20 @@ class Writers:
         self._active = 0  # threads at work
         self._down = False
 
-    def carry_out(
+    def apply_all(
         self,
-        looks: Sequence[ScenePlan],
+        plans: Sequence[ScenePlan],
         write: Write,
         most: int,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Iterator[list[Written]]:
-        """Write all of ``looks``, at most ``most`` at a time, and hand over what is done, piece by piece.
+        """Write all of ``plans``, at most ``most`` at a time, and hand over what is done, piece by piece.
 
         Ends early when the server is found to be down: what is missing then was not tried. ``write`` must not raise.
         ``meanwhile`` is called once while threads are writing, not at all when there are none.
         """
         self.throttle = replace(self.throttle, most=most, limit=min(self.throttle.limit, most))
-        self._left, self._down = deque(enumerate(looks)), False
+        self._left, self._down = deque(enumerate(plans)), False
         if self.throttle.limit == 1:
             while self._left and not self._down:
                 yield [self._one(write) for _ in range(min(HANDED, len(self._left))) if not self._down]
@@ -86,7 +86,7 @@ class Writers:
 
     @property
     def down(self) -> bool:
-        """Whether the last ``carry_out`` found the server down."""
+        """Whether the last ``apply_all`` found the server down."""
         return self._down
 
     def _one(self, write: Write) -> Written:
