@@ -52,6 +52,15 @@ format: $(STAMP)
 settings: $(STAMP)
 	$(PY) tools/settings.py
 
+# docs/architecture.svg is drawn from the imports of plexsync/.
+.PHONY: architecture coverage
+architecture: $(STAMP)
+	$(PY) tools/architecture.py
+
+# Of what runs in the tests' own process; hooks, workers and commands are processes of their own.
+coverage: $(STAMP)
+	$(PY) -m pytest -n $(JOBS) --cov=plexsync --cov-report=term-missing:skip-covered tests/unit tests/property $(ARGS)
+
 clean:
 	rm -rf build dist $(VENV)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -252,3 +253,39 @@ def test_the_readme_names_only_targets_the_makefile_has() -> None:
 def test_the_readme_names_only_files_there_are() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+# ---- CONTRIBUTING.md and docs/ against the code ----
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def defined(path: Path) -> set[str]:
+    """Functions and methods of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_where_is_it_names_what_there_is() -> None:
+    section = CONTRIBUTING.split("## Where is it?")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| `(\S+?):(\w+)` \| `(\S+?):(\w+)` \|$", section, re.MULTILINE)
+    assert len(rows) >= 20
+    for what, file, function, test_file, test in rows:
+        assert function in defined(ROOT / file), what
+        assert test in defined(ROOT / test_file), what
+
+
+def test_the_documents_link_to_files_there_are() -> None:
+    for document in (ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), (document.name, target)
+
+
+def test_the_picture_shows_the_imports_of_today() -> None:
+    spec = importlib.util.spec_from_file_location("architecture", ROOT / "tools" / "architecture.py")
+    assert spec is not None and spec.loader is not None
+    architecture = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(architecture)
+    assert architecture.PICTURE.read_text(encoding="utf-8") == architecture.picture(), (
+        "run `make architecture`"
+    )
