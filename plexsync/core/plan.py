@@ -31,6 +31,7 @@ import json
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from plexsync.core.fields import FIELDS, Field, rating_text, tag_list, wanted_values
 from plexsync.core.item import Item
@@ -143,11 +144,11 @@ class _Draft:
     watched: bool | None = None
     rating100: int | None = None
     actors: Value = ()  # as they are after the edits
-    new_title: str | None = None
+    titled: Item | None = None  # the item with the title that is about to be written
 
     def held(self, row: Field) -> Value:
         """What Plex has; a sort title Plex does not name follows the title we are about to write."""
-        return row.has(self.item if self.new_title is None else replace(self.item, title=self.new_title))
+        return row.has(self.titled or self.item)
 
     def edits(self) -> Edits:
         return Edits(
@@ -162,8 +163,7 @@ class _Draft:
         )
 
 
-@dataclass(frozen=True)
-class Remembered:
+class Remembered(NamedTuple):
     """What is known of our writes to one field of one item."""
 
     last: Value | None  # written last
@@ -176,8 +176,13 @@ class Remembered:
         return (self.last, *self.pending)
 
 
+_NOTHING = Remembered(None, (), None, None)
+
+
 def remembered(draft: _Draft, name: str, like: Value) -> Remembered:
     """Of the kind that ``like`` is: anything else stored there is damage, and as good as nothing."""
+    if not draft.written and not draft.pending:
+        return _NOTHING
     pending = (_stored(one, name, like) for one in draft.pending)
     last, from_plex, declined = (
         _stored(draft.written, key, like) for key in (name, name + _FROM_PLEX, name + _DECLINED)
@@ -185,8 +190,7 @@ def remembered(draft: _Draft, name: str, like: Value) -> Remembered:
     return Remembered(last, tuple(value for value in pending if value is not None), from_plex, declined)
 
 
-@dataclass(frozen=True)
-class _Sides:
+class _Sides(NamedTuple):
     """The values of one field that are to be settled, without what other people added to the list."""
 
     wanted: Value
@@ -305,7 +309,7 @@ def _write(draft: _Draft, row: Field, sides: _Sides) -> None:
     draft.changes.append(change)
     draft.aims[row.name] = wanted
     if row.name == "title" and isinstance(wanted, str):
-        draft.new_title = wanted
+        draft.titled = replace(draft.item, title=wanted)
     draft.params |= _parameters(row.plex, change.after, change.before)
     draft.params[f"{row.plex}.locked"] = "0" if draft.settings.keep_unlocked else "1"
 
