@@ -30,9 +30,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky, NoSuchExample
 
 from scenarios import checks
+from scenarios.acts import Act
 from scenarios.checks import Verdict
 from scenarios.history import History
-from scenarios.scenario import Act, At, Expect, Lane, Scenario, World
+from scenarios.scenario import At, Expect, Lane, Scenario, World
 from scenarios.simulated import simulate
 from scenarios.trouble import (
     WRITE,

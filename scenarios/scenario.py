@@ -15,7 +15,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any
+
+from scenarios.acts import Act
 
 # Patience for people, not for tests: real worlds wait a tenth of what the plugin does by default.
 QUICK: Mapping[str, Any] = {
@@ -25,14 +27,6 @@ QUICK: Mapping[str, Any] = {
     "stash_timeout_s": 3,
     "worker_linger_s": 20,
 }
-
-
-class Act(Protocol):
-    """Something that happens. `simulated` says whether a simulated world can do it as well."""
-
-    simulated: ClassVar[bool]
-
-    def do(self, world: Any) -> None: ...
 
 
 @dataclass(frozen=True)

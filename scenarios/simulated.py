@@ -42,10 +42,11 @@ from plexsync.servers.world import SETTINGS_S
 from plexsync.sync import reconcile
 from plexsync.sync.worker import POLL_S, Worker
 from scenarios import in_sync
+from scenarios.acts import Act
 from scenarios.history import FAILED, RATED_IN_PLEX, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE
 from scenarios.recorder import NotDone, Recorder
-from scenarios.scenario import QUICK, Act, Lane, Scenario
+from scenarios.scenario import QUICK, Lane, Scenario
 from simulators.generate import ROOT, generate
 
 START = 1_700_000_000.0
@@ -788,8 +789,8 @@ class SimulatedWorld:
         self.recorder.mark("calm", f"{service.capitalize()} is well again", service)
         self.rules = [rule for rule in self.rules if rule.service != service]
 
-    def kill_worker(self, signal: str, wake: bool) -> None:
-        self.event(f"trouble: SIG{signal} to the worker")
+    def kill_worker(self, name: str, wake: bool) -> None:
+        self.event(f"trouble: SIG{name} to the worker")
         self.kill_soon = self.worker is not None
         self.wanted = self.wanted or wake
 

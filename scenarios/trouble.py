@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from scenarios.acts import Acts, real
+
 WRITE = {"method": "PUT", "path": "/library/"}  # Plex: an edit
 READ = {"method": "GET", "path": "/library/"}
 SCENE = {"path": "/graphql", "operation": "findScene|FindScene"}
@@ -22,7 +24,7 @@ class Outage:
     s: float
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.outage(self.service, self.s)
 
 
@@ -38,7 +40,7 @@ class Fault:
     )  # count, after, probability, for_s and the kind's own
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.fault(self.service, self.kind, {"match": dict(self.match), **self.settings})
 
 
@@ -49,7 +51,7 @@ class Calm:
     service: str
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.calm(self.service)
 
 
@@ -61,7 +63,7 @@ class KillWorker:
     wake: bool = False
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.kill_worker(self.signal, self.wake)
 
 
@@ -77,7 +79,7 @@ class KillAt:
     match: Mapping[str, Any] = field(default_factory=lambda: dict(WRITE))
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.kill_at(self.service, self.when, dict(self.match))
 
 
@@ -89,7 +91,7 @@ class Freeze:
     expire: bool = False  # its lease is made to end meanwhile, as if the freeze had lasted longer
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.freeze_worker(self.s, self.expire)
 
 
@@ -107,7 +109,7 @@ class FreezeAt:
     expire: bool = False  # its lease is made to end meanwhile
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.freeze_at(self.service, self.when, dict(self.match), self.s, self.expire)
 
 
@@ -117,8 +119,8 @@ class SecondWorker:
 
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.second_worker()
+    def do(self, world: Acts) -> None:
+        real(world).second_worker()
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ class RestartStash:
 
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.restart_stash()
+    def do(self, world: Acts) -> None:
+        real(world).restart_stash()
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ class CloseTab:
     ms: float = 20.0
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.close_tab(self.scene, self.fields, self.ms)
+    def do(self, world: Acts) -> None:
+        real(world).close_tab(self.scene, self.fields, self.ms)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Setting:
     value: Any
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.change_setting(self.name, self.value)
 
 
@@ -163,8 +165,8 @@ class RotateToken:
     tell_s: float = 1.0
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.rotate_token(self.tell_s)
+    def do(self, world: Acts) -> None:
+        real(world).rotate_token(self.tell_s)
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,8 @@ class LockQueue:
     s: float
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.lock_queue(self.s)
+    def do(self, world: Acts) -> None:
+        real(world).lock_queue(self.s)
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,8 @@ class FillDisk:
     s: float
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.fill_disk(self.s)
+    def do(self, world: Acts) -> None:
+        real(world).fill_disk(self.s)
 
 
 @dataclass(frozen=True)
@@ -196,8 +198,8 @@ class ReadOnly:
     s: float
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.read_only(self.s)
+    def do(self, world: Acts) -> None:
+        real(world).read_only(self.s)
 
 
 @dataclass(frozen=True)
@@ -207,8 +209,8 @@ class DamageQueue:
     what: str = "row"  # row, file, gone
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.damage_queue(self.what)
+    def do(self, world: Acts) -> None:
+        real(world).damage_queue(self.what)
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ class TurnClock:
     s: float
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.turn_clock(self.s)
 
 
@@ -228,8 +230,8 @@ class Upgrade:
 
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.upgrade()
+    def do(self, world: Acts) -> None:
+        real(world).upgrade()
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ class Poison:
     on: bool = True
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.poison(self.scene, self.on)
 
 
@@ -251,7 +253,7 @@ class Scan:
     scenes: tuple[int, ...]
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.scan(self.scenes)
 
 
@@ -261,7 +263,7 @@ class RebuildLibrary:
 
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.rebuild_library()
 
 
@@ -273,8 +275,8 @@ class StopJob:
     ms: float = 150.0
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.stop_job(self.mode, self.ms)
+    def do(self, world: Acts) -> None:
+        real(world).stop_job(self.mode, self.ms)
 
 
 @dataclass(frozen=True)
@@ -284,5 +286,5 @@ class LockedDatabase:
     times: int
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
-        world.stash_switches({"database_locked": self.times, "database_locked_field": "findScene"})
+    def do(self, world: Acts) -> None:
+        real(world).stash_switches({"database_locked": self.times, "database_locked_field": "findScene"})

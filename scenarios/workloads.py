@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from scenarios.scenario import Act, At, Lane
+from scenarios.acts import Act, Acts
+from scenarios.scenario import At, Lane
 
 STUDIOS = ("Northlight Films", "Blue Door", "Harbour & Sons", "Atelier Zoë")
 PERFORMERS = ("Ada Hansen", "Bruno García", "Chloé Moreau", "Dana O'Brien", "Emil Søndergaard", "Farah Xu")
@@ -26,7 +27,7 @@ class Edit:
     fields: Mapping[str, Any] = field(default_factory=dict)
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.edit("update", (self.scene,), self.fields)
 
 
@@ -38,7 +39,7 @@ class BulkEdit:
     fields: Mapping[str, Any] = field(default_factory=dict)
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.edit("bulk", self.scenes, self.fields)
 
 
@@ -50,7 +51,7 @@ class Create:
     in_plex: bool = True
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.create(self.title, self.in_plex)
 
 
@@ -61,7 +62,7 @@ class Destroy:
     scenes: tuple[int, ...]
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.edit("destroy", self.scenes, {})
 
 
@@ -73,7 +74,7 @@ class Merge:
     into: int
     simulated: ClassVar[bool] = False
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.edit("merge", (self.scene, self.into), {})
 
 
@@ -84,7 +85,7 @@ class Play:
     scene: int
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.edit("plays", (self.scene,), {"play_count": 1, "resume_time": 31.5})
 
 
@@ -96,7 +97,7 @@ class RateInPlex:
     rating100: int
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.rate_in_plex(self.scene, self.rating100)
 
 
@@ -109,7 +110,7 @@ class Rename:
     new: str
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.rename(self.kind, self.old, self.new)
 
 
@@ -120,7 +121,7 @@ class Press:
     mode: str
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.press(self.mode)
 
 
@@ -130,7 +131,7 @@ class AskStatus:
 
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.ask_status()
 
 
@@ -141,7 +142,7 @@ class Together:
     acts: tuple[Act, ...]
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.together(self.acts)
 
 
@@ -159,7 +160,7 @@ class Until:
     within_s: float = 20.0
     simulated: ClassVar[bool] = True
 
-    def do(self, world: Any) -> None:
+    def do(self, world: Acts) -> None:
         world.wait_until(self.what, self.n, self.within_s)
 
 

@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import Any
 
 from scenarios import in_sync, looking
+from scenarios.acts import Act
 from scenarios.history import RATED_IN_PLEX, UNKNOWN, Answer, History, Hook, Pair, Sample, Write
 from scenarios.person import Person
 from scenarios.recorder import NotDone, Recorder
-from scenarios.scenario import QUICK, Act, Scenario
+from scenarios.scenario import QUICK, Scenario
 from simulators.generate import ROOT, generate
 from simulators.handle import Handle, spawned
 
