@@ -1,9 +1,9 @@
 """Every failure we raise, and what each one means for the job at hand.
 
     SyncFailure                 one clear sentence that never holds a secret
-    ├── SettingProblem          a setting is missing or wrong            -> the queue waits, no attempt used
-    ├── Unavailable             a server cannot be talked to             -> the queue waits, no attempt used
-    ├── NeedsAttention          a server refuses us or our questions     -> the queue waits, no attempt used
+    ├── SettingProblem          a setting is missing or wrong            -> the queue is paused, no attempt used
+    ├── Unavailable             a server cannot be talked to             -> the queue is paused, no attempt used
+    ├── NeedsAttention          a server refuses us or our questions     -> the queue is paused, no attempt used
     ├── Transient               this job failed now, may work later      -> postponed, an attempt used
     └── Permanent               this job will never work as it is        -> a dead letter
 

@@ -381,7 +381,7 @@ class Settings:
     )
     respect_locks: bool = _row(
         False,
-        "Keep what somebody locked in Plex (off by default)",
+        "Keep what is locked in Plex (off by default)",
         "On: a field that is locked in Plex and was never written by PlexSync is left alone.",
     )
     only_organized: bool = _row(
@@ -405,10 +405,10 @@ class Settings:
     include_studios: tuple[str, ...] = _row(
         (),
         "Only these studios",
-        "Only scenes of these studios or their daughters, separated by commas. Empty: all.",
+        "Only scenes of these studios or their sub-studios, separated by commas. Empty: all.",
     )
     exclude_studios: tuple[str, ...] = _row(
-        (), "Not these studios", "No scene of these studios or their daughters, separated by commas."
+        (), "Not these studios", "No scene of these studios or their sub-studios, separated by commas."
     )
     include_paths: tuple[str, ...] = _row(
         (), "Only these folders", "Only scenes below these folders of Stash, separated by commas. Empty: all."

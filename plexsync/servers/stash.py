@@ -201,7 +201,7 @@ class Stash:
     def scene_ids_of(
         self, entity: str, entity_id: int, after_id: int = 0, per_page: int = 500
     ) -> Iterator[list[int]]:
-        """The ids of the scenes of one performer, studio (its daughters too), tag or group, ascending, in lists."""
+        """The ids of the scenes of one performer, studio (its sub-studios too), tag or group, ascending, in lists."""
         wanted: dict[str, object] = {"value": [str(entity_id)], "modifier": "INCLUDES"}
         if entity == "studio":
             wanted["depth"] = -1  # a scene may show its parent studio

@@ -52,18 +52,18 @@ def jobs(world: World) -> int:
     return int(status["completed"] + status["pending"] + status["in_progress"])
 
 
-def test_a_parent_studio_reaches_the_scenes_of_its_daughters(world: World) -> None:
+def test_a_parent_studio_reaches_the_scenes_of_its_sub_studios(world: World) -> None:
     parent, other = make(world, "Studio", name="Network"), make(world, "Studio", name="Rival")
-    daughter = make(world, "Studio", name="Channel", parent_id=parent)
-    world.edit(id="1", studio_id=daughter)
+    channel = make(world, "Studio", name="Channel", parent_id=parent)
+    world.edit(id="1", studio_id=channel)
     wait_until(lambda: studio(world, 1) == "Network")
     change(world, "Studio", id=parent, name="Renamed")
     wait_until(lambda: studio(world, 1) == "Renamed")
-    change(world, "Studio", id=daughter, parent_id=other)
+    change(world, "Studio", id=channel, parent_id=other)
     wait_until(lambda: studio(world, 1) == "Rival")
     delete(world, "Studio", other)
     wait_until(lambda: studio(world, 1) == "Channel")
-    delete(world, "Studio", daughter)
+    delete(world, "Studio", channel)
     wait_until(lambda: studio(world, 1) == "")
     at_rest(world)
 
