@@ -1,4 +1,4 @@
-"""Time as a thing one is handed: the system's, or one a test turns by hand.
+"""Time as a thing one is handed, so that simulated worlds and tests can hand over another.
 
 ``now`` is wall time (seconds since 1970, may jump); ``monotonic`` never goes back, and on Linux, macOS and Windows
 means the same instant in every process until the machine restarts. ``boot`` names that span, so that a monotonic
@@ -50,37 +50,3 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))
-
-
-class ManualClock:
-    """Time that moves only when told; sleeping moves it, so a night passes in no time."""
-
-    def __init__(
-        self, now: float = 1_700_000_000.0, monotonic: float = 1_000.0, boot: str = "boot-1"
-    ) -> None:
-        self.wall = now
-        self.mono = monotonic
-        self.boot = boot
-
-    def now(self) -> float:
-        return self.wall
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def sleep(self, seconds: float) -> None:
-        self.advance(max(0.0, seconds))
-
-    def advance(self, seconds: float) -> None:
-        """Both clocks go on, as they do in the world."""
-        self.wall += seconds
-        self.mono += seconds
-
-    def jump(self, seconds: float) -> None:
-        """Somebody sets the wall clock; monotonic time does not notice."""
-        self.wall += seconds
-
-    def reboot(self, boot: str) -> None:
-        """The machine starts again: monotonic time begins anew under another name."""
-        self.mono = 0.0
-        self.boot = boot

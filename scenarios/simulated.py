@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from plexsync import hook
-from plexsync.clock import ManualClock
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Transient, Unavailable
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import RELIST
@@ -43,6 +42,7 @@ from plexsync.sync import reconcile
 from plexsync.sync.worker import POLL_S, Worker
 from scenarios import in_sync
 from scenarios.acts import Act
+from scenarios.clock import ManualClock
 from scenarios.history import FAILED, RATED_IN_PLEX, History, Letter, Move, Outage, Pair, Sample, Write
 from scenarios.looking import MOVE
 from scenarios.recorder import NotDone, Recorder

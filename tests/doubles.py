@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from plexsync.clock import Clock, ManualClock, SystemClock
+from plexsync.clock import Clock, SystemClock
 from plexsync.core.failures import SettingProblem, SyncFailure
 from plexsync.core.item import Item
 from plexsync.core.job import (
@@ -49,6 +49,7 @@ from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
 from plexsync.ui import tasks
 from plexsync.ui.session import Session as RealSession
+from scenarios.clock import ManualClock
 
 WAITS = (Status.FRESH, Status.WAITING)
 PRUNE_ROWS = 500

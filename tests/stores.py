@@ -7,9 +7,9 @@ import random
 import tempfile
 from pathlib import Path
 
-from plexsync.clock import ManualClock
 from plexsync.queue import intake
 from plexsync.queue.store import Store
+from scenarios.clock import ManualClock
 from tests.doubles import Memory, MemoryStore
 
 

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from plexsync import hook
-from plexsync.clock import ManualClock
 from plexsync.core.job import StaleLease
 from plexsync.queue import intake
 from plexsync.queue.store import Store
+from scenarios.clock import ManualClock
 from tests.stores import Durable, InMemory
 
 EXAMPLES = int(os.environ.get("PLEXSYNC_EXAMPLES", "25"))

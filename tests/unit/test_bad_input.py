@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import Settings
@@ -26,6 +25,7 @@ from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
 from plexsync.sync import plan_batch
 from plexsync.sync.worker import Worker
+from scenarios.clock import ManualClock
 from simulators.fake_plex.service import FakePlex
 from simulators.handle import Handle, running
 from tests.doubles import Model

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from plexsync.clock import ManualClock, SystemClock, boot_id
+from plexsync.clock import SystemClock, boot_id
+from scenarios.clock import ManualClock
 
 
 def test_the_systems_time():

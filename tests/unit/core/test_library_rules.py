@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from test_settings_have_effects import CASES
 
-from plexsync.clock import ManualClock
 from plexsync.core.failures import SettingProblem
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
@@ -24,6 +23,7 @@ from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
 from plexsync.sync import apply, plan_batch, reconcile, record
 from plexsync.ui import diff
+from scenarios.clock import ManualClock
 from simulators.fake_plex.service import FakePlex
 from simulators.handle import Handle, running
 from tests.doubles import Paper

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.failures import SyncFailure, Transient
 from plexsync.core.item import Item
 from plexsync.core.job import Job
@@ -29,6 +28,7 @@ from plexsync.servers.world import Servers
 from plexsync.sync import apply, plan_batch
 from plexsync.sync.plan_batch import PLAYS
 from plexsync.sync.worker import Worker
+from scenarios.clock import ManualClock
 from simulators.fake_plex.service import FakePlex
 from simulators.fake_stash.instance import Instance
 from simulators.fake_stash.routes import FakeStash

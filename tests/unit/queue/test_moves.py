@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.job import MOVES, Job, StaleLease, Status
 from plexsync.queue import intake
 from plexsync.queue.store import Store
+from scenarios.clock import ManualClock
 
 UNTIL = 50_000.0
 SCENE = 12

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.job import DEATHS_MAX, LEASE_S, SUSPECT_S, StaleLease
 from plexsync.locks import FileLock
 from plexsync.queue import intake
 from plexsync.queue import store as store_module
 from plexsync.queue.store import LeasedAckQueue
+from scenarios.clock import ManualClock
 from tests.stores import Durable, InMemory, files_in
 
 ROOT = Path(__file__).resolve().parents[3]

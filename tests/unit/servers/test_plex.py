@@ -22,7 +22,6 @@ import requests
 import responses
 import urllib3
 
-from plexsync.clock import ManualClock
 from plexsync.core.failures import (
     NeedsAttention,
     Permanent,
@@ -50,6 +49,7 @@ from plexsync.servers.plex import (
 )
 from plexsync.servers.sync_state import SyncState
 from plexsync.servers.transport import Transport
+from scenarios.clock import ManualClock
 
 URL = "http://plex:32400"
 TOKEN = "s3cr3t-t0k3n-value"

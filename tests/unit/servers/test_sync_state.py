@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.match import folded_name, path_key
 from plexsync.queue.store import Store
 from plexsync.servers.path_index import BATCH, Entry, InMemory, Mark, PathIndex
 from plexsync.servers.sync_state import LATE_S, SyncState
+from scenarios.clock import ManualClock
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from plexsync.clock import ManualClock
 from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry, Mark
 from plexsync.servers.sync_state import SyncState
+from scenarios.clock import ManualClock
 
 
 def test_the_tables_are_made_again_in_the_file_that_takes_the_place_of_a_deleted_one(tmp_path):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.breaker import THRESHOLD
 from plexsync.core.failures import NeedsAttention, SettingProblem, Transient, Unavailable
 from plexsync.core.verdict import ATTENTION_HOLD_S, Failed, InSync, NotFound
 from plexsync.queue.store import Store
 from plexsync.sync.outages import Outages, pauses
+from scenarios.clock import ManualClock
 from tests.doubles import SETTINGS, Model
 
 AWAY = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core import plan as planning
 from plexsync.core.failures import Unavailable
 from plexsync.core.item import Item
@@ -16,6 +15,7 @@ from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry
 from plexsync.servers.sync_state import SyncState
 from plexsync.sync import plan_batch, reconcile, record
+from scenarios.clock import ManualClock
 
 SETTINGS = Settings(plex_url="http://plex:32400", plex_token="token")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.failures import Landed, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.job import Job, Status
@@ -18,6 +17,7 @@ from plexsync.queue.store import Store
 from plexsync.servers.sync_state import SyncState
 from plexsync.sync.plan_batch import ScenePlan
 from plexsync.sync.record import Books, drop_pending_writes, note_pending_writes, record
+from scenarios.clock import ManualClock
 from tests.doubles import SETTINGS, Model
 
 ITEM = Item(11, 1, files=("/data/1.mp4",))

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.failures import Landed, NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
@@ -19,6 +18,7 @@ from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
 from plexsync.sync import reconcile
 from plexsync.sync.worker import RELEASE_S, Worker
+from scenarios.clock import ManualClock
 from tests.doubles import SETTINGS, Model
 
 

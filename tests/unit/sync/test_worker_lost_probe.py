@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core import breaker
 from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, Unavailable
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import ATTENTION_HOLD_S
 from plexsync.queue.store import Store
 from plexsync.sync.worker import Worker
+from scenarios.clock import ManualClock
 
 
 class _Back:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from plexsync.clock import ManualClock
 from plexsync.core.job import RELIST
 from plexsync.queue.store import Store
 from plexsync.sync.worker import Worker
+from scenarios.clock import ManualClock
 from tests.doubles import Model
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from plexsync.clock import ManualClock
 from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.item import Item
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store
 from plexsync.sync.worker import Worker
+from scenarios.clock import ManualClock
 from tests.doubles import SETTINGS, Model
 
 HOUR = 3600.0

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from plexsync import hook
-from plexsync.clock import ManualClock, SystemClock
+from plexsync.clock import SystemClock
 from plexsync.core.breaker import Breaker, State, to_dict
 from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.settings import parse
@@ -33,6 +33,7 @@ from plexsync.ui import export, process_queue, tasks
 from plexsync.ui.arguments import WrongArgument
 from plexsync.ui.session import sentence
 from plexsync.ui.words import duration
+from scenarios.clock import ManualClock
 from tests.doubles import NOW, Paper, Session, make_dead_letter, run_task
 
 ROOT = Path(__file__).resolve().parents[3]
