@@ -159,6 +159,12 @@ def test_importing_one_module_drags_in_no_other() -> None:
         assert not list(imported(path)), path.relative_to(ROOT)
 
 
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest would take the second for the first: these folders are no packages."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_no_module_is_named_like_one_of_pythons() -> None:
     """A script's own folder can come first on the path."""
     for path in ROOT.glob("*.py"):
