@@ -294,7 +294,7 @@ def apply(mutant: Mutant, root: Path) -> None:
 
 
 def copy_tree(into: Path) -> None:
-    for part in ("plexsync", "tests", "simulators"):
+    for part in ("plexsync", "tests", "simulators", "scenarios"):
         shutil.copytree(ROOT / part, into / part, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("PlexSync.py", "PlexSync.yml", "pyproject.toml"):
         shutil.copy(ROOT / file, into / file)

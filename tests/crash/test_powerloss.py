@@ -171,7 +171,7 @@ def test_the_replay_tells_full_from_normal(tmp_path, monkeypatch):
     straced.needed()
     source = straced.ROOT
     other = tmp_path / "copy"
-    for part in ("plexsync", "tests"):
+    for part in ("plexsync", "tests", "scenarios"):
         shutil.copytree(source / part, other / part, ignore=shutil.ignore_patterns("__pycache__"))
     module = other / "plexsync" / "queue" / "intake.py"
     text = module.read_text()
