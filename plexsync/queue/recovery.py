@@ -531,18 +531,18 @@ class _Salvage:
 
     def _choices(self, old: sqlite3.Connection) -> None:
         """What a person decided: no later sync could find it out again."""
-        try:
-            rows = old.execute("SELECT server, scene_id, rating_key, chosen_at FROM choices").fetchall()
-        except _UNREADABLE as error:
-            _raise_if_passing(error)
-            return
         self.new.execute(intake.CHOICES)
-        for server, scene_id, rating_key, chosen_at in rows:
-            if isinstance(scene_id, int) and isinstance(rating_key, int):
-                self.new.execute(
-                    "INSERT OR IGNORE INTO choices VALUES (?, ?, ?, ?)",
-                    (_text(server), scene_id, rating_key, intake.moment(chosen_at) or self.now),
-                )
+        try:
+            for server, scene_id, rating_key, chosen_at in old.execute(
+                "SELECT server, scene_id, rating_key, chosen_at FROM choices"
+            ):
+                if isinstance(scene_id, int) and isinstance(rating_key, int):
+                    self.new.execute(
+                        "INSERT OR IGNORE INTO choices VALUES (?, ?, ?, ?)",
+                        (_text(server), scene_id, rating_key, intake.moment(chosen_at) or self.now),
+                    )
+        except _UNREADABLE as error:  # those before the damaged page are in
+            _raise_if_passing(error)
 
 
 def _raise_if_passing(error: BaseException) -> None:

@@ -79,24 +79,16 @@ class InMemory:
         self.clock: Clock = clock or SystemClock()
         self.db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._mutex = threading.RLock()
-        self._depth = 0
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         with self._mutex:
-            self._depth += 1
-            try:
-                if self._depth == 1:
-                    self.db.execute("BEGIN")
+            if self.db.in_transaction:  # part of the outer one
                 yield self.db
-                if self._depth == 1:
-                    self.db.execute("COMMIT")
-            except BaseException:
-                if self._depth == 1:
-                    self.db.execute("ROLLBACK")
-                raise
-            finally:
-                self._depth -= 1
+                return
+            with self.db:  # commits, or rolls back when anything in it fails
+                self.db.execute("BEGIN")
+                yield self.db
 
 
 class PathIndex:
@@ -120,7 +112,11 @@ class PathIndex:
             with self._store.transaction() as db:
                 for statement in self.tables.split(";"):
                     db.execute(statement)
+                self._take_over(db)
             self._made_in = self._store.db
+
+    def _take_over(self, db: sqlite3.Connection) -> None:
+        """What an older version kept elsewhere in this file; nothing of the paths, which Plex lists again."""
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -217,7 +213,7 @@ class PathIndex:
         """The path keys of all files the index knows, in pieces, so that it may be large."""
         last = NO_FILE
         while True:
-            rows = self._store.db.execute(
+            rows = self._db.execute(
                 "SELECT DISTINCT path FROM plex_files WHERE server = ? AND path > ? ORDER BY path LIMIT ?",
                 (self._server, last, BATCH),
             ).fetchall()

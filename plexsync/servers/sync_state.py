@@ -31,7 +31,7 @@ TABLES = f"""{path_index.TABLES}{intake.CHOICES}CREATE TABLE IF NOT EXISTS scene
     PRIMARY KEY (server, scene_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS scenes_item ON scenes(server, rating_key);
-CREATE TABLE IF NOT EXISTS pending_writes (  -- writes whose end nobody saw yet
+CREATE TABLE IF NOT EXISTS pending_writes (  -- writes whose end was not seen
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
     fields TEXT NOT NULL,       -- JSON: field -> our value in the write
     begun_at REAL NOT NULL,
@@ -66,6 +66,12 @@ class SyncState(PathIndex):
     """The side tables for one Plex server, those of its files included."""
 
     tables: ClassVar[str] = TABLES
+
+    def _take_over(self, db: sqlite3.Connection) -> None:
+        """The pending writes of 0.1: forgotten, one that landed would pass for an edit made in Plex."""
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'intended'").fetchone():
+            db.execute("INSERT INTO pending_writes SELECT * FROM intended")
+            db.execute("DROP TABLE intended")
 
     # ---- what was written last ----
 
@@ -129,7 +135,7 @@ class SyncState(PathIndex):
             )
 
     def note_pending(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> None:
-        """These values of ours are about to be written; should nobody see the end of it, they may be in Plex."""
+        """These values of ours are about to be written; should the end of it not be seen, they may be in Plex."""
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO pending_writes (server, scene_id, rating_key, fields, begun_at) VALUES (?, ?, ?, ?, ?)",
@@ -164,7 +170,7 @@ class SyncState(PathIndex):
         return self._server, scene_id, rating_key, intake.encode(dict(fields))
 
     def unsettled(self, scene_ids: Collection[int]) -> set[int]:
-        """Those of these scenes of which a write may still land that nobody saw the end of."""
+        """Those of these scenes of which a write may still land whose end was not seen."""
         found: set[int] = set()
         for some in batches(scene_ids):
             marks = ",".join("?" * len(some))

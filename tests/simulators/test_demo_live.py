@@ -49,6 +49,7 @@ def test_every_button_does_what_it_says_and_all_ends_level(served):
         page.go(served)
         page.wait("document.body.dataset.inSync === 'true'", within_s=40)
         assert page.js("document.querySelectorAll('.row').length") == 12
+        assert page.js("document.querySelectorAll('.mid.insync').length") == 12, "each in the colour of that"
 
         def click(name: str) -> None:
             page.js(f"document.getElementById('act-{name}').click()")

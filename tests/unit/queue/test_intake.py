@@ -18,6 +18,7 @@ from plexsync.locks import FileLock
 from plexsync.queue import intake
 
 ROOT = Path(__file__).resolve().parents[3]
+LAYOUT_1 = 3134036895  # of SCHEMA as 0.1 has it
 
 
 @pytest.fixture
@@ -428,3 +429,10 @@ def test_the_writer_to_be_waits_for_a_short_one_and_not_for_a_long_one(path, db)
     with pytest.raises(sqlite3.OperationalError, match="within a transaction"):  # what waiting does not help
         intake.begin(other, busy_ms=20_000)
     other.close()
+
+
+def test_the_layout_is_what_the_files_out_there_were_made_with():
+    """Opening compares a file's layout with this text, its comments included: another text makes every file there is a
+    damaged one. A change needs another SCHEMA_VERSION and a way over."""
+    assert intake.SCHEMA_VERSION == 1
+    assert intake.checksum(intake.SCHEMA) == LAYOUT_1

@@ -662,3 +662,23 @@ def test_what_a_person_chose_survives_a_damaged_file(data):
     with Store(data) as store:
         assert store.troubles, "the file was damaged, and mended"
         assert SyncState(store, "http://plex:32400").choice(12) == 4711
+
+
+def test_choices_before_a_damaged_page_are_taken_over(data):
+    with Store(data) as store:
+        store.enqueue(1)
+        state = SyncState(store, "http://plex:32400")
+        for scene_id in range(1, 2001):
+            state.choose(scene_id, scene_id + 10_000)
+        store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = store.db.execute("PRAGMA page_size").fetchone()[0]
+    damage(data)
+    whole = path_of(data).read_bytes()
+    pages = [whole[at : at + size] for at in range(0, len(whole), size)]
+    leaves = [number for number, page in enumerate(pages) if page[0] == 10 and b"http://plex" in page]
+    pages[leaves[-1]] = b"\xff" * size  # 10 marks a leaf of a table without row ids
+    path_of(data).write_bytes(b"".join(pages))
+    with Store(data) as store:
+        state = SyncState(store, "http://plex:32400")
+        kept = sum(state.choice(scene_id) == scene_id + 10_000 for scene_id in range(1, 2001))
+        assert 1000 < kept < 2000, kept

@@ -217,3 +217,21 @@ def test_a_choice_stays_and_may_change(store):
     sync_state.choose(1, 10)
     sync_state.choose(1, 11)
     assert SyncState(store, "http://plex:32400").choice(1) == 11
+
+
+def test_an_index_that_was_never_asked_has_no_paths():
+    assert list(PathIndex().paths()) == []
+
+
+def test_a_write_that_0_1_did_not_see_the_end_of_is_still_pending(tmp_path):
+    """Its table had another name. Forgotten, that write would pass for an edit made in Plex."""
+    with Store(tmp_path, clock=ManualClock()) as store:
+        store.db.execute(
+            "CREATE TABLE intended (server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,"
+            " fields TEXT NOT NULL, intended_at REAL NOT NULL, checked INTEGER NOT NULL DEFAULT 0)"
+        )
+        store.db.execute("INSERT INTO intended VALUES ('http://plex', 1, 10, '{\"title\": \"A\"}', 5.0, 0)")
+        for _ in range(2):  # the second finds nothing left to take over
+            sync_state = SyncState(store, "http://plex")
+            assert sync_state.pending_writes(1, 10) == [{"title": "A"}]
+            assert sync_state.unsettled([1]) == {1}
