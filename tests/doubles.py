@@ -40,6 +40,7 @@ from plexsync.core.job import (
 from plexsync.core.match import path_key
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings, parse
+from plexsync.core.verdict import Outcome
 from plexsync.queue import intake
 from plexsync.queue.door import Door
 from plexsync.queue.store import Store
@@ -47,6 +48,9 @@ from plexsync.servers.path_index import Entry
 from plexsync.servers.plex import Health, Identity, Library
 from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
+from plexsync.servers.world import World
+from plexsync.sync import apply
+from plexsync.sync.plan_batch import ScenePlan
 from plexsync.ui import tasks
 from plexsync.ui.session import Session as RealSession
 from scenarios.clock import ManualClock
@@ -946,6 +950,11 @@ def shelf() -> Paper:
 
 def run_task(session: Session, mode: str, **args: object) -> dict[str, object]:
     return tasks.TASKS[mode].run(session, {"mode": mode, **args})
+
+
+def applied(seen: ScenePlan, world: World, settings: Settings) -> tuple[Outcome, ScenePlan]:
+    """Carry out one plan as the worker does; failures are raised."""
+    return apply.write_rest(apply.write_fields(seen, world), world, settings)
 
 
 def make_dead_letter(store: Store, scene_id: int, error_type: str = "Permanent") -> None:

@@ -2,7 +2,7 @@
 
     SyncFailure                 one clear sentence that never holds a secret
     ├── SettingProblem          a setting is missing or wrong            -> the queue is paused, no attempt used
-    ├── Unavailable             a server cannot be talked to             -> the queue is paused, no attempt used
+    ├── Unavailable             a server cannot be talked to             -> an outage of it, no attempt used
     ├── NeedsAttention          a server refuses us or our questions     -> the queue is paused, no attempt used
     ├── Transient               this job failed now, may work later      -> postponed, an attempt used
     └── Permanent               this job will never work as it is        -> a dead letter

@@ -413,7 +413,7 @@ def _named_actors(params: Mapping[str, str], actors: Value, item: Item) -> dict[
 def _beside_actors(
     params: Mapping[str, str], roles: Mapping[str, str], photos: Mapping[str, str]
 ) -> dict[str, str]:
-    """What goes beside the name of each actor that is sent: the photo, and the role it has or gets. Those somebody else
+    """What goes beside the name of each actor that is sent: the photo, and the role it has or gets. Those other people
     wrote stay, also on a server that replaces the whole list."""
     found: dict[str, str] = {}
     for key, name in params.items():
@@ -430,7 +430,7 @@ def _agree(held: Value, value: Value | None) -> bool:
     return value is not None and same(held, value)
 
 
-def farewell(item: Item, written: Sequence[Mapping[str, object]]) -> Edits:
+def cleanup(item: Item, written: Sequence[Mapping[str, object]]) -> Edits:
     """The edits that take from ``item`` what we added to the lists we share with other people, when its scene
     has left Stash. Everything else stays: a title is no better for being cleared.
 

@@ -76,11 +76,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Gone:
-    """The scene is no longer in Stash. ``fields`` were cleaned in Plex of what we had added to them; ``heirs``
+    """The scene is no longer in Stash. ``fields`` were cleaned in Plex of what we had added to them; ``sharing``
     are scenes whose item is the same, which take over what there is to clean."""
 
     fields: tuple[str, ...] = ()
-    heirs: tuple[int, ...] = ()
+    sharing: tuple[int, ...] = ()
     name: ClassVar[str] = "gone"
 
 

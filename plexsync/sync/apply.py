@@ -8,25 +8,20 @@ from plexsync.core.picture import Picture, judge
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Gone, InSync, Outcome, Synced
 from plexsync.servers.world import World
-from plexsync.sync.plan_batch import ScenePlan, cover_key, failed, kept_fields, pictures
+from plexsync.sync.plan_batch import ScenePlan, cover_key, kept_fields, pictures
 
 
-def apply(seen: ScenePlan, world: World, settings: Settings) -> tuple[Outcome, ScenePlan]:
-    """Write what a plan says, to Plex first; the outcome, and the plan as it is to be remembered.
-
-    Never raises. Whatever was written before a failure is met again as in sync.
-    """
-    try:
-        if seen.edits:
-            world.plex().write(seen.item, seen.edits)
-            seen = replace(seen, landed=True)
-        return _apply_beside(seen, world, settings)
-    except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-        return failed(error, settings), seen
+def write_fields(seen: ScenePlan, world: World) -> ScenePlan:
+    """Plex's fields, in one request; the plan, which says then that they landed. Raises the failures of Plex."""
+    if not seen.edits:
+        return seen
+    world.plex().write(seen.item, seen.edits)
+    return replace(seen, landed=True)
 
 
-def _apply_beside(seen: ScenePlan, world: World, settings: Settings) -> tuple[Outcome, ScenePlan]:
-    """What goes beside the fields: the cover, and what Stash is to be told."""
+def write_rest(seen: ScenePlan, world: World, settings: Settings) -> tuple[Outcome, ScenePlan]:
+    """What goes beside the fields: the cover, and what Stash is to be told. The outcome, and the plan as it is to be
+    remembered. Raises the failures of the servers; what was written before is in sync when it is compared again."""
     item = seen.item
     assert item is not None
     fields = seen.edits.fields

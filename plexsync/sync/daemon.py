@@ -1,7 +1,7 @@
 """The background process: one worker a data folder, started by a hook or a task, gone when there is nothing to do.
 
 It holds ``worker.lock`` for as long as it lives; the system frees it on any death. Signals: the first SIGTERM or SIGINT
-lets the job in hand finish, for GRACE_S at most; then the job is given back, without having used an attempt. A probe
+lets the job in hand finish, for GRACE_S at most; then the job is requeued, without having used an attempt. A probe
 or a look that hangs is left where it is.
 """
 
@@ -152,7 +152,7 @@ def log_to_file(data_dir: str) -> None:
 def serve(data_dir: str, lock_fd: int = -1) -> int:
     """Be the worker of this folder until there is nothing left to do; gives the exit status.
 
-    ``lock_fd`` is the descriptor of one of WORKER_LOCKS, already locked, when whoever started us held it for us.
+    ``lock_fd`` is the descriptor of one of WORKER_LOCKS, already locked, when our starter held it for us.
     Without one the lock is taken here, and when another worker has it, there is nothing to do.
     """
     os.umask(0o077)
@@ -180,7 +180,7 @@ def serve(data_dir: str, lock_fd: int = -1) -> int:
                 wake_worker(data_dir)  # where one program cannot become another: a second process
             break
         lock.release()
-        # A hook that wrote its row just before this saw the lock held and started nobody. It is looked for once more.
+        # A hook that wrote its row just before this saw the lock held and started no worker: its row is looked for.
         if stop() or not _anything_waits(data_dir) or not lock.take():
             break
     log.info("worker %s ends", os.getpid())

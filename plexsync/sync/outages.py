@@ -134,7 +134,7 @@ class Outages:
             return False  # another address or token is tried at once
         try:
             if server == "Stash":
-                self.world.probe(server)  # it is who tells the settings
+                self.world.probe(server)  # Stash tells the settings
             self.settings = self.world.settings()
             if server != "Stash":
                 self.world.probe(server)

@@ -47,7 +47,7 @@ class ScenePlan:
     cover: bool = False  # the cover may have changed and is to be written
     files: tuple[str, ...] = ()  # those of the item that are the scene's
     plays: int = 0  # in Plex, that Stash is to be told of
-    remarks: tuple[str, ...] = ()  # phrases for whoever wonders why Plex looks as it does
+    remarks: tuple[str, ...] = ()  # phrases that say why Plex looks as it does
     landed: bool = False  # Plex has answered that it took the edits
 
 
@@ -83,13 +83,13 @@ def _plan_batch(
     memories = sync_state.recall_many(scenes)
     compared = {*fresh, *sync_state.unsettled(scenes)}
     stale = [scene for scene in scenes.values() if scene.id not in compared]
-    level = known_in_sync(stale, memories, sync_state, settings)
+    in_sync = known_in_sync(stale, memories, sync_state, settings)
     skipped = known_skipped(stale, memories, sync_state, settings)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
         outcome = _without_plex(scene, settings, skipped.get(scene_id), scene_id in memories)
         if outcome is None and scene is not None:
-            if scene_id in level:
+            if scene_id in in_sync:
                 outcome = InSync()
             else:
                 asked[scene_id] = matching.plex_paths(scene, settings.path_map)
@@ -114,12 +114,12 @@ def _plan_batch(
         for scene_id, paths in asked.items():
             near = alike.get(scene_id, ())
             found[scene_id] = _one(found[scene_id], paths, answers[scene_id], near, known, settings)
-    return found | _farewells(
+    return found | _cleanups(
         [scene_id for scene_id in scene_ids if scene_id not in scenes], world, sync_state
     )
 
 
-def _farewells(gone: Sequence[int], world: World, sync_state: SyncState) -> dict[int, ScenePlan]:
+def _cleanups(gone: Sequence[int], world: World, sync_state: SyncState) -> dict[int, ScenePlan]:
     """What is to be cleaned in Plex of scenes that left Stash: only where we added to lists of other people, and only
     while the item still has the scene's file."""
     memories = {scene_id: memory for scene_id in gone if (memory := sync_state.recall(scene_id)) is not None}
@@ -140,12 +140,12 @@ def _farewells(gone: Sequence[int], world: World, sync_state: SyncState) -> dict
         # Who else has this item: those that stay take over; of several that go together, the first cleans for all.
         staying = [other for other in sync_state.others_of(memory.rating_key, scene_id) if other not in gone]
         going = [other for other in traces if memories[other].rating_key == memory.rating_key]
-        heirs = staying or [other for other in going[:1] if other != scene_id]
+        sharing = staying or [other for other in going[:1] if other != scene_id]
         item = items.get(memory.rating_key)
-        if heirs:
-            found[scene_id] = ScenePlan(scene_id, Gone(heirs=tuple(heirs)))
+        if sharing:
+            found[scene_id] = ScenePlan(scene_id, Gone(sharing=tuple(sharing)))
         elif item is not None and not _has_none_of(item, memory.files):
-            edits = planning.farewell(item, [fields for other in going for fields in traces[other]])
+            edits = planning.cleanup(item, [fields for other in going for fields in traces[other]])
             found[scene_id] = ScenePlan(scene_id, None if edits else Gone(), item=item, edits=edits)
     return found
 
@@ -208,7 +208,7 @@ def known_in_sync(
     settings: Settings,
 ) -> set[int]:
     """The ids of those scenes of which nothing has changed since Plex was in sync with them, and whose item still has
-    their file, as far as the index knows. ``memories`` are what the sync_state recalls of them."""
+    their file, as far as the index knows. ``memories`` are what the sync state recalls of them."""
     titles: dict[int, str] = {}
     if settings.library_rules:
         titles = sync_state.libraries_of({memory.rating_key for memory in memories.values()})
@@ -251,51 +251,48 @@ def _one(
 ) -> ScenePlan:
     assert seen.scene is not None
     scene = seen.scene
-    try:
-        chosen = _choose(scene, items, near, known.sync_state, settings)
-        if not isinstance(chosen, Item):
-            return ScenePlan(scene.id, chosen or NotFound(paths), scene)
-        settings = settings.for_library(chosen.section_title)
-        if (reason := gate(scene, settings, scene.id in known.memories)) is not None:
-            return ScenePlan(scene.id, Skipped(reason), scene, chosen)
-        wants = wanted_values(scene, settings)
-        memory = known.memories.get(scene.id)
-        if memory is not None and memory.rating_key != chosen.rating_key:
-            memory = None  # of another item
-        tried = known.pending.get((scene.id, chosen.rating_key), ())
-        to_item = known.written.get(chosen.rating_key, {})
-        changes = planning.plan(
-            scene,
-            chosen,
-            settings,
-            None if memory is None else memory.written,
-            tried,
-            wants,
-            [written for other, written in to_item.items() if other != scene.id],
-        )
-        plays = _plays_since(memory, chosen, tried) if settings.watched_to_stash else 0
-        # Noted also while nobody wants to know, so that later nothing is told that was played before.
-        views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
-        changes = replace(changes, written={**changes.written, PLAYS: str(views)})
-        remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.sync_state)
-        told = plays > 0 or changes.rating100 is not None
-        images = {} if memory is None else memory.images
-        cover = bool(pictures(settings)) and images.get("cover") != cover_key(scene, settings)
-        return ScenePlan(
-            scene.id,
-            outcome=None if changes or cover or told else InSync(kept_fields(changes), remarks),
-            scene=scene,
-            item=chosen,
-            edits=changes,
-            fingerprint=_fingerprint_once_told(scene, changes.rating100, plays, settings, wants),
-            images=images,
-            cover=cover,
-            plays=plays,
-            remarks=remarks,
-            files=matching.files_of(scene, chosen, settings.path_map),
-        )
-    except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the other scenes of the batch theirs
-        return ScenePlan(scene.id, failed(error, settings), scene)
+    chosen = _choose(scene, items, near, known.sync_state, settings)
+    if not isinstance(chosen, Item):
+        return ScenePlan(scene.id, chosen or NotFound(paths), scene)
+    settings = settings.for_library(chosen.section_title)
+    if (reason := gate(scene, settings, scene.id in known.memories)) is not None:
+        return ScenePlan(scene.id, Skipped(reason), scene, chosen)
+    wants = wanted_values(scene, settings)
+    memory = known.memories.get(scene.id)
+    if memory is not None and memory.rating_key != chosen.rating_key:
+        memory = None  # of another item
+    tried = known.pending.get((scene.id, chosen.rating_key), ())
+    to_item = known.written.get(chosen.rating_key, {})
+    changes = planning.plan(
+        scene,
+        chosen,
+        settings,
+        None if memory is None else memory.written,
+        tried,
+        wants,
+        [written for other, written in to_item.items() if other != scene.id],
+    )
+    plays = _plays_since(memory, chosen, tried) if settings.watched_to_stash else 0
+    # Noted also while no setting asks for it, so that later nothing is told that was played before.
+    views = 0 if changes.watched is False else chosen.view_count + bool(changes.watched)
+    changes = replace(changes, written={**changes.written, PLAYS: str(views)})
+    remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.sync_state)
+    told = plays > 0 or changes.rating100 is not None
+    images = {} if memory is None else memory.images
+    cover = bool(pictures(settings)) and images.get("cover") != cover_key(scene, settings)
+    return ScenePlan(
+        scene.id,
+        outcome=None if changes or cover or told else InSync(kept_fields(changes), remarks),
+        scene=scene,
+        item=chosen,
+        edits=changes,
+        fingerprint=_fingerprint_once_told(scene, changes.rating100, plays, settings, wants),
+        images=images,
+        cover=cover,
+        plays=plays,
+        remarks=remarks,
+        files=matching.files_of(scene, chosen, settings.path_map),
+    )
 
 
 def _sharing(item: Item, others: Sequence[int], sync_state: SyncState) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Finding what no hook told: merges, Auto Tag, covers, file moves, and whatever happened while nobody listened.
+"""Finding what no hook told: merges, Auto Tag, covers, file moves, and whatever happened while no hook could run.
 
 Stash fires no hook for these and bumps ``updated_at`` for some of them only (Stash 0.30, ``pkg/sqlite/scene.go``). So
 a sweep reads the scenes in pages by id and compares each one's fingerprint with the one remembered from when Plex was

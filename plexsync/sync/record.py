@@ -68,7 +68,7 @@ def record(job: Job, outcome: Outcome, seen: ScenePlan | None, books: Books) -> 
         books.sync_state.expect(job.scene_id, outcome.paths)
     elif isinstance(outcome, Gone):
         forget(job.scene_id, outcome, books.sync_state)
-        books.store.enqueue_many(outcome.heirs)
+        books.store.enqueue_many(outcome.sharing)
     try:
         _move(job, outcome, books)
     except StaleLease:
@@ -147,14 +147,14 @@ def note_failure(seen: ScenePlan, outcome: Failed, sync_state: SyncState) -> Non
 
 
 def forget(scene_id: int, gone: Gone, sync_state: SyncState) -> None:
-    """The scene has left Stash. What it had added to its item's shared lists passes to its heirs, who are then to be
-    looked at: they keep of it what they want themselves."""
+    """The scene has left Stash. What it had added to its item's shared lists passes to the scenes that share the item,
+    which are then compared: they keep of it what they want themselves."""
     memory = sync_state.recall(scene_id)
-    for heir in gone.heirs:
-        known = sync_state.recall(heir)
+    for other in gone.sharing:
+        known = sync_state.recall(other)
         if memory is not None and known is not None:
             written = planning.inherited(known.written, memory.written)
-            sync_state.record(heir, known.rating_key, "", written, known.images, files=known.files)
+            sync_state.record(other, known.rating_key, "", written, known.images, files=known.files)
     sync_state.forget(scene_id)
 
 

@@ -1,12 +1,12 @@
-"""The worker: claim a note, read the scene as it is now, compare it with Plex, write the difference, acknowledge.
+"""The worker: claim a job, read the scene as it is now, compare it with Plex, write the difference, acknowledge.
 
 ``step`` does that once, ``run`` until it is told to stop or nothing has waited for a while; the same loop serves the
 background process, a task and the command line. Everything it needs is handed to it. A kill at any moment costs a
-repeat, never an edit: the note is closed last, and whoever reads it again finds Plex in sync or writes once more.
+repeat, never an edit: the job is closed last, and a worker that reads it again finds Plex in sync or writes once more.
 
 Servers that are down. Each has a breaker in the store. While one is open nothing is claimed, so an outage costs no job
 an attempt; when its time has come one probe, not a job, asks whether the server is back. What only a person can mend
-(a token, a setting) holds the whole queue, says so once, and is looked at again when the settings change.
+(a token, a setting) pauses the whole queue, is said once, and is tried again when the settings change.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Worker:
         self.world = world
         self.clock = clock
         self.rng = rng
-        # What is being worked on, by row id; another thread may give it back.
+        # What is being worked on, by row id; another thread may requeue it.
         self.in_hand: dict[int, Job] = {}
         self.done = 0  # jobs closed or postponed by this worker
         self.outages = Outages(store, world, clock, rng)
@@ -142,12 +142,9 @@ class Worker:
         """Find out what is to be done about these jobs."""
         if jobs[0].entity_id:
             return _Batch(jobs)
-        try:
-            settings = self.outages.settings = self.world.settings()
-            self._freshen(settings)
-        except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an outcome
-            said = plan_batch.failed(error, self.outages.settings)
-            return _Batch(jobs, {job.id: plan_batch.ScenePlan(job.scene_id, said) for job in jobs})
+        settings = self._guarded(self._current_settings)
+        if isinstance(settings, Failed):
+            return _Batch(jobs, {job.id: plan_batch.ScenePlan(job.scene_id, settings) for job in jobs})
         fresh = {job.scene_id for job in jobs if job.update_type != "sync"}
         plans = plan_batch.plan_batch([job.scene_id for job in jobs], self.world, settings, fresh)
         if settings.scan_plex:
@@ -219,7 +216,7 @@ class Worker:
     def _requeue(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             self._quietly(lambda job=job: self.store.requeue(job), job)  # type: ignore[misc]
-            self.in_hand = {number: held for number, held in self.in_hand.items() if number != job.id}
+            self.in_hand = {number: other for number, other in self.in_hand.items() if number != job.id}
 
     def _drop_ahead(self) -> None:
         """What was looked at for the next step is as it was: there may be none for long."""
@@ -228,27 +225,38 @@ class Worker:
             self._ahead = None
 
     def _write(self, job: Job, seen: plan_batch.ScenePlan) -> tuple[Outcome, plan_batch.ScenePlan]:
-        """Carry out one look; several of these run side by side.
+        """Apply one plan; several of these run side by side.
 
         What another worker has taken over since is left to it: it may have written something newer by now.
         """
-        try:
-            if not self.store.holds(job):
-                return Failed(Transient("Another worker has taken it over.", landed=Landed.NO)), seen
-            return apply.apply(seen, self.world, self.outages.settings)
-        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
-            return plan_batch.failed(error, self.outages.settings), seen
 
-    def _guarded(self, act: Callable[[], Outcome]) -> Outcome:
+        def fields() -> plan_batch.ScenePlan:
+            if not self.store.holds(job):
+                raise Transient("Another worker has taken it over.", landed=Landed.NO)
+            return apply.write_fields(seen, self.world)
+
+        written = self._guarded(fields)
+        if isinstance(written, Failed):
+            return written, seen
+        done = self._guarded(lambda: apply.write_rest(written, self.world, self.outages.settings))
+        return (done, written) if isinstance(done, Failed) else done
+
+    def _guarded(self, act: Callable[[], T]) -> T | Failed:
+        """What ``act`` gives, or the failure it raised: the one place where a defect of ours becomes an outcome."""
         try:
             return act()
-        except Exception as error:  # noqa: BLE001 - a defect of ours is an outcome as well
+        except Exception as error:  # noqa: BLE001 - see above
             return plan_batch.failed(error, self.outages.settings)
+
+    def _current_settings(self) -> Settings:
+        settings = self.outages.settings = self.world.settings()
+        self._freshen(settings)
+        return settings
 
     def _freshen(self, settings: Settings) -> None:
         """Now and then see what the libraries have lost: no scene is in sync with an item that is gone."""
         now = self.clock.monotonic()
-        if self.store.load_state(RELIST):  # somebody wants every scene compared with what Plex really has
+        if self.store.load_state(RELIST):  # every scene is to be compared with what Plex really has
             self.world.plex().relist()
             self.store.drop_state(RELIST)
             self._fresh_until = now + FRESHEN_S
@@ -407,7 +415,7 @@ class Worker:
         """The look for changes no hook told, when the settings ask for one and its time has come; False when it could
         not be done.
 
-        It reaches back to the one before it at least, however long ago that was: nobody need have woken a worker.
+        It reaches back to the one before it at least, however long ago that was: no worker need have run meanwhile.
         """
         try:
             settings = self.outages.settings = self.world.settings()
@@ -454,7 +462,7 @@ class Worker:
     def heartbeats(self, also: Callable[[], None] = lambda: None, lease_s: float = LEASE_S) -> Iterator[None]:
         """Keep the lease of the job in hand alive from a thread, for as long as this process runs at all.
 
-        ``also`` is called each time, for whoever else wants to know that we run.
+        ``also`` is called each time, for those who want to know that we run.
         """
         ended = threading.Event()
 
@@ -476,14 +484,14 @@ class Worker:
         """Leave what is in hand as it was before; for a process that must end now."""
         for job in list(self.in_hand.values()):
             if self._quietly(lambda job=job: self.store.requeue(job), job):  # type: ignore[misc]
-                record.log_move(logging.INFO, "gave back", job, "told to stop")
+                record.log_move(logging.INFO, "requeued", job, "told to stop")
 
     def _quietly(self, act: Callable[[], None], job: Job) -> bool:
         """Do what makes things better but need not be; True when it was done."""
         try:
             act()
         except StaleLease:
-            return False  # whoever closes the job finds out
+            return False  # found out when the job is closed
         except (sqlite3.Error, OSError) as error:
             record.log_move(logging.WARNING, "no lease", job, str(error))
             return False

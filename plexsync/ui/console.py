@@ -109,10 +109,10 @@ class _Lines(logging.Handler):
 
     def __init__(self, console: Console) -> None:
         super().__init__()
-        self._desk = console
+        self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._desk.aside(record.levelname.lower(), record.getMessage())
+        self._console.aside(record.levelname.lower(), record.getMessage())
 
 
 DATA = click.option("--data", metavar="FOLDER", help="The data folder, when it is not found by itself.")

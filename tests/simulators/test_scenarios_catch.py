@@ -27,7 +27,7 @@ from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.match import Found
 from plexsync.queue import intake
 from plexsync.queue.store import Store
-from plexsync.sync import apply, outages, plan_batch, reconcile, record
+from plexsync.sync import outages, plan_batch, reconcile, record
 from scenarios import checks
 from scenarios.cases import all_cases
 from scenarios.scenario import At, Expect, Scenario, World
@@ -113,7 +113,7 @@ def _adds_tags_and_removes_none(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(plan, "plan", adding)
 
 
-def _believes_that_all_is_level(patch: pytest.MonkeyPatch) -> None:
+def _believes_that_all_is_in_sync(patch: pytest.MonkeyPatch) -> None:
     look = plan_batch.plan_batch
 
     def believing(scene_ids: Any, world: Any, settings: Any, fresh: Any = ()) -> Any:
@@ -150,7 +150,6 @@ def _takes_an_error_of_plex_for_final(patch: pytest.MonkeyPatch) -> None:
         return verdict.Failed(Permanent(str(error)))
 
     patch.setattr(plan_batch, "failed", failed)
-    patch.setattr(apply, "failed", failed)
 
 
 def _writes_on_after_losing_its_leases(patch: pytest.MonkeyPatch) -> None:
@@ -212,7 +211,7 @@ DEFECTS: list[tuple[Patch, str, str]] = [
     (_without_field("rating"), "bulk_edit_of_twenty", "plex_is_level"),
     (_without_field("summary"), "first_sync", "plex_is_level"),
     (_adds_tags_and_removes_none, "plex_replaces_tags", "plex_is_level"),
-    (_believes_that_all_is_level, "bulk_edit_of_twenty", "nothing_lost"),
+    (_believes_that_all_is_in_sync, "bulk_edit_of_twenty", "nothing_lost"),
     (_drops_the_hook_of_a_title, "deleted_while_waiting", "nothing_lost"),
     (_makes_a_job_of_every_play, "play_count_leaves_no_row", "plays_leave_no_note"),
     (_writes_to_whatever_item_comes_first, "in_two_libraries", "dead_letters_deserved"),

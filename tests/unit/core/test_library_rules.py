@@ -21,12 +21,12 @@ from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
-from plexsync.sync import apply, plan_batch, reconcile, record
+from plexsync.sync import plan_batch, reconcile, record
 from plexsync.ui import diff
 from scenarios.clock import ManualClock
 from simulators.fake_plex.service import FakePlex
 from simulators.handle import Handle, running
-from tests.doubles import Paper
+from tests.doubles import Paper, applied
 
 TOKEN = "t0ken-0f-the-0wner"
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
@@ -77,7 +77,7 @@ class TwoLibraries(Paper):
         came = {}
         for number, seen in looks.items():
             came[number], seen = (
-                (seen.outcome, seen) if seen.outcome is not None else apply.apply(seen, self, settings)
+                (seen.outcome, seen) if seen.outcome is not None else applied(seen, self, settings)
             )
             if isinstance(came[number], (Synced, InSync)):
                 record.record_written(seen, self.kept)

@@ -10,7 +10,7 @@ import pytest
 from plexsync.core.fields import FIELDS, SUMMARY_LIMIT, TEXT_LIMIT, wanted_values
 from plexsync.core.item import Actor, Item
 from plexsync.core.merge import Policy, Step
-from plexsync.core.plan import ROLES, WATCHED, Change, Edits, Kept, farewell, fingerprint, inherited, plan
+from plexsync.core.plan import ROLES, WATCHED, Change, Edits, Kept, cleanup, fingerprint, inherited, plan
 from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import OTHER_FIELDS, USUAL_FIELDS, Pair, Settings
 
@@ -928,7 +928,7 @@ def test_an_age_is_known_where_both_days_are(born: str, date: str | None, age: s
 # --- a scene that left Stash
 
 
-def test_a_farewell_takes_only_what_was_ours_from_lists_that_are_shared() -> None:
+def test_a_cleanup_takes_only_what_was_ours_from_lists_that_are_shared() -> None:
     item = replace(
         LEVEL,
         collections=("By hand", "SERIES 1", "Late"),
@@ -936,7 +936,7 @@ def test_a_farewell_takes_only_what_was_ours_from_lists_that_are_shared() -> Non
         locked=frozenset({"collection", "title"}),
     )
     memory = {"title": "A title", "tags": ["Drama"], "collections": ["Series 1"], "labels": ["Ours"]}
-    edits = farewell(item, [memory, {"collections": ["late"], "labels": "damaged"}])
+    edits = cleanup(item, [memory, {"collections": ["late"], "labels": "damaged"}])
     assert edits.params == {
         "label[0].tag.tag": "Kept",
         "label[].tag.tag-": "ours",
@@ -946,7 +946,7 @@ def test_a_farewell_takes_only_what_was_ours_from_lists_that_are_shared() -> Non
         "collection.locked": "1",
     }
     assert edits.fields == ("labels", "collections")
-    assert not farewell(replace(item, collections=("By hand",), labels=()), [memory])
+    assert not cleanup(replace(item, collections=("By hand",), labels=()), [memory])
 
 
 def test_what_another_scene_added_to_the_same_item_is_inherited() -> None:

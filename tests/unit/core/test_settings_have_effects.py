@@ -25,7 +25,7 @@ from plexsync.core.verdict import DeadLettered, Failed, Finish, NotFound, Outcom
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.world import Servers
-from plexsync.sync import apply, plan_batch
+from plexsync.sync import plan_batch
 from plexsync.sync.plan_batch import PLAYS
 from plexsync.sync.worker import Worker
 from scenarios.clock import ManualClock
@@ -33,7 +33,7 @@ from simulators.fake_plex.service import FakePlex
 from simulators.fake_stash.instance import Instance
 from simulators.fake_stash.routes import FakeStash
 from simulators.handle import Handle, running
-from tests.doubles import Model, Paper
+from tests.doubles import Model, Paper, applied
 from tests.simulators.stash_world import self_signed
 
 TOKEN = "t0ken-0f-the-0wner"
@@ -129,7 +129,7 @@ def uploads(bench: Bench, settings: Settings) -> object:
     model = Model(
         has={1: replace(SCENE, screenshot="http://stash/scene/1/screenshot?t=1")}, items={101: ITEM}
     )
-    apply.apply(plan_batch.plan_batch([1], model, settings)[1], model, settings)
+    applied(plan_batch.plan_batch([1], model, settings)[1], model, settings)
     return [gallery for _, gallery in model.uploads]
 
 

@@ -109,14 +109,14 @@ def test_a_file_plex_does_not_have_is_awaited(books: Books) -> None:
     assert books.sync_state.expects() and status(books, job) is Status.WAITING
 
 
-def test_a_scene_that_left_stash_is_forgotten_and_its_heirs_are_queued(books: Books) -> None:
+def test_a_scene_that_left_stash_is_forgotten_and_those_that_share_its_item_are_queued(books: Books) -> None:
     job = claimed(books)
     books.sync_state.record(1, 11, "print", {"labels": ["Ours"]})
     books.sync_state.record(2, 11, "print", {})
-    record(job, Gone(heirs=(2,)), None, books)
+    record(job, Gone(sharing=(2,)), None, books)
     assert books.sync_state.recall(1) is None
-    heir = books.sync_state.recall(2)
-    assert heir is not None and list(heir.written["labels"]) == ["Ours"]
+    other = books.sync_state.recall(2)
+    assert other is not None and list(other.written["labels"]) == ["Ours"]
     assert [waiting.scene_id for waiting in books.store.waiting()] == [2]
 
 
