@@ -33,7 +33,7 @@ from typing import Any
 
 import persistqueue
 
-from plexsync.queue import intake
+from plexsync.queue import database, events, layout, spool
 from plexsync.queue.store import Store
 
 FLAT = 1.2  # times what it costs with 1,000 finished rows
@@ -138,15 +138,15 @@ def throughput(jobs: int, rounds: int) -> dict[str, object]:
 def finished_rows(folder: str, number: int) -> None:
     """A queue that has done that much, as if it were never pruned."""
     with Store(folder) as store:
-        text = intake.encode(intake.new_event(1, "update", ["title"]))
-        row = f"INSERT INTO {intake.TABLE} (data, timestamp, status, key, checksum, finished_at) VALUES (?,1,5,?,?,?)"
-        crc = intake.checksum(text)
+        text = events.encode(events.new_event(1, "update", ["title"]))
+        row = f"INSERT INTO {layout.TABLE} (data, timestamp, status, key, checksum, finished_at) VALUES (?,1,5,?,?,?)"
+        crc = events.checksum(text)
         for start in range(0, number, 50_000):
             with store.transaction() as db:
                 db.executemany(
                     row, ((text, f"scene:{n}", crc, n) for n in range(start, min(start + 50_000, number)))
                 )
-        store.tidy()
+        store.upkeep.tidy()
 
 
 OPERATIONS = ("open", "enqueue", "claim", "finish", "status")
@@ -289,13 +289,13 @@ def measure(folder_for: Callable[[int], str], number: int, first_id: int) -> dic
         hooks.append(one_hook(folders[-1], first_id + turn))
     kept = spooled = 0
     for folder in dict.fromkeys(folders):
-        with closing(sqlite3.connect(intake.queue_file(folder), timeout=30)) as db:
+        with closing(sqlite3.connect(database.queue_file(folder), timeout=30)) as db:
             kept += db.execute(
-                f"SELECT count(DISTINCT key) FROM {intake.TABLE} WHERE CAST(substr(key, 7) AS INTEGER) BETWEEN ? AND ?",
+                f"SELECT count(DISTINCT key) FROM {layout.TABLE} WHERE CAST(substr(key, 7) AS INTEGER) BETWEEN ? AND ?",
                 (first_id, first_id + number - 1),
             ).fetchone()[0]
         for file in Path(folder, "spool").glob("*.json"):
-            event = intake.unspool(file.read_bytes())
+            event = spool.read(file.read_bytes())
             assert event is not None, file
             spooled += first_id <= int(str(event["scene_id"])) < first_id + number
     kept += spooled
@@ -342,7 +342,7 @@ def hooks(number: int, many: str, rows: int) -> dict[str, dict[str, object]]:
         with running(*writers):
             found["two busy writers"] = calmest(lambda _: busy, number, 1_000_000)
         frozen = fresh("frozen")
-        holder = [sys.executable, "-c", FROZEN, intake.queue_file(frozen)]
+        holder = [sys.executable, "-c", FROZEN, database.queue_file(frozen)]
         with running(holder, wait_for="held", freeze=True):
             found["writer frozen in a transaction"] = calmest(lambda _: frozen, number, 1_000_000)
         found["first run"] = calmest(
@@ -442,7 +442,7 @@ def hooks_race(hooks_at_once: int, times: int) -> dict[str, object]:
             for child in children:
                 assert b'"output"' in child.communicate()[0]
             with Store(folder) as store:
-                store.merge_spool()
+                store.spool.merge()
                 kept += len({job.scene_id for job in store.waiting()})
     return {"hooks": hooks_at_once * times, "kept": kept}
 

@@ -12,7 +12,7 @@ import time
 
 from plexsync.locks import CAN_BE_INHERITED, FileLock
 from plexsync.protocol import Hook
-from plexsync.queue import intake
+from plexsync.queue import database, events
 
 TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def event_of(hook: Hook) -> dict[str, object] | None:
         named = sorted(name for name in hook.input_fields if name in matter)
         if matter and hook.input_fields and not named:
             return None
-        return intake.new_event(hook.scene_id, "update", named, entity=entity)
+        return events.new_event(hook.scene_id, "update", named, entity=entity)
     if hook.type in DELETED:
-        return intake.new_event(1, "destroy", [DELETED[hook.type]], entity=intake.LIBRARY)
+        return events.new_event(1, "destroy", [DELETED[hook.type]], entity=events.LIBRARY)
     update_type = UPDATE_TYPES.get(hook.type)
     if update_type is None:
         return None
@@ -108,7 +108,7 @@ def event_of(hook: Hook) -> dict[str, object] | None:
         # The scene is gone: what Stash says here is all there will ever be to know of it.
         said = {name: hook.input.get(name) for name in ("path", "checksum", "oshash")}
         data = {name: value for name, value in said.items() if isinstance(value, str) and value}
-    return intake.new_event(hook.scene_id, update_type, fields, data)
+    return events.new_event(hook.scene_id, update_type, fields, data)
 
 
 def keep(data_dir: str, event: dict[str, object]) -> str:
@@ -118,13 +118,15 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
     """
     try:
         return _queue(data_dir, event)
-    except (*intake.QueueError, OSError, ValueError) as error:  # the last for a name no folder can have
+    except (*database.QueueError, OSError, ValueError) as error:  # the last for a name no folder can have
         queue_trouble = error
     try:
-        intake.spool(data_dir, event)
+        from plexsync.queue import spool  # seldom needed, and each import costs the user's save
+
+        spool.write(data_dir, event)
     except (OSError, ValueError) as error:
         raise CannotKeep(
-            f"PlexSync could not keep the edit of {intake.key_of(event)}: the queue in {data_dir} says "
+            f"PlexSync could not keep the edit of {events.key_of(event)}: the queue in {data_dir} says "
             f"“{queue_trouble}” and the spool says “{error}”. Check that the folder exists, is writable and has room, "
             "then save the scene again or run the task that syncs recent changes."
         ) from None
@@ -132,25 +134,25 @@ def keep(data_dir: str, event: dict[str, object]) -> str:
 
 
 def _queue(data_dir: str, event: dict[str, object]) -> str:
-    path = intake.queue_file(data_dir)
+    path = database.queue_file(data_dir)
     if not os.path.exists(path):
-        intake.create(path)
-    found = intake.identity(path)
-    db = intake.connect(path)
+        database.create(path)
+    found = database.identity(path)
+    db = database.connect(path)
     # Never closed on purpose: the last one to close a WAL file copies it back and syncs several times more, which the
     # worker does in its own time. The process is about to end. The same goes for copying the log back once it is
     # long; only where no worker ever comes must somebody do it.
     db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-    intake.begin(db)
+    database.begin(db)
     try:
-        _, generation = intake.insert(db, event, time.time())
+        _, generation = events.insert(db, event, time.time())
         db.execute("COMMIT")
     except BaseException:
         # A failed COMMIT may or may not have landed; the event then comes again by the spool under the same id.
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-    if intake.identity(path) != found:
+    if database.identity(path) != found:
         raise OSError("the queue file was replaced at this very moment")
     return "queued" if generation == 1 else "merged"
 
@@ -166,7 +168,7 @@ def remember(data_dir: str, connection: Mapping[str, object]) -> None:
     """
     path = os.path.join(data_dir, "connection.json")
     part = f"{path}.{os.getpid()}"
-    body = intake.encode(connection).encode("ascii")
+    body = events.encode(connection).encode("ascii")
     try:
         if _holds(path, body):
             return
@@ -283,7 +285,7 @@ def run(hook: Hook) -> str:
     event = event_of(hook)
     if event is None:
         return f"{hook.type} {hook.scene_id}: nothing that Plex shows was edited"
-    data_dir = intake.data_folder(hook.connection)
+    data_dir = database.data_folder(hook.connection)
     done = keep(data_dir, event)
     if hook.connection:
         remember(data_dir, hook.connection)

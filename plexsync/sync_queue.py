@@ -32,9 +32,10 @@ from persistqueue.exceptions import Empty
 from persistqueue.sqlackqueue import AckStatus
 
 from plexsync import context
-from plexsync.core.job import Job, Status
-from plexsync.queue import intake
-from plexsync.queue.store import DeadLetter, LeasedAckQueue, StaleLease, Store
+from plexsync.core.job import DeadLetter, Job, StaleLease, Status
+from plexsync.queue import database, layout
+from plexsync.queue.compat import LeasedAckQueue
+from plexsync.queue.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +54,21 @@ class SyncJob(TypedDict, total=False):
 
 
 class QueueManager:
-    """Opens the queue of a data folder. ``auto_resume`` gives back what dead or expired owners held.
+    """Opens the queue of a data folder. ``auto_resume`` requeues jobs whose lease expired or whose owner died.
 
     Unlike persist-queue's own resume, it never takes from an owner that lives.
     """
 
     def __init__(self, data_dir: str | os.PathLike[str], auto_resume: bool = True) -> None:
         self._store = Store(data_dir)
+        self._queue = LeasedAckQueue(self._store)
         if auto_resume:
-            self._store.merge_spool()
-            self._store.recover()
+            self._store.spool.merge()
+            self._store.upkeep.recover()
 
     def get_queue(self) -> LeasedAckQueue:
         """The queue, a ``persistqueue.SQLiteAckQueue``."""
-        return self._store.queue
+        return self._queue
 
     def shutdown(self) -> None:
         """Close the file; what was taken out and not closed becomes free for others at once."""
@@ -145,7 +147,7 @@ def get_stats(queue_path: str | os.PathLike[str]) -> dict[str, int]:
     sqlite3.Error when there is one that cannot be read.
     """
     path = os.fspath(queue_path)
-    for tail in (("queue", intake.FILE), (intake.FILE,), ()):
+    for tail in (("queue", database.FILE), (database.FILE,), ()):
         file = os.path.join(path, *tail)
         if os.path.isfile(file):
             break
@@ -153,18 +155,18 @@ def get_stats(queue_path: str | os.PathLike[str]) -> dict[str, int]:
         return {"pending": 0, "in_progress": 0, "completed": 0, "failed": 0}
     completed = "value FROM tally WHERE name = 'kept'"
     try:
-        db = intake.connect(file, busy_ms=10_000)
-    except intake.NotOurs:  # plain persist-queue's: there is nothing to count by but the rows
+        db = database.connect(file, busy_ms=10_000)
+    except database.NotOurs:  # plain persist-queue's: there is nothing to count by but the rows
         db = sqlite3.connect(file)
         completed = "count(*) FROM {table} WHERE status = 5"
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        db = intake.connect_to_read(file)  # not ours to write, and yet to be looked at
+        db = database.connect_to_read(file)  # not ours to write, and yet to be looked at
     try:
         parts = [f"count(*) FROM {{table}} WHERE status {which}" for which in ("< 2", "= 2", "= 9")]
         parts.insert(2, completed)
-        counted = ", ".join(f"(SELECT {part.format(table=intake.TABLE)})" for part in parts)
+        counted = ", ".join(f"(SELECT {part.format(table=layout.TABLE)})" for part in parts)
         row = db.execute(f"SELECT {counted}").fetchone()
     finally:
         db.close()
@@ -186,14 +188,14 @@ class DeadLetterQueue:
 
             trace = "".join(traceback.format_exception(error))
         payload = {name: value for name, value in job.items() if name != "pqid"}
-        return self._store.add_dead_letter(payload, kind, str(error), trace, retry_count)
+        return self._store.letters.add(payload, kind, str(error), trace, retry_count)
 
     def get_recent(self, limit: int = 10) -> list[dict[str, Any]]:
         """The newest letters nobody has replayed."""
-        return [_as_dict(letter) for letter in self._store.dead_letters(limit)]
+        return [_as_dict(letter) for letter in self._store.letters.newest(limit)]
 
     def get_by_id(self, letter_id: int) -> dict[str, Any] | None:
-        letter = self._store.find_letter(letter_id)
+        letter = self._store.letters.find(letter_id)
         return None if letter is None else _as_dict(letter)
 
     def get_count(self) -> int:
@@ -201,11 +203,11 @@ class DeadLetterQueue:
 
     def get_error_summary(self) -> dict[str, int]:
         """How many letters there are of each error type, the most frequent first."""
-        return self._store.dead_by_type()
+        return self._store.letters.by_type()
 
     def delete_older_than(self, days: float = 30) -> int:
         """Delete letters that failed more than ``days`` days ago; how many."""
-        return self._store.purge_dead(days * 86400.0)
+        return self._store.letters.purge(days * 86400.0)
 
     def close(self) -> None:
         self._store.close()
@@ -360,7 +362,7 @@ class JobQueue:
     def get_dead_letter_jobs(self, limit: int = 100) -> list[DeadLetterJob]:
         """The newest dead letters nobody has replayed."""
         found = []
-        for letter in self._store.dead_letters(limit):
+        for letter in self._store.letters.newest(limit):
             said = letter.payload if isinstance(letter.payload, dict) else {}
             found.append(
                 DeadLetterJob(
@@ -378,7 +380,7 @@ class JobQueue:
 
     def retry_dead_letter(self, letter_id: int) -> bool:
         """Queue a dead letter's job again; False when there is none of that id, or it was replayed already."""
-        return self._store.replay([letter_id]) == 1
+        return self._store.letters.replay([letter_id]) == 1
 
     def stats(self) -> QueueStats:
         counts = self._store.counts()
@@ -388,7 +390,7 @@ class JobQueue:
         self._store.close()
 
     def _held(self, job: QueuedJob) -> Job:
-        held = self._store.held.get(job.id)
+        held = self._store.claimed.get(job.id)
         if held is None:
             raise StaleLease(f"job {job.id} is not claimed by this queue")
         return held

@@ -33,7 +33,7 @@ from plexsync.core.job import RELIST
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Problem, Settings, parse
 from plexsync.protocol import Hook
-from plexsync.queue.intake import TABLE
+from plexsync.queue.layout import TABLE
 from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry
 from plexsync.servers.sync_state import SyncState
@@ -276,7 +276,9 @@ class SimulatedWorld:
     def _shut_out(self) -> bool:
         """Whether the worker can do no job until a server answers or somebody changes the settings."""
         assert self.worker is not None
-        states = [(self.store.load_breaker(name) or {}).get("state", "closed") for name in ("Plex", "Stash")]
+        states = [
+            (self.store.state.load_breaker(name) or {}).get("state", "closed") for name in ("Plex", "Stash")
+        ]
         return bool(self.worker.outages.paused_by) or states != ["closed", "closed"]
 
     def _next_news(self) -> float:
@@ -296,7 +298,7 @@ class SimulatedWorld:
         offset = self.now_s() - self.clock.now()
         counts = self.store.counts()
         moments = [float("inf")]
-        breakers = [self.store.load_breaker(name) or {} for name in ("Plex", "Stash")]
+        breakers = [self.store.state.load_breaker(name) or {} for name in ("Plex", "Stash")]
         shut = [b["probe_at"] for b in breakers if b.get("state") in ("open", "half_open")]
         if counts.next_due_at is not None:
             held = (
@@ -437,7 +439,7 @@ class SimulatedWorld:
         """A sample, and which cells of the table of troubles are reached."""
         counts = self.store.counts()
         states = {
-            name: str((self.store.load_breaker(name) or {}).get("state", "closed"))
+            name: str((self.store.state.load_breaker(name) or {}).get("state", "closed"))
             for name in ("Plex", "Stash")
         }
         sample = Sample(
@@ -476,7 +478,8 @@ class SimulatedWorld:
         return self
 
     def sync_state(self, settings: Settings) -> SyncState:
-        return SyncState(self.store if self.worker is None else self.worker.store, settings.plex_url)
+        store = self.store if self.worker is None else self.worker.store
+        return SyncState(store.file, settings.plex_url)
 
     def touched(self, moment: str, since: int) -> Iterator[Entry]:
         self.meet("plex", "touched")
@@ -501,7 +504,7 @@ class SimulatedWorld:
                 by_file.setdefault(item["file"], []).append(item)
         found = [tuple(_item(item) for file in group for item in by_file.get(file, ())) for group in groups]
         assert self.worker is not None
-        sync_state = SyncState(self.worker.store, str(self.given["plex_url"]))
+        sync_state = SyncState(self.worker.store.file, str(self.given["plex_url"]))
         sync_state.put(1, [Entry(item.rating_key, item.files) for items in found for item in items])
         return found
 
@@ -511,7 +514,7 @@ class SimulatedWorld:
     def freshen(self) -> None:
         self.meet("plex", "freshen")
         assert self.worker is not None
-        sync_state = SyncState(self.worker.store, str(self.given["plex_url"]))
+        sync_state = SyncState(self.worker.store.file, str(self.given["plex_url"]))
         sync_state.replace(1, [Entry(item["rating_key"], (item["file"],)) for item in self.items.values()])
 
     relist = freshen
@@ -626,7 +629,7 @@ class SimulatedWorld:
 
     def _reach(self, moment: str) -> None:
         """Note which trouble meets which moment of a job and which state of Plex's breaker."""
-        known = self.store.load_breaker("Plex") or {}
+        known = self.store.state.load_breaker("Plex") or {}
         state = str(known.get("state", "closed"))
         troubles = [rule.kind for rule in self.rules] + [
             f"{name} away"
@@ -748,7 +751,7 @@ class SimulatedWorld:
         if mode in ("all", "recent"):
             since = 0.0 if mode == "all" else self.clock.now() - 86400
             if mode == "all":
-                self.store.save_state(RELIST, "1")
+                self.store.state.save(RELIST, "1")
             self.store.enqueue_many(
                 [n for n, row in sorted(self.scenes.items()) if row["updated_at"] >= since]
             )
@@ -757,9 +760,9 @@ class SimulatedWorld:
             with suppress(SyncFailure):
                 reconcile.sweep(self.store, self, settings)
         elif mode == "process_queue":
-            self.store.release_due()
+            self.store.upkeep.release_due()
         elif mode == "retry_dlq":
-            self.store.replay()
+            self.store.letters.replay()
         self._wake()
 
     def ask_status(self) -> None:
@@ -869,10 +872,10 @@ class SimulatedWorld:
         self._look()
         letters = [
             Letter(one.scene_id, one.error_type, one.message, one.attempts)
-            for one in self.store.dead_letters()
+            for one in self.store.letters.newest()
         ]
         outages = [
-            Outage(o["server"], o["started_at"], o["ended_at"]) for o in reversed(self.store.outages())
+            Outage(o["server"], o["started_at"], o["ended_at"]) for o in reversed(self.store.state.outages())
         ]
         return History(
             scenario=self.scenario.name,

@@ -31,6 +31,7 @@ from plexsync.core.job import (
     DeadLetter,
     InLine,
     Job,
+    Remark,
     StaleLease,
     Status,
     due_after,
@@ -41,8 +42,8 @@ from plexsync.core.match import path_key
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings, parse
 from plexsync.core.verdict import Outcome
-from plexsync.queue import intake
-from plexsync.queue.door import Door
+from plexsync.queue import events
+from plexsync.queue.contract import QueueStore
 from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry
 from plexsync.servers.plex import Health, Identity, Library
@@ -82,6 +83,7 @@ class Row:
     waits_for: str = ""
     finished_at: float | None = None
     note: str = ""
+    remarks: list[tuple[Remark, str]] = field(default_factory=list)
 
     @property
     def payload(self) -> Any:
@@ -91,7 +93,7 @@ class Row:
     def waits(self) -> bool:
         return self.status in WAITS
 
-    def let_go(self, action: str) -> None:
+    def unlease(self, action: str) -> None:
         """Along the table of moves, out of a worker's hands."""
         self.status = move(self.status, action)
         self.owner = self.token = self.lease_boot = None
@@ -122,31 +124,34 @@ class Memory:
 
     def spool_event(self, event: Mapping[str, Any]) -> None:
         """A hook that could not write its row."""
-        self.spool.append(json.loads(intake.encode(dict(event))))
+        self.spool.append(json.loads(events.encode(dict(event))))
 
 
-class MemoryStore(Door):
-    """One process's door to a ``Memory``. See ``store.Store`` for what each call promises."""
+class MemoryStore(QueueStore):
+    """One process's queue over a ``Memory``."""
 
     def __init__(self, memory: Memory, clock: Clock, rng: random.Random) -> None:
         self.memory = memory
         self.clock = clock
         self.rng = rng
-        self.held: dict[int, Job] = {}
+        self.claimed: dict[int, Job] = {}
         self.owner = f"owner-{rng.getrandbits(64):016x}"
         self.troubles: list[str] = []
-        self._last_now = clock.now()
         memory.owners.add(self.owner)
-        self._release_from_the_future()
+        self.letters = MemoryLetters(self)
+        self.spool = MemorySpool(self)
+        self.state = MemoryState(self)
+        self.upkeep = MemoryUpkeep(self)
+        self.upkeep.release_from_the_future()
 
     # ---- opening and closing ----
 
     def close(self) -> None:
-        """Let go: what this object still holds becomes free for others at once."""
+        """What this object has claimed becomes free for others at once."""
         self.die()
 
     def die(self) -> None:
-        """End without a word."""
+        """End as a killed process does."""
         self.memory.owners.discard(self.owner)
 
     def __enter__(self) -> MemoryStore:
@@ -174,52 +179,52 @@ class MemoryStore(Door):
         entity: str = "scene",
     ) -> tuple[int, int]:
         now = self.clock.now()
-        return self._insert(intake.new_event(scene_id, update_type, sorted(fields), data, now, entity), now)
+        return self.insert(events.new_event(scene_id, update_type, sorted(fields), data, now, entity), now)
 
     def enqueue_many(self, scene_ids: Iterable[int], update_type: str = "sync", hurry: bool = True) -> int:
         now = self.clock.now()
         added = 0
         for one in scene_ids:
-            event = intake.new_event(one, update_type, [], now=now)
-            if hurry or self.memory.waiting(intake.key_of(event)) is None:
-                added += self._insert(event, now)[1] == 1
+            event = events.new_event(one, update_type, [], now=now)
+            if hurry or self.memory.waiting(events.key_of(event)) is None:
+                added += self.insert(event, now)[1] == 1
         return added
 
     def enqueue_later(self, scene_id: int, until: float) -> bool:
         now = self.clock.now()
-        event = intake.new_event(scene_id, "update", [], now=now)
-        key = intake.key_of(event)
+        event = events.new_event(scene_id, "update", [], now=now)
+        key = events.key_of(event)
         if self.memory.waiting(key) is not None:
             self.memory.last_row += 1  # as in the file, whose INSERT draws a number before it meets the row
             return False
-        row = self._new_row(intake.encode(event), key, now, now)
+        row = self._new_row(events.encode(event), key, now, now)
         row.status, row.due_at = Status.WAITING, until
         return True
 
     def enqueue_payload(self, payload: object) -> int:
         now = self.clock.now()
-        if isinstance(payload, dict) and intake.key_of(payload) is not None:
-            return self._insert(intake.completed(payload, now), now)[0]
-        return self._new_row(intake.encode(payload), None, now, now).id
+        if isinstance(payload, dict) and events.key_of(payload) is not None:
+            return self.insert(events.completed(payload, now), now)[0]
+        return self._new_row(events.encode(payload), None, now, now).id
 
-    def _insert(self, event: dict[str, object], now: float, late: bool = False) -> tuple[int, int]:
-        key = intake.key_of(event)
+    def insert(self, event: dict[str, object], now: float, late: bool = False) -> tuple[int, int]:
+        key = events.key_of(event)
         row = self.memory.waiting(key)
         self.memory.changes += 1
         if row is None:
-            put_at = intake.moment(event.get("enqueued_at"))
-            row = self._new_row(intake.encode(event), key, now if put_at is None else put_at, now)
-            row.due_at = intake.due(event, now)
+            put_at = events.moment(event.get("enqueued_at"))
+            row = self._new_row(events.encode(event), key, now if put_at is None else put_at, now)
+            row.due_at = events.due(event, now)
             return row.id, 1
         self.memory.last_row += (
             1  # as in the file, whose INSERT draws a number before it meets the row that waits
         )
-        both = intake.merged(event, row.payload) if late else intake.merged(row.payload, event)
+        both = events.merged(event, row.payload) if late else events.merged(row.payload, event)
         row.status = move(row.status, "coalesce")
-        row.text = intake.encode(both)
+        row.text = events.encode(both)
         row.generation += 1
         row.attempts = row.deaths = 0
-        row.due_at, row.decided_at = min(row.due_at, intake.due(both, now)), max(row.decided_at, now)
+        row.due_at, row.decided_at = min(row.due_at, events.due(both, now)), max(row.decided_at, now)
         return row.id, row.generation
 
     def _new_row(self, text: str, key: str | None, timestamp: float, now: float) -> Row:
@@ -234,7 +239,7 @@ class MemoryStore(Door):
     def claim_row(
         self, lease_s: float = LEASE_S, row_id: int | None = None
     ) -> tuple[Job, object, float] | None:
-        self._notice_clock()
+        self.upkeep.notice_clock()
         now = self.clock.now()
         busy = {row.key for row in self.memory.rows.values() if row.status is Status.IN_PROGRESS}
         free = [
@@ -256,11 +261,11 @@ class MemoryStore(Door):
         row.attempts += 1
         row.owner, row.token = self.owner, f"{self.rng.getrandbits(64):016x}"
         row.lease_boot, row.lease_until = self.clock.boot, self.clock.monotonic() + lease_s
-        job = self.held[row.id] = _job(row)
+        job = self.claimed[row.id] = _job(row)
         return job
 
     def claim_batch(self, limit: int, lease_s: float = LEASE_S) -> list[tuple[Job, object]]:
-        self._notice_clock()
+        self.upkeep.notice_clock()
         rows = sorted(self.memory.rows.values(), key=lambda row: row.id)
         waiting = [_in_line(row) for row in rows if row.waits]
         busy = [_in_line(row) for row in rows if row.status is Status.IN_PROGRESS]
@@ -286,21 +291,23 @@ class MemoryStore(Door):
     # ---- closing ----
 
     def _closing(self, job: Job) -> Row:
-        held = self.held.get(job.id)
+        held = self.claimed.get(job.id)
         if held is not None and held.token == job.token:
-            del self.held[job.id]
+            del self.claimed[job.id]
         return self._ours(job)
 
-    def finish(self, job: Job, note: str = "") -> None:
-        self._end(self._closing(job), "finish", note, "finished")
+    def finish(self, job: Job, note: str = "", remarks: Iterable[tuple[Remark, str]] = ()) -> None:
+        row = self._closing(job)
+        self.end(row, "finish", note, "finished")
+        row.remarks = list(remarks)
 
     def postpone(self, job: Job, until: float, reason: str, uses_attempt: bool, waits_for: str = "") -> None:
         row = self._closing(job)
         if self.memory.waiting(row.key) is not None:
-            self._end(row, "supersede", f"superseded ({reason})", "superseded")
+            self.end(row, "supersede", f"superseded ({reason})", "superseded")
             return
         now = self.clock.now()
-        row.let_go("postpone")
+        row.unlease("postpone")
         row.due_at, row.decided_at, row.last_error, row.deaths = until, now, reason, 0
         row.waits_for = waits_for
         row.attempts -= 0 if uses_attempt else 1
@@ -309,26 +316,26 @@ class MemoryStore(Door):
     def requeue(self, job: Job) -> None:
         row = self._closing(job)
         if self.memory.waiting(row.key) is not None:
-            self._end(row, "supersede", "superseded", "superseded")
+            self.end(row, "supersede", "superseded", "superseded")
             return
-        row.let_go("requeue")
+        row.unlease("requeue")
         row.attempts -= 1
 
     def dead_letter(self, job: Job, error_type: str, message: str, traceback: str = "") -> int | None:
         row = self._closing(job)
         if self.memory.waiting(row.key) is not None:
-            self._end(row, "supersede", f"superseded ({error_type})", "superseded")
+            self.end(row, "supersede", f"superseded ({error_type})", "superseded")
             return None
-        return self._to_dead_letter(row, error_type, message, traceback)
+        return self.to_dead_letter(row, error_type, message, traceback)
 
-    def _end(self, row: Row, action: str, note: str, tally: str) -> None:
-        row.let_go(action)
+    def end(self, row: Row, action: str, note: str, tally: str) -> None:
+        row.unlease(action)
         row.finished_at, row.note = self.clock.now(), note
         self.memory.tally[tally] += 1
 
-    def _to_dead_letter(self, row: Row, error_type: str, message: str, traceback: str) -> int:
+    def to_dead_letter(self, row: Row, error_type: str, message: str, traceback: str) -> int:
         now = self.clock.now()
-        row.let_go("dead_letter")
+        row.unlease("dead_letter")
         row.finished_at, row.note, row.last_error = now, error_type, message
         entity, _, number = (row.key or "").partition(":")
         self.memory.last_letter += 1
@@ -349,154 +356,6 @@ class MemoryStore(Door):
             payload=row.payload,
         )
         return self.memory.last_letter
-
-    # ---- recovery ----
-
-    def recover(self) -> int:
-        moved = 0
-        self._release_from_the_future()
-        for row in [row for row in self.memory.rows.values() if row.status is Status.IN_PROGRESS]:
-            if row.owner == self.owner:
-                continue
-            expired = row.lease_boot != self.clock.boot or row.lease_until < self.clock.monotonic()
-            if expired or row.owner not in self.memory.owners:
-                self._take_back(row)
-                moved += 1
-        return moved
-
-    def _take_back(self, row: Row) -> None:
-        self.memory.changes += 1
-        deaths = row.deaths + 1
-        if self.memory.waiting(row.key) is not None:
-            self._end(row, "supersede", "superseded (its worker died)", "superseded")
-        elif deaths >= DEATHS_MAX:
-            self._to_dead_letter(
-                row, "WorkerDied", f"worker died: {deaths} workers in a row ended while holding it", ""
-            )
-        else:
-            now = self.clock.now()
-            row.let_go("requeue")
-            row.deaths, row.due_at, row.decided_at = deaths, due_after(deaths, now), now
-            row.last_error = "its worker died or lost its lease"
-
-    def _notice_clock(self) -> None:
-        now = self.clock.now()
-        if now < self._last_now:
-            self._release_from_the_future()
-        self._last_now = now
-
-    def _release_from_the_future(self) -> None:
-        now = self.clock.now()
-        for row in self.memory.rows.values():
-            if row.waits and row.due_at > now and row.decided_at > now:
-                row.due_at = row.decided_at = now
-
-    def release_due(self, waits_for: str | None = None) -> int:
-        now = self.clock.now()
-        later = [row for row in self.memory.rows.values() if row.waits and row.due_at > now]
-        released = [row for row in later if waits_for is None or waits_for == row.waits_for]
-        for row in released:
-            row.due_at = row.decided_at = now
-        self.memory.changes += 1
-        return len(released)
-
-    # ---- the spool ----
-
-    def merge_spool(self) -> int:
-        came = 0
-        events, self.memory.spool = self.memory.spool, []
-        for event in events:
-            if event["event"] in self.memory.spooled:
-                continue
-            self.memory.spooled.add(event["event"])
-            row = self.memory.waiting(intake.key_of(event))
-            if row is None or row.payload["event"] != event["event"]:
-                self._insert(event, self.clock.now(), late=True)
-                came += 1
-        return came
-
-    # ---- dead letters ----
-
-    def add_dead_letter(
-        self, payload: object, error_type: str, message: str, traceback: str = "", attempts: int = 0
-    ) -> int:
-        now = self.clock.now()
-        self.memory.changes += 1
-        self.memory.last_letter += 1
-        key = intake.key_of(payload)
-        number = payload.get("scene_id") if isinstance(payload, dict) and key is not None else None
-        self.memory.letters[self.memory.last_letter] = DeadLetter(
-            id=self.memory.last_letter,
-            job_id=None,
-            scene_id=number,
-            error_type=error_type,
-            message=message,
-            traceback=traceback,
-            attempts=attempts,
-            generation=1,
-            enqueued_at=None,
-            first_failed_at=now,
-            failed_at=now,
-            replayed_at=None,
-            replayed_as=None,
-            payload=json.loads(intake.encode(payload)),
-        )
-        return self.memory.last_letter
-
-    def dead_letters(
-        self, limit: int = 100, error_type: str | None = None, replayed: bool = False
-    ) -> list[DeadLetter]:
-        found = [
-            letter
-            for letter in self.memory.letters.values()
-            if (error_type is None or letter.error_type == error_type)
-            and (replayed or letter.replayed_at is None)
-        ]
-        return sorted(found, key=lambda letter: (letter.failed_at, letter.id), reverse=True)[:limit]
-
-    def find_letter(self, letter_id: int) -> DeadLetter | None:
-        return self.memory.letters.get(letter_id)
-
-    def dead_by_type(self) -> dict[str, int]:
-        open_letters = (letter for letter in self.memory.letters.values() if letter.replayed_at is None)
-        number = Counter(letter.error_type for letter in open_letters)
-        return dict(sorted(number.items(), key=lambda item: (-item[1], item[0])))
-
-    def replay(self, ids: Iterable[int] | None = None, error_type: str | None = None) -> int:
-        wanted = None if ids is None else set(ids)
-        now = self.clock.now()
-        done = 0
-        for letter in list(self.memory.letters.values()):
-            if letter.replayed_at is not None or (error_type is not None and letter.error_type != error_type):
-                continue
-            payload = letter.payload
-            if wanted is not None and letter.id not in wanted:
-                continue
-            if not isinstance(payload, dict) or intake.key_of(payload) is None:
-                continue
-            row_id, _ = self._insert(intake.completed(payload, now), now, late=True)
-            self.memory.letters[letter.id] = replace(letter, replayed_at=now, replayed_as=row_id)
-            row = None if letter.job_id is None else self.memory.rows.get(letter.job_id)
-            if row is not None and row.status is Status.FAILED:
-                row.status, row.note = move(row.status, "replay"), "replayed"
-            done += 1
-        return done
-
-    def purge_dead(self, older_than_s: float) -> int:
-        before = self.clock.now() - older_than_s
-        return self._drop([letter for letter in self.memory.letters.values() if letter.failed_at < before])
-
-    def clear_dead(self) -> int:
-        return self._drop([letter for letter in self.memory.letters.values() if letter.replayed_at is None])
-
-    def _drop(self, letters: list[DeadLetter]) -> int:
-        self.memory.changes += 1
-        for letter in letters:
-            del self.memory.letters[letter.id]
-            row = None if letter.job_id is None else self.memory.rows.get(letter.job_id)
-            if row is not None and row.status is Status.FAILED:
-                del self.memory.rows[row.id]
-        return len(letters)
 
     # ---- looking, clearing, keeping small ----
 
@@ -526,77 +385,264 @@ class MemoryStore(Door):
         )
         return [replace(_job(row), token="") for row in rows[:limit]]
 
-    def notes(self, limit: int = 1000) -> list[str]:
+    def remarks(self, limit: int = 1000) -> dict[Remark, Counter[str]]:
         done = [row for row in self.memory.rows.values() if row.status is Status.DONE]
         done.sort(key=lambda row: (row.finished_at or 0.0, row.id), reverse=True)
-        return [row.note for row in done[:limit]]
+        found: dict[Remark, Counter[str]] = {kind: Counter() for kind in Remark}
+        for row in done[:limit]:
+            for kind, what in row.remarks:
+                found[kind][what] += 1
+        return found
 
     def clear_waiting(self) -> int:
-        self.merge_spool()
+        self.spool.merge()
         gone = [row.id for row in self.memory.rows.values() if row.waits]
         for row_id in gone:
             del self.memory.rows[row_id]
         self.memory.changes += 1
         return len(gone)
 
-    def prune(self, keep: int) -> int:
-        done = [row for row in self.memory.rows.values() if row.status is Status.DONE]
-        over = min(max(len(done) - keep, 0), PRUNE_ROWS)
-        for row in sorted(done, key=lambda row: (row.finished_at or 0.0, row.id))[:over]:
-            del self.memory.rows[row.id]
-        return over
 
-    def tidy(self) -> None:
-        """There is no log to cut."""
+class MemoryLetters:
+    """The dead letters of a ``MemoryStore``."""
 
-    # ---- what the worker remembers between its lives ----
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def add(
+        self, payload: object, error_type: str, message: str, traceback: str = "", attempts: int = 0
+    ) -> int:
+        now = self._store.clock.now()
+        self._store.memory.changes += 1
+        self._store.memory.last_letter += 1
+        key = events.key_of(payload)
+        number = payload.get("scene_id") if isinstance(payload, dict) and key is not None else None
+        self._store.memory.letters[self._store.memory.last_letter] = DeadLetter(
+            id=self._store.memory.last_letter,
+            job_id=None,
+            scene_id=number,
+            error_type=error_type,
+            message=message,
+            traceback=traceback,
+            attempts=attempts,
+            generation=1,
+            enqueued_at=None,
+            first_failed_at=now,
+            failed_at=now,
+            replayed_at=None,
+            replayed_as=None,
+            payload=json.loads(events.encode(payload)),
+        )
+        return self._store.memory.last_letter
+
+    def newest(
+        self, limit: int = 100, error_type: str | None = None, replayed: bool = False
+    ) -> list[DeadLetter]:
+        found = [
+            letter
+            for letter in self._store.memory.letters.values()
+            if (error_type is None or letter.error_type == error_type)
+            and (replayed or letter.replayed_at is None)
+        ]
+        return sorted(found, key=lambda letter: (letter.failed_at, letter.id), reverse=True)[:limit]
+
+    def find(self, letter_id: int) -> DeadLetter | None:
+        return self._store.memory.letters.get(letter_id)
+
+    def by_type(self) -> dict[str, int]:
+        open_letters = (
+            letter for letter in self._store.memory.letters.values() if letter.replayed_at is None
+        )
+        number = Counter(letter.error_type for letter in open_letters)
+        return dict(sorted(number.items(), key=lambda item: (-item[1], item[0])))
+
+    def replay(self, ids: Iterable[int] | None = None, error_type: str | None = None) -> int:
+        wanted = None if ids is None else set(ids)
+        now = self._store.clock.now()
+        done = 0
+        for letter in list(self._store.memory.letters.values()):
+            if letter.replayed_at is not None or (error_type is not None and letter.error_type != error_type):
+                continue
+            payload = letter.payload
+            if wanted is not None and letter.id not in wanted:
+                continue
+            if not isinstance(payload, dict) or events.key_of(payload) is None:
+                continue
+            row_id, _ = self._store.insert(events.completed(payload, now), now, late=True)
+            self._store.memory.letters[letter.id] = replace(letter, replayed_at=now, replayed_as=row_id)
+            row = None if letter.job_id is None else self._store.memory.rows.get(letter.job_id)
+            if row is not None and row.status is Status.FAILED:
+                row.status, row.note = move(row.status, "replay"), "replayed"
+            done += 1
+        return done
+
+    def purge(self, older_than_s: float) -> int:
+        before = self._store.clock.now() - older_than_s
+        return self._drop(
+            [letter for letter in self._store.memory.letters.values() if letter.failed_at < before]
+        )
+
+    def clear(self) -> int:
+        return self._drop(
+            [letter for letter in self._store.memory.letters.values() if letter.replayed_at is None]
+        )
+
+    def _drop(self, letters: list[DeadLetter]) -> int:
+        self._store.memory.changes += 1
+        for letter in letters:
+            del self._store.memory.letters[letter.id]
+            row = None if letter.job_id is None else self._store.memory.rows.get(letter.job_id)
+            if row is not None and row.status is Status.FAILED:
+                del self._store.memory.rows[row.id]
+        return len(letters)
+
+
+class MemorySpool:
+    """What waits beside a ``MemoryStore``."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def files(self) -> list[str]:
+        return [str(event["event"]) for event in self._store.memory.spool]
+
+    def merge(self) -> int:
+        came = 0
+        spooled, self._store.memory.spool = self._store.memory.spool, []
+        for event in spooled:
+            if event["event"] in self._store.memory.spooled:
+                continue
+            self._store.memory.spooled.add(event["event"])
+            row = self._store.memory.waiting(events.key_of(event))
+            if row is None or row.payload["event"] != event["event"]:
+                self._store.insert(event, self._store.clock.now(), late=True)
+                came += 1
+        return came
+
+
+class MemoryState:
+    """What a ``Memory`` keeps for the worker."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
 
     def load_breaker(self, server: str) -> dict[str, Any] | None:
-        text = self.memory.breakers.get(server)
+        text = self._store.memory.breakers.get(server)
         return None if text is None else dict(json.loads(text))
 
     def save_breaker(self, server: str, state: Mapping[str, Any]) -> None:
-        self.memory.breakers[server] = intake.encode(dict(state))
+        self._store.memory.breakers[server] = events.encode(dict(state))
 
-    def load_state(self, name: str) -> str | None:
-        return self.memory.state.get(name)
+    def load(self, name: str) -> str | None:
+        return self._store.memory.state.get(name)
 
-    def save_state(self, name: str, value: str) -> None:
-        self.memory.state[name] = value
+    def save(self, name: str, value: str) -> None:
+        self._store.memory.state[name] = value
 
-    def drop_state(self, name: str) -> None:
-        self.memory.state.pop(name, None)
+    def drop(self, name: str) -> None:
+        self._store.memory.state.pop(name, None)
 
     def open_outage(self, server: str, cause: str) -> None:
-        lasting = [o for o in self.memory.outages if o["server"] == server and o["ended_at"] is None]
+        lasting = [o for o in self._store.memory.outages if o["server"] == server and o["ended_at"] is None]
         for outage in lasting:
             outage["cause"] = cause
         if not lasting:
-            self.memory.outages.append(
+            self._store.memory.outages.append(
                 {
                     "server": server,
                     "cause": cause,
-                    "started_at": self.clock.now(),
+                    "started_at": self._store.clock.now(),
                     "ended_at": None,
                     "waiting": 0,
                 }
             )
 
     def close_outage(self, server: str) -> None:
-        for outage in self.memory.outages:
+        for outage in self._store.memory.outages:
             if outage["server"] == server and outage["ended_at"] is None:
-                outage["ended_at"] = self.clock.now()
-                outage["waiting"] = sum(row.waits for row in self.memory.rows.values())
+                outage["ended_at"] = self._store.clock.now()
+                outage["waiting"] = sum(row.waits for row in self._store.memory.rows.values())
 
     def outages(self, limit: int = 1000) -> list[dict[str, Any]]:
-        return [dict(outage) for outage in reversed(self.memory.outages)][:limit]
+        return [dict(outage) for outage in reversed(self._store.memory.outages)][:limit]
+
+
+class MemoryUpkeep:
+    """The upkeep of a ``MemoryStore``."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._last_now = store.clock.now()
+
+    def recover(self) -> int:
+        moved = 0
+        self.release_from_the_future()
+        for row in [row for row in self._store.memory.rows.values() if row.status is Status.IN_PROGRESS]:
+            if row.owner == self._store.owner:
+                continue
+            expired = (
+                row.lease_boot != self._store.clock.boot or row.lease_until < self._store.clock.monotonic()
+            )
+            if expired or row.owner not in self._store.memory.owners:
+                self._requeue(row)
+                moved += 1
+        return moved
+
+    def _requeue(self, row: Row) -> None:
+        self._store.memory.changes += 1
+        deaths = row.deaths + 1
+        if self._store.memory.waiting(row.key) is not None:
+            self._store.end(row, "supersede", "superseded (its worker died)", "superseded")
+        elif deaths >= DEATHS_MAX:
+            self._store.to_dead_letter(
+                row, "WorkerDied", f"worker died: {deaths} workers in a row ended while working on it", ""
+            )
+        else:
+            now = self._store.clock.now()
+            row.unlease("requeue")
+            row.deaths, row.due_at, row.decided_at = deaths, due_after(deaths, now), now
+            row.last_error = "its worker died or lost its lease"
+
+    def notice_clock(self) -> None:
+        now = self._store.clock.now()
+        if now < self._last_now:
+            self.release_from_the_future()
+        self._last_now = now
+
+    def release_from_the_future(self) -> None:
+        now = self._store.clock.now()
+        for row in self._store.memory.rows.values():
+            if row.waits and row.due_at > now and row.decided_at > now:
+                row.due_at = row.decided_at = now
+
+    def release_due(self, waits_for: str | None = None) -> int:
+        now = self._store.clock.now()
+        later = [row for row in self._store.memory.rows.values() if row.waits and row.due_at > now]
+        released = [row for row in later if waits_for is None or waits_for == row.waits_for]
+        for row in released:
+            row.due_at = row.decided_at = now
+        self._store.memory.changes += 1
+        return len(released)
+
+    def prune(self, keep: int) -> int:
+        done = [row for row in self._store.memory.rows.values() if row.status is Status.DONE]
+        over = min(max(len(done) - keep, 0), PRUNE_ROWS)
+        for row in sorted(done, key=lambda row: (row.finished_at or 0.0, row.id))[:over]:
+            del self._store.memory.rows[row.id]
+        return over
+
+    def tidy(self) -> None:
+        """There is no log to cut."""
+
+    def examine(self) -> None:
+        """There is no file to examine."""
 
 
 def _job(row: Row) -> Job:
     payload = row.payload
     said = payload if isinstance(payload, dict) else {}
     fields = said.get("fields")
-    entity, _, number = (intake.key_of(said) or "scene:0").partition(":")
+    entity, _, number = (events.key_of(said) or "scene:0").partition(":")
     return Job(
         id=row.id,
         scene_id=int(number) if entity == "scene" else 0,

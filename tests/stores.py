@@ -7,7 +7,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from plexsync.queue import intake
+from plexsync.queue import spool
 from plexsync.queue.store import Store
 from scenarios.clock import ManualClock
 from tests.doubles import Memory, MemoryStore
@@ -29,13 +29,14 @@ class Durable:
     def kill(self, store: Store) -> None:
         """As the system leaves things after SIGKILL: the lock is free, its file is still there, the rows are as they
         were."""
-        lock, store._owner_lock = store._owner_lock, None
+        owners = store._owners
+        lock, owners._lock = owners._lock, None
         if lock is not None:
             lock.release()
-        store.db.close()
+        store.file.db.close()
 
     def spool(self, event: dict[str, object]) -> None:
-        intake.spool(self.folder, event)
+        spool.write(self.folder, event)
 
     def end(self) -> None:
         for store in self.opened:

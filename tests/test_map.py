@@ -28,7 +28,7 @@ IMPORTS: dict[str, set[str]] = {
     "clock": set(),
     "context": set(),
     "core": {"core"},
-    "hook": {"locks", "protocol", "queue.intake"},
+    "hook": {"locks", "protocol", "queue.events", "queue.database", "queue.spool"},
     "queue": {"queue", "core"} | BASE,
     "sync_queue": {"queue", "core", "context"},
     "servers": {"servers", "core", "queue"} | BASE,
@@ -37,10 +37,15 @@ IMPORTS: dict[str, set[str]] = {
     "__main__": {"ui", "hook", "protocol"},
 }
 # What the hook imports imports nothing that the hook may not.
-FAST = {"queue.intake": {"queue.intake", "locks", "protocol"}}
+FAST = {
+    "queue.layout": set(),
+    "queue.events": {"queue.layout", "protocol"},
+    "queue.database": {"queue.layout", "locks"},
+    "queue.spool": {"queue.database", "queue.events", "protocol"},
+}
 # What is not in the standard library, and who alone may import it.
 PACKAGES: dict[str, set[str]] = {
-    "queue.store": {"persistqueue"},
+    "queue.compat": {"persistqueue"},
     "sync_queue": {"persistqueue"},
     "servers.stash": {"requests", "stashapi"},
     "servers.plex": {"plexapi", "requests"},

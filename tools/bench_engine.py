@@ -150,7 +150,7 @@ def drain(store: Store, data: Path) -> None:
     clock = SystemClock()
     worker = Worker(store, Servers(str(data), clock, store), clock, random.Random(0))
     worker.run(should_stop=lambda: not (counts := store.counts()).pending and not counts.in_progress)
-    dead = store.dead_letters(1)
+    dead = store.letters.newest(1)
     if dead:
         raise SystemExit(f"bench: {dead[0].message}")
 

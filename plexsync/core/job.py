@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class Status(IntEnum):
@@ -45,6 +45,13 @@ MOVES: dict[tuple[Status, str], Status] = {
     (Status.IN_PROGRESS, "supersede"): Status.DONE,
     (Status.FAILED, "replay"): Status.DONE,
 }
+
+
+class Remark(StrEnum):
+    """What a finished job may have left undone, and why."""
+
+    SKIPPED = "skipped"  # the scene, by a rule of the settings
+    KEPT = "kept"  # a field, which stays as it is in Plex by rule
 
 
 RELIST = "relist"  # the state of the queue's file that asks the worker to read the libraries anew

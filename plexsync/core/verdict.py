@@ -17,14 +17,12 @@ together do not come back together and none comes back at once.
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
 from plexsync.core.item import Item
-from plexsync.core.job import Job
+from plexsync.core.job import Job, Remark
 from plexsync.core.settings import Settings
 
 # Plex takes a file in minutes (a scan) to hours (a scheduled scan); 12 looks with these cover about five
@@ -124,6 +122,7 @@ class Finish:
     """The job is done."""
 
     note: str
+    remarks: tuple[tuple[Remark, str], ...] = ()  # what was left undone, and by which rule
 
 
 @dataclass(frozen=True)
@@ -154,15 +153,15 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
         case Synced(fields, kept, to_stash, remarks):
             wrote = [f"wrote {', '.join(fields)}"] if fields else []
             told = [f"told Stash the {', '.join(to_stash)}"] if to_stash else []
-            return Finish("; ".join([*wrote, *told, *_kept(kept), *remarks]))
+            return Finish("; ".join([*wrote, *told, *_kept(kept), *remarks]), _remarks(kept))
         case FannedOut(scenes, done):
             if not done:
                 return Postpone(now + LET_PASS_S, "goes on after the edits that are due", uses_attempt=False)
             return Finish(f"queued {scenes} scenes")
         case InSync(kept, remarks):
-            return Finish("; ".join(["nothing to write", *_kept(kept), *remarks]))
+            return Finish("; ".join(["nothing to write", *_kept(kept), *remarks]), _remarks(kept))
         case Skipped(reason):
-            return Finish(reason)
+            return Finish(reason, ((Remark.SKIPPED, reason),))
         case Gone(fields):
             cleaned = f"; took ours from {', '.join(fields)}" if fields else ""
             return Finish("no longer in Stash" + cleaned)
@@ -183,27 +182,12 @@ def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: 
             return _after_failure(job, error, traceback, now, rng, settings)
 
 
-KEPT = "kept Plex's own "
-
-
 def _kept(fields: tuple[str, ...]) -> list[str]:
-    return [f"{KEPT}{', '.join(fields)}"] if fields else []
+    return [f"kept Plex's own {', '.join(fields)}"] if fields else []
 
 
-def left_alone(notes: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
-    """Of finished jobs, by the notes ``after`` gave them, each after its outcome's name: why scenes were skipped, and
-    which fields were kept as Plex has them; how often each."""
-    skipped: Counter[str] = Counter()
-    kept: Counter[str] = Counter()
-    for text in notes:
-        name, _, note = text.partition(": ")
-        if name == Skipped.name:
-            skipped[note] += 1
-        elif name in (Synced.name, InSync.name):
-            for phrase in note.split("; "):
-                if phrase.startswith(KEPT):
-                    kept.update(phrase.removeprefix(KEPT).split(", "))
-    return skipped, kept
+def _remarks(kept: tuple[str, ...]) -> tuple[tuple[Remark, str], ...]:
+    return tuple((Remark.KEPT, field) for field in kept)
 
 
 def _after_failure(

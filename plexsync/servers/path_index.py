@@ -60,7 +60,7 @@ class Mark:
 
 
 class Database(Protocol):
-    """Where the tables are: a ``queue.store.Store``, or ``InMemory``."""
+    """Where the tables are: a ``queue.file.QueueFile``, or ``InMemory``."""
 
     @property
     def db(self) -> sqlite3.Connection: ...
@@ -97,23 +97,23 @@ class PathIndex:
     tables: ClassVar[str] = TABLES
 
     def __init__(self, database: Database | None = None, server: str = "") -> None:
-        self._store: Database = database or InMemory()
+        self._database: Database = database or InMemory()
         self._server = server
         self._made_in: object = None  # the connection whose file has our tables
 
     @property
     def _db(self) -> sqlite3.Connection:
         self._make_tables()
-        return self._store.db
+        return self._database.db
 
     def _make_tables(self) -> None:
         """Make our tables in the file the store has open, which is another one when it was replaced under us."""
-        if self._store.db is not self._made_in:
-            with self._store.transaction() as db:
+        if self._database.db is not self._made_in:
+            with self._database.transaction() as db:
                 for statement in self.tables.split(";"):
                     db.execute(statement)
                 self._take_over(db)
-            self._made_in = self._store.db
+            self._made_in = self._database.db
 
     def _take_over(self, db: sqlite3.Connection) -> None:
         """What an older version kept elsewhere in this file; nothing of the paths, which Plex lists again."""
@@ -121,7 +121,7 @@ class PathIndex:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._make_tables()
-        with self._store.transaction() as db:
+        with self._database.transaction() as db:
             yield db
 
     def lookup(self, key: str) -> tuple[int, ...]:

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from plexsync.core.match import path_key
-from plexsync.queue import intake
+from plexsync.queue import events, layout
 from plexsync.servers import path_index
 from plexsync.servers.path_index import PathIndex, batches
 
 LATE_S = 3600.0  # a write whose end was not seen may land this late; busy servers were seen to take minutes
 
-TABLES = f"""{path_index.TABLES}{intake.CHOICES}CREATE TABLE IF NOT EXISTS scenes (
+TABLES = f"""{path_index.TABLES}{layout.CHOICES}CREATE TABLE IF NOT EXISTS scenes (
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,  -- of the scene and the settings, when they were last level
     written TEXT NOT NULL,      -- JSON: field -> the value Plex had of us then
@@ -111,7 +111,7 @@ class SyncState(PathIndex):
         files: Sequence[str] = (),
     ) -> None:
         """Plex is in sync with the scene now; of its writes the last of ``pending`` has come to its end."""
-        now = self._store.clock.now()
+        now = self._database.clock.now()
         with self._transaction() as db:
             db.execute("DELETE FROM awaited WHERE server = ? AND scene_id = ?", (self._server, scene_id))
             db.execute(
@@ -127,10 +127,10 @@ class SyncState(PathIndex):
                     scene_id,
                     rating_key,
                     fingerprint,
-                    intake.encode(dict(written)),
-                    intake.encode(dict(images or {})),
+                    events.encode(dict(written)),
+                    events.encode(dict(images or {})),
                     now,
-                    intake.encode(list(files)),
+                    events.encode(list(files)),
                 ),
             )
 
@@ -143,8 +143,8 @@ class SyncState(PathIndex):
                     self._server,
                     scene_id,
                     rating_key,
-                    intake.encode(dict(fields)),
-                    self._store.clock.now(),
+                    events.encode(dict(fields)),
+                    self._database.clock.now(),
                 ),
             )
 
@@ -167,7 +167,7 @@ class SyncState(PathIndex):
         db.execute(f"DELETE FROM pending_writes WHERE {_LAST}", self._last(scene_id, rating_key, fields))
 
     def _last(self, scene_id: int, rating_key: int, fields: Mapping[str, Any]) -> tuple[object, ...]:
-        return self._server, scene_id, rating_key, intake.encode(dict(fields))
+        return self._server, scene_id, rating_key, events.encode(dict(fields))
 
     def unsettled(self, scene_ids: Collection[int]) -> set[int]:
         """Those of these scenes of which a write may still land whose end was not seen."""
@@ -304,7 +304,7 @@ class SyncState(PathIndex):
         with self._transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO choices VALUES (?, ?, ?, ?)",
-                (self._server, scene_id, rating_key, self._store.clock.now()),
+                (self._server, scene_id, rating_key, self._database.clock.now()),
             )
 
 

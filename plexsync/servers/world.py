@@ -149,7 +149,7 @@ class Servers:
         """What is remembered of the Plex server of these settings: in the store, if there is one."""
         if self._sync_state is None or self._state_of != settings.plex_url:
             self._sync_state = (
-                SyncState() if self._store is None else SyncState(self._store, settings.plex_url)
+                SyncState() if self._store is None else SyncState(self._store.file, settings.plex_url)
             )
             self._state_of = settings.plex_url
         return self._sync_state

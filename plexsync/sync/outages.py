@@ -60,18 +60,18 @@ class Outages:
         with self.store.transaction():
             before = self._breaker(server)
             then = breakers.after_success(before, self.clock.now())
-            self.store.save_breaker(server, breakers.to_dict(then))
+            self.store.state.save_breaker(server, breakers.to_dict(then))
             if before.state is breakers.State.CLOSED:
                 return
-            self.store.close_outage(server)
-            released = self.store.release_due(server)
+            self.store.state.close_outage(server)
+            released = self.store.upkeep.release_due(server)
         self.backlog = 1
         log.info("%s recovered; %s jobs are due again", server, released)
 
     def resume(self) -> None:
         """What paused the queue is put right."""
-        if self.store.load_state("attention"):
-            self.store.save_state("attention", "")
+        if self.store.state.load("attention"):
+            self.store.state.save("attention", "")
             log.info("queue resumed")
         self.paused_by, self.paused_until = "", 0.0
 
@@ -81,23 +81,25 @@ class Outages:
             self._forget_probe(server)
 
     def _breaker(self, server: str) -> breakers.Breaker:
-        return breakers.from_dict(self.store.load_breaker(server))
+        return breakers.from_dict(self.store.state.load_breaker(server))
 
     def _failed(self, server: str, cause: str) -> None:
         with self.store.transaction():  # other processes learn of the same server at the same time
             before = self._breaker(server)
             then = breakers.after_failure(before, self.clock.now(), self.rng)
-            self.store.save_breaker(server, breakers.to_dict(then))
+            self.store.state.save_breaker(server, breakers.to_dict(then))
             began = then.state is breakers.State.OPEN and before.state is breakers.State.CLOSED
             if then.state is breakers.State.OPEN:
-                self.store.open_outage(server, cause)  # or the cause by now: another address may be wrong too
+                self.store.state.open_outage(
+                    server, cause
+                )  # or the cause by now: another address may be wrong too
         if began:
             log.error("outage of %s began: %s", server, cause)
 
     def _pause(self, sentence: str) -> None:
         if sentence != self.paused_by:
             log.error("queue paused: %s", sentence)
-            self.store.save_state("attention", sentence)
+            self.store.state.save("attention", sentence)
         self.paused_by = sentence
         self.paused_until = self.clock.monotonic() + ATTENTION_HOLD_S
 
@@ -108,7 +110,7 @@ class Outages:
         if changed:
             log.info("the settings have changed; trying again")
             self.resume()
-            self.store.release_due()
+            self.store.upkeep.release_due()
         return not changed
 
     def _settings_changed(self) -> bool:
@@ -160,13 +162,13 @@ class Outages:
         with self.store.transaction():
             allowed, then = breakers.allow(self._breaker(server), self.clock.now())
             if allowed:
-                self.store.save_breaker(server, breakers.to_dict(then))
+                self.store.state.save_breaker(server, breakers.to_dict(then))
         return allowed
 
     def _forget_probe(self, server: str) -> None:
         known = self._breaker(server)
         if known.state is breakers.State.HALF_OPEN:
-            self.store.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
+            self.store.state.save_breaker(server, {**breakers.to_dict(known), "probe_at": 0.0})
 
 
 def pauses(error: Exception) -> bool:

@@ -102,7 +102,7 @@ def sweep(
             found.gone + len(gone),
         )
         if hours is None:
-            store.save_state(place, f"{scenes[-1].id} {store.clock.now()}")
+            store.state.save(place, f"{scenes[-1].id} {store.clock.now()}")
         progress(found.seen, scenes[-1].id)
         if should_stop():
             return replace(found, done=False)
@@ -110,7 +110,7 @@ def sweep(
         gone = sync_state.scene_ids(after_id, LAST_ID)
         queued = store.enqueue_many(gone, hurry=hurry)
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
-    store.drop_state(place)
+    store.state.drop(place)
     if synced_once:
         return found
     try:
@@ -138,7 +138,7 @@ def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]
             continue
         place = f"{moment} of {settings.plex_url}"
         began = store.clock.now()
-        since = float(store.load_state(place) or 0.0) - CLOCKS_APART_S
+        since = float(store.state.load(place) or 0.0) - CLOCKS_APART_S
         told: list[int] = []
         for entry in world.plex().touched(moment, int(since)):
             memories = sync_state.recall_many(sync_state.others_of(entry.rating_key, 0))
@@ -146,7 +146,7 @@ def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]
         # As edits: a scene that seems to be in sync is looked at all the same.
         queued += store.enqueue_many(told, "update") if told else 0
         returned += len(told)
-        store.save_state(place, str(began))
+        store.state.save(place, str(began))
     return returned, queued
 
 
@@ -175,7 +175,7 @@ def _gone(sync_state: SyncState, after_id: int, scenes: Sequence[Scene]) -> list
 
 def _resume(store: Store, place: str) -> int:
     """The id after which an earlier sweep was cut short, 0 when it was not, or is too long ago."""
-    kept = (store.load_state(place) or "").split()
+    kept = (store.state.load(place) or "").split()
     if len(kept) != 2:
         return 0
     return int(kept[0]) if 0 <= store.clock.now() - float(kept[1]) <= RESUME_S else 0

@@ -85,8 +85,8 @@ def _move(job: Job, outcome: Outcome, books: Books) -> None:
     """The job's next state, and a line in the log. Raises StaleLease when the job is no longer ours."""
     store, now = books.store, books.clock.now()
     match after(job, outcome, now, books.rng, books.settings):
-        case Finish(note):
-            store.finish(job, f"{outcome.name}: {note}")
+        case Finish(note, remarks):
+            store.finish(job, f"{outcome.name}: {note}", remarks)
             log_move(logging.INFO, outcome.name, job, note)
         case Postpone(until, reason, uses_attempt, waits_for):
             store.postpone(job, until, reason, uses_attempt, waits_for)

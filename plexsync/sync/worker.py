@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from plexsync.clock import Clock
 from plexsync.core.failures import Landed, SyncFailure, Transient
-from plexsync.core.job import RELIST, Job
+from plexsync.core.job import LEASE_S, RELIST, Job, StaleLease
 from plexsync.core.settings import SCOPE_HOURS, Settings
 from plexsync.core.verdict import (
     Failed,
@@ -30,8 +30,8 @@ from plexsync.core.verdict import (
     NotFound,
     Outcome,
 )
-from plexsync.queue.intake import LIBRARY
-from plexsync.queue.store import LEASE_S, StaleLease, Store
+from plexsync.queue.events import LIBRARY
+from plexsync.queue.store import Store
 from plexsync.servers.world import World
 from plexsync.sync import apply, plan_batch, reconcile, record
 from plexsync.sync.outages import Outages
@@ -256,9 +256,9 @@ class Worker:
     def _freshen(self, settings: Settings) -> None:
         """Now and then see what the libraries have lost: no scene is in sync with an item that is gone."""
         now = self.clock.monotonic()
-        if self.store.load_state(RELIST):  # every scene is to be compared with what Plex really has
+        if self.store.state.load(RELIST):  # every scene is to be compared with what Plex really has
             self.world.plex().relist()
-            self.store.drop_state(RELIST)
+            self.store.state.drop(RELIST)
             self._fresh_until = now + FRESHEN_S
         elif now >= self._fresh_until:
             if self._fresh_until:
@@ -321,13 +321,13 @@ class Worker:
         place = f"fan-out of job {job.id}.{job.generation}"
         if job.entity == LIBRARY:
             return self._queue_out_of_sync(place)
-        done, _, after_id = (self.store.load_state(place) or "0 0").partition(" ")
+        done, _, after_id = (self.store.state.load(place) or "0 0").partition(" ")
         scenes = int(done)
         for page in self.world.stash().scene_ids_of(job.entity, job.entity_id, int(after_id)):
             self.store.enqueue_many(page)
             scenes += len(page)
-            self.store.save_state(place, f"{scenes} {page[-1]}")
-        self.store.drop_state(place)
+            self.store.state.save(place, f"{scenes} {page[-1]}")
+        self.store.state.drop(place)
         return FannedOut(scenes)
 
     def _queue_out_of_sync(self, place: str) -> FannedOut:
@@ -374,10 +374,10 @@ class Worker:
             now = self.clock.monotonic()
             if now >= next_upkeep:
                 self.store.reopen_if_replaced()
-                self.store.merge_spool()
+                self.store.spool.merge()
                 next_upkeep = now + UPKEEP_S
             if now >= next_recovery:
-                self.store.recover()
+                self.store.upkeep.recover()
                 next_recovery = now + RECOVER_S
             if now >= next_tidy:
                 self._tidy()
@@ -420,7 +420,7 @@ class Worker:
         try:
             settings = self.outages.settings = self.world.settings()
             every_s = settings.reconcile_interval * 3600
-            last = float(self.store.load_state("reconciled_at") or 0.0)
+            last = float(self.store.state.load("reconciled_at") or 0.0)
             since_s = self.clock.now() - last
             if not every_s or 0 <= since_s < every_s:
                 return True
@@ -444,7 +444,7 @@ class Worker:
         if found.untold:
             log.warning("could not look for ratings and plays in Plex: %s", found.untold)
         if found.done:
-            self.store.save_state("reconciled_at", str(self.clock.now()))
+            self.store.state.save("reconciled_at", str(self.clock.now()))
         log.info("looked for changes: %s scenes seen, %s queued", found.seen, found.queued)
         return True
 
@@ -454,9 +454,9 @@ class Worker:
         return counts.pending > counts.waiting_later
 
     def _tidy(self) -> None:
-        while self.store.prune(self.outages.settings.history_keep):
+        while self.store.upkeep.prune(self.outages.settings.history_keep):
             self.clock.sleep(0.01)  # let a hook have the file in between
-        self.store.tidy()
+        self.store.upkeep.tidy()
 
     @contextmanager
     def heartbeats(self, also: Callable[[], None] = lambda: None, lease_s: float = LEASE_S) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from plexsync import context
-from plexsync.queue import intake
+from plexsync.queue import database
 from plexsync.ui import session, tasks
 from plexsync.ui.arguments import WrongArgument
 
@@ -40,7 +40,7 @@ def data_folder() -> str:
             data = above / "plugins" / "PlexSync" / "data"
             if data.is_dir():
                 return str(data)
-    return intake.data_folder()
+    return database.data_folder()
 
 
 class Console:

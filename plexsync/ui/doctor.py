@@ -206,10 +206,10 @@ def _check_queue(session: Session) -> str:
 
 
 def _check_letters(session: Session) -> str:
-    kinds = {kind: count for kind, count in session.store.dead_by_type().items() if kind != CHOICE}
+    kinds = {kind: count for kind, count in session.store.letters.by_type().items() if kind != CHOICE}
     if not kinds:
         return "There are no dead letters."
-    newest = next(letter for letter in session.store.dead_letters() if letter.error_type != CHOICE)
+    newest = next(letter for letter in session.store.letters.newest() if letter.error_type != CHOICE)
     which = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
     raise Unhealthy(
         f"{plural(sum(kinds.values()), 'dead letter')} ({which}), the newest of {letter_about(newest)}: "
@@ -218,7 +218,7 @@ def _check_letters(session: Session) -> str:
 
 
 def _check_choices(session: Session) -> str:
-    letters = session.store.dead_letters(error_type=CHOICE)
+    letters = session.store.letters.newest(error_type=CHOICE)
     if not letters:
         return "No scene needs a choice between several Plex items."
     first = letters[0].scene_id
@@ -229,7 +229,7 @@ def _check_choices(session: Session) -> str:
 
 
 def _check_outages(session: Session) -> str:
-    last = next(iter(session.store.outages(1)), None)
+    last = next(iter(session.store.state.outages(1)), None)
     if last is None:
         return "No outage of Stash or Plex was recorded."
     since = utc(last["started_at"])

@@ -12,12 +12,12 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from plexsync.queue import intake
+from plexsync.queue import database, layout, spool
 from plexsync.queue.store import Store, StoreToRead
 
 # What is exported, under which name.
 TABLES = {
-    "job": intake.TABLE,
+    "job": layout.TABLE,
     "dead_letter": "dead_letters",
     "outage": "outages",
     "breaker": "breakers",
@@ -38,19 +38,19 @@ BUSY_MS = 10_000
 def rows(store: Store) -> Iterator[dict[str, object]]:
     """One object a row: ``kind`` is a key of TABLES, or ``spooled``; the other keys are the columns."""
     to_read = isinstance(store, StoreToRead)
-    opened = intake.connect_to_read(store.path) if to_read else intake.connect(store.path, BUSY_MS)
+    opened = database.connect_to_read(store.path) if to_read else database.connect(store.path, BUSY_MS)
     with contextlib.closing(opened) as db:
-        db.text_factory = intake.as_text
+        db.text_factory = database.as_text
         db.execute("BEGIN")
         there = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for kind, table in TABLES.items():
             if table in there:  # those of the sync state come with the first sync
                 yield from _rows_of(db, kind, table)
-    folder = intake.spool_folder(store.data_dir)
-    for name in store.spool_files():
+    folder = spool.folder_of(store.data_dir)
+    for name in store.spool.files():
         try:
             with open(os.path.join(folder, name), "rb") as file:
-                yield {"kind": "spooled", "data": intake.unspool(file.read())}
+                yield {"kind": "spooled", "data": spool.read(file.read())}
         except FileNotFoundError:  # merged meanwhile
             continue
 

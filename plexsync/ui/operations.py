@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from plexsync.core import outages
+from plexsync.core.job import Remark
 from plexsync.core.settings import SCOPE_HOURS
-from plexsync.core.verdict import left_alone
 from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers, switch
 from plexsync.ui.session import Session, blocked, replacing
 from plexsync.ui.words import (
@@ -40,7 +40,7 @@ LETTERS_MOST = 100_000
 JOBS_SHOWN = 50
 PREVIEWS_SHOWN = 100
 PAGE_FILE, EXPORT_FILE = "diff.html", "export.jsonl"  # in the data folder
-NOTES_READ = 1000  # finished jobs of which the status says why they were skipped
+FINISHED_READ = 1000  # finished jobs of which the status says why they were skipped
 
 
 def queue_status(session: Session, args: Args) -> dict[str, object]:
@@ -48,9 +48,8 @@ def queue_status(session: Session, args: Args) -> dict[str, object]:
     store = session.reading
     runs = session.worker_runs()
     counts = store.counts()
-    letters = store.dead_letters(LETTERS_SHOWN)
-    notes = store.notes(NOTES_READ)
-    skipped, kept = left_alone(notes)
+    letters = store.letters.newest(LETTERS_SHOWN)
+    remarks = store.remarks(FINISHED_READ)
     now = session.clock.now()
     due_in_s = None if counts.next_due_at is None else round(max(counts.next_due_at - now, 0.0), 1)
     status: dict[str, object] = {
@@ -63,12 +62,12 @@ def queue_status(session: Session, args: Args) -> dict[str, object]:
         "waiting_later": counts.waiting_later,
         "next_due_in_s": due_in_s,
         "finished_ever": counts.finished,
-        "of_the_last": len(notes),
-        "skipped": dict(skipped.most_common()),
-        "kept": dict(kept.most_common()),
+        "of_the_last": min(counts.completed, FINISHED_READ),
+        "skipped": dict(remarks[Remark.SKIPPED].most_common()),
+        "kept": dict(remarks[Remark.KEPT].most_common()),
         "worker_running": runs,
         "blocked": why.sentence if (why := blocked(store)) else None,
-        "dead_by_type": store.dead_by_type(),
+        "dead_by_type": store.letters.by_type(),
         "dead_letters": [letter_summary(letter) for letter in letters],
         "mended": session.troubles,
         "read_only": session.read_only,
@@ -117,14 +116,14 @@ def dead(session: Session, args: Args) -> dict[str, object]:
     ids = numbers(args, "ids")
     if ids:
         letters = [
-            letter for letter_id in ids if (letter := session.reading.find_letter(letter_id)) is not None
+            letter for letter_id in ids if (letter := session.reading.letters.find(letter_id)) is not None
         ]
         found = [letter_whole(letter) for letter in letters]
         for whole in found:
             for key, value in whole.items():
                 session.tell(f"{key}: {value}")
     else:
-        letters = session.reading.dead_letters(
+        letters = session.reading.letters.newest(
             int(number(args, "limit", JOBS_SHOWN, "letters")), error_type_of(args)
         )
         found = [letter_summary(letter) for letter in letters]
@@ -149,7 +148,7 @@ def choose(session: Session, args: Args) -> dict[str, object]:
     named, chosen = numbers(args, "scene_id"), numbers(args, "rating_key")
     if len(named) > 1 or len(chosen) > 1 or (chosen and not named):
         raise WrongArgument("choose takes one scene_id, and one rating_key to choose.")
-    letters = (session.store if named else session.reading).dead_letters(LETTERS_MOST, CHOICE)
+    letters = (session.store if named else session.reading).letters.newest(LETTERS_MOST, CHOICE)
     if not named:
         # A scene that was queued again meanwhile has a letter more; the newest is first, and says it.
         letters = list({letter.scene_id: letter for letter in reversed(letters)}.values())[::-1]
@@ -186,7 +185,9 @@ def choose(session: Session, args: Args) -> dict[str, object]:
         )
     else:
         sync_state.choose(scene_id, chosen[0])
-        replayed = session.store.replay([letter.id for letter in letters if letter.scene_id == scene_id])
+        replayed = session.store.letters.replay(
+            [letter.id for letter in letters if letter.scene_id == scene_id]
+        )
         if not replayed:
             session.store.enqueue(scene_id, "update")
         session.wake()
@@ -291,7 +292,7 @@ def asked_for(session: Session, args: Args) -> tuple[Iterable[int], int, str]:
 
 def outage_summary(session: Session, args: Args) -> dict[str, object]:
     """How often Stash and Plex were unreachable, for how long, and what share of the time they were reachable."""
-    records = session.reading.outages()
+    records = session.reading.state.outages()
     servers = outages.summary(records, session.clock.now())
     if not servers:
         session.tell("No outage of Stash or Plex so far.")

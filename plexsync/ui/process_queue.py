@@ -32,13 +32,13 @@ def process_queue(session: Session, args: Args) -> dict[str, object]:
     from plexsync.sync.worker import Worker
 
     store = session.store
-    store.merge_spool()
+    store.spool.merge()
     before = store.counts()
-    store.release_due()
+    store.upkeep.release_due()
     for server in SERVERS:  # a person asks: the next probe is due now, and waits grow from the shortest again
-        known = store.load_breaker(server)
+        known = store.state.load_breaker(server)
         if known is not None:
-            store.save_breaker(server, {**known, "probe_at": 0.0, "backoff_s": 0.0})
+            store.state.save_breaker(server, {**known, "probe_at": 0.0, "backoff_s": 0.0})
     watch = _Watch(session)
     lock = FileLock(os.path.join(session.data_dir, hook.WORKER_LOCKS[0]))
     watching = False

@@ -262,12 +262,14 @@ class Blocked:
 
 def blocked(store: Store) -> Blocked | None:
     """What keeps the whole queue from being worked on, if anything does."""
-    attention = store.load_state("attention")
+    attention = store.state.load("attention")
     if attention:
         return Blocked(attention, f"The queue is paused: {attention}")
-    causes = {outage["server"]: outage["cause"] for outage in store.outages(10) if outage["ended_at"] is None}
+    causes = {
+        outage["server"]: outage["cause"] for outage in store.state.outages(10) if outage["ended_at"] is None
+    }
     for server in SERVERS:
-        if breaker.from_dict(store.load_breaker(server)).state is not breaker.State.CLOSED:
+        if breaker.from_dict(store.state.load_breaker(server)).state is not breaker.State.CLOSED:
             cause = causes.get(server, f"{server} is not reachable.")
             return Blocked(cause, f"{cause} Pending jobs are synced as soon as {server} recovers.")
     return None

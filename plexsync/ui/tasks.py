@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from plexsync import hook, protocol
 from plexsync.core.failures import SettingProblem, SyncFailure
 from plexsync.core.job import RELIST
-from plexsync.queue import intake
+from plexsync.queue import database
 from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers
 from plexsync.ui.doctor import health_check
 from plexsync.ui.operations import (
@@ -58,7 +58,7 @@ class TaskSpec:
 
 def run(task: protocol.Task) -> int:
     """Do what the task's mode says and answer; gives the exit status."""
-    data_dir = intake.data_folder(task.connection)
+    data_dir = database.data_folder(task.connection)
     session = Session(data_dir, connection=task.connection)
     log_to_stash()
     try:
@@ -125,7 +125,7 @@ def sync_all(session: Session, args: Args) -> dict[str, object]:
     """Queue every scene of Stash."""
     stash = session.servers.stash()
     total = stash.count()
-    session.store.save_state(RELIST, str(session.clock.now()))
+    session.store.state.save(RELIST, str(session.clock.now()))
     page: list[int] = []
     seen = queued = 0
     for scene_id in stash.all_ids():
@@ -260,7 +260,7 @@ def reconcile_missing(session: Session, args: Args) -> dict[str, object]:
 def retry_dlq(session: Session, args: Args) -> dict[str, object]:
     """Queue the scenes of dead letters again: all, those of one ``error_type``, or those whose numbers are ``ids``."""
     ids = numbers(args, "ids")
-    replayed = session.store.replay(ids or None, error_type_of(args))
+    replayed = session.store.letters.replay(ids or None, error_type_of(args))
     session.wake()
     if ids and not replayed:
         session.warn(f"There is no dead letter {', '.join(map(str, ids))} to retry.")
@@ -280,7 +280,7 @@ def clear_queue(session: Session, args: Args) -> dict[str, object]:
 
 def clear_dlq(session: Session, args: Args) -> dict[str, object]:
     """Delete every dead letter that was not retried."""
-    deleted = session.store.clear_dead()
+    deleted = session.store.letters.clear()
     session.tell(f"Dead letters deleted: {deleted}.")
     return {"deleted": deleted}
 
@@ -288,7 +288,7 @@ def clear_dlq(session: Session, args: Args) -> dict[str, object]:
 def purge_dlq(session: Session, args: Args) -> dict[str, object]:
     """Delete the dead letters older than ``days``."""
     days = number(args, "days", PURGE_DAYS, "days")
-    deleted = session.store.purge_dead(days * 86_400)
+    deleted = session.store.letters.purge(days * 86_400)
     session.tell(f"Dead letters older than {days:g} days deleted: {deleted}.")
     return {"deleted": deleted, "days": days}
 

@@ -6,8 +6,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from plexsync.queue import intake
-from plexsync.queue.store import DeadLetter
+from plexsync.core.job import DeadLetter
+from plexsync.queue import events
 
 CHOICE = "Ambiguous"  # the error_type of a dead letter that needs a choice between several Plex items
 REASONS_SHOWN = 5
@@ -71,7 +71,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
 
 def letter_about(letter: DeadLetter) -> str:
     """ "scene 12", "performer 5"; "an unreadable row" when the payload does not say."""
-    return (intake.key_of(letter.payload) or "an unreadable row").replace(":", " ")
+    return (events.key_of(letter.payload) or "an unreadable row").replace(":", " ")
 
 
 def letter_summary(letter: DeadLetter) -> dict[str, object]:

@@ -82,10 +82,10 @@ class Trap:
         sqlite3.connect = traced
         import _sqlite3
 
-        from plexsync.queue import intake
+        from plexsync.queue import database
 
         _sqlite3.connect = traced
-        intake.sqlite3.connect = traced
+        database.sqlite3.connect = traced
 
 
 def run(operation: Operation, folder: str, at: int, kind: str) -> Death:

@@ -20,9 +20,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STORE, INTAKE, HOOK, RECOVERY = (
-    f"plexsync/{name}.py" for name in ("queue/store", "queue/intake", "hook", "queue/recovery")
+STORE, ROWS, LETTERS, UPKEEP, DATABASE, SPOOL, SPOOL_READER, COMPAT, RECOVERY = (
+    f"plexsync/queue/{name}.py"
+    for name in (
+        "store",
+        "rows",
+        "dead_letters",
+        "upkeep",
+        "database",
+        "spool",
+        "spool_reader",
+        "compat",
+        "recovery",
+    )
 )
+HOOK = "plexsync/hook.py"
 TEST_STORE, KILLS, POWER = (
     "tests/unit/queue/test_store.py",
     "tests/crash/test_kills.py",
@@ -44,29 +56,29 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "ack before put: a replay closes the letter in a transaction of its own, and then queues the job",
-        STORE,
-        "                row_id, _ = intake.insert(db, event, now, late=True)\n                db.execute(\n"
+        LETTERS,
+        "                row_id, _ = events.insert(db, event, now, late=True)\n                db.execute(\n"
         '                    "UPDATE dead_letters SET replayed_at',
         '                db.execute("UPDATE dead_letters SET replayed_at = 1 WHERE id = ?", (letter.id,))\n'
         '                db.execute(f"UPDATE {TABLE} SET status = 5 WHERE _id = ? AND status = 9", (letter.job_id,))\n'
         '                db.execute("COMMIT")\n                db.execute("BEGIN IMMEDIATE")\n'
-        "                row_id, _ = intake.insert(db, event, now, late=True)\n                db.execute(\n"
+        "                row_id, _ = events.insert(db, event, now, late=True)\n                db.execute(\n"
         '                    "UPDATE dead_letters SET replayed_at',
         f"{KILLS}::test_killed_anywhere[giving up-statement]",
         full=True,
     ),
     Mutant(
         "the dead letter is written in a transaction of its own, as if in a second file",
-        STORE,
-        '        if letter is None:\n            raise StaleLease(f"job {row_id} is no longer ours")\n',
-        '        if letter is None:\n            raise StaleLease(f"job {row_id} is no longer ours")\n'
-        '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n',
+        ROWS,
+        '    if letter is None:\n        raise StaleLease(f"another owner has job {row_id} now")\n',
+        '    if letter is None:\n        raise StaleLease(f"another owner has job {row_id} now")\n'
+        '    db.execute("COMMIT")\n    db.execute("BEGIN IMMEDIATE")\n',
         f"{KILLS}::test_killed_anywhere[giving up-statement]",
         full=True,
     ),
     Mutant(
         "synchronous NORMAL",
-        INTAKE,
+        DATABASE,
         "PRAGMA synchronous=FULL",
         "PRAGMA synchronous=NORMAL",
         f"{POWER}::test_the_power_may_fail_at_any_moment[hooks]",
@@ -76,8 +88,8 @@ MUTANTS = (
     Mutant(
         "auto_resume: opening takes every lease",
         STORE,
-        "        self._release_from_the_future()\n\n    def _connect",
-        '        db.execute(f"UPDATE {TABLE} SET status = 1 WHERE status = 2")\n\n    def _connect',
+        "        self.upkeep.release_from_the_future()\n\n    def reopen",
+        '        self.file.db.execute(f"UPDATE {TABLE} SET status = 1 WHERE status = 2")\n\n    def reopen',
         f"{TEST_STORE}::test_nobody_else_gets_a_claimed_job[durable]",
     ),
     Mutant(
@@ -85,7 +97,7 @@ MUTANTS = (
         STORE,
         "                with self.transaction() as db:\n"
         "                    found = db.execute(free, values).fetchone()",
-        "                with suppress(ZeroDivisionError):\n                    db = self.db\n"
+        "                if True:\n                    db = self.file.db\n"
         "                    found = db.execute(free, values).fetchone()\n"
         "                    __import__('time').sleep(0.001)\n"
         '                    db.execute(f"UPDATE {TABLE} SET status = 0 WHERE _id = ?", found or (0,))',
@@ -93,15 +105,9 @@ MUTANTS = (
     ),
     Mutant(
         "no token is asked for when a job is closed",
-        STORE,
-        '                f"UPDATE {TABLE} SET status = 5, finished_at = ?, note = ?,"\n'
-        '                " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL"\n'
-        '                " WHERE _id = ? AND status = 2 AND token = ?",\n'
-        "                (self.clock.now(), note, job.id, job.token),",
-        '                f"UPDATE {TABLE} SET status = 5, finished_at = ?, note = ?,"\n'
-        '                " owner = NULL, token = NULL, lease_boot = NULL, lease_until = NULL"\n'
-        '                " WHERE _id = ? AND status = 2",\n'
-        "                (self.clock.now(), note, job.id),",
+        ROWS,
+        '        " WHERE _id = ? AND status = 2 AND token = ?",\n        (*columns.values(), row_id, token),\n',
+        '        " WHERE _id = ? AND status = 2",\n        (*columns.values(), row_id),\n',
         f"{TEST_STORE}::test_an_expired_lease_is_free_and_its_late_holder_can_change_nothing[durable-time]",
     ),
     Mutant(
@@ -115,13 +121,13 @@ MUTANTS = (
     Mutant(
         "a job given another try goes to the head of the queue",
         STORE,
-        "(until, now, reason, 0 if uses_attempt else 1, now, job.id, job.token)",
-        "(0.0, now, reason, 0 if uses_attempt else 1, now, job.id, job.token)",
+        "                due_at=until,\n",
+        "                due_at=0.0,\n",
         f"{TEST_STORE}::test_one_that_fails_for_ever_starves_nobody[durable]",
     ),
     Mutant(
         "the number of waiting jobs is remembered, not asked for",
-        STORE,
+        COMPAT,
         "        return self._count()\n",
         '        self._cached = getattr(self, "_cached", None) or self._count()\n        return self._cached\n',
         f"{TEST_STORE}::test_persist_queues_own_calls",
@@ -145,8 +151,8 @@ MUTANTS = (
     Mutant(
         "a probe is sent without being noted, so that every process sends one",
         "plexsync/sync/outages.py",
-        "            if allowed:\n                self.store.save_breaker(",
-        "            if not allowed:\n                self.store.save_breaker(",
+        "            if allowed:\n                self.store.state.save_breaker(",
+        "            if not allowed:\n                self.store.state.save_breaker(",
         "tests/unit/sync/test_worker_one_probe.py::test_one_process_asks[0]",
     ),
     Mutant(
@@ -165,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         "spool without a sync of its folder",
-        INTAKE,
+        SPOOL,
         "        raise\n    sync_folder(folder)\n    if fresh:",
         "        raise\n    if fresh:",
         f"{POWER}::test_the_power_may_fail_at_any_moment[spooling]",
@@ -173,7 +179,7 @@ MUTANTS = (
     ),
     Mutant(
         "spool without a sync of the file",
-        INTAKE,
+        SPOOL,
         "                body = body[os.write(fd, body) :]\n            os.fsync(fd)\n",
         "                body = body[os.write(fd, body) :]\n",
         f"{POWER}::test_the_power_may_fail_at_any_moment[spooling]",
@@ -181,7 +187,7 @@ MUTANTS = (
     ),
     Mutant(
         "a new file is answered for before its folder is synced",
-        INTAKE,
+        DATABASE,
         "            if version < 0:\n                sync_folders(path)\n",
         "            if version < 0:\n",
         f"{POWER}::test_the_power_may_fail_at_any_moment[first hooks]",
@@ -189,45 +195,45 @@ MUTANTS = (
     ),
     Mutant(
         "a spool file is deleted before its edit is queued",
-        STORE,
-        "                    came += self._merge(event)\n                    _unlink(path)\n",
-        "                    _unlink(path)\n                    came += self._merge(event)\n",
+        SPOOL_READER,
+        "                    came += self._merge(event)\n                    unlink(path)\n",
+        "                    unlink(path)\n                    came += self._merge(event)\n",
         f"{KILLS}::test_killed_anywhere[merging-statement]",
         full=True,
     ),
     Mutant(
         "a merged spool file's id is not kept",
-        STORE,
+        SPOOL_READER,
         "            if not fresh or self._is_queued(db, event):\n                return 0\n",
         '            db.execute("DELETE FROM spooled")\n',
         f"{TEST_STORE}::test_a_spooled_edit_comes_in_once[durable]",
     ),
     Mutant(
         "a retry puts its old data over newer data",
-        STORE,
-        "                row_id, _ = intake.insert(db, event, now, late=True)\n",
-        "                row_id, _ = intake.insert(db, event, now)\n",
+        LETTERS,
+        "                row_id, _ = events.insert(db, event, now, late=True)\n",
+        "                row_id, _ = events.insert(db, event, now)\n",
         f"{TEST_STORE}::test_an_old_letter_never_puts_older_data_over_newer[durable]",
     ),
     Mutant(
         "the hook waits ten seconds for the file",
-        INTAKE,
+        DATABASE,
         "BUSY_MS = 12 ",
         "BUSY_MS = 10_000 ",
         "tests/unit/test_hook.py::test_a_held_lock_means_the_spool",
     ),
     Mutant(
         "all of the history is pruned in one transaction",
-        STORE,
+        UPKEEP,
         "(min(over, PRUNE_ROWS),)",
         "(over,)",
         f"{TEST_STORE}::test_pruning_takes_some_at_a_time",
     ),
     Mutant(
         "leases run on the wall clock",
-        STORE,
-        "expired = boot != self.clock.boot or until is None or until < self.clock.monotonic()",
-        "expired = boot != self.clock.boot or until is None or until - 1_000 < self.clock.now() - 1.7e9",
+        UPKEEP,
+        "expired = boot != clock.boot or until is None or until < clock.monotonic()",
+        "expired = boot != clock.boot or until is None or until - 1_000 < clock.now() - 1.7e9",
         f"{TEST_STORE}::test_a_jump_of_the_wall_clock_ends_no_lease[durable-1000000.0]",
     ),
     Mutant(
@@ -240,7 +246,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows are read as pickles when they are no JSON",
-        STORE,
+        ROWS,
         "        payload = json.loads(raw)\n    except (TypeError",
         "        payload = json.loads(raw) if raw[:1] != b'\\x80' else __import__('pickle').loads(raw)\n"
         "    except (TypeError",
@@ -248,14 +254,14 @@ MUTANTS = (
     ),
     Mutant(
         "a row's checksum is not looked at",
-        STORE,
-        "        if checksum is not None and intake.checksum(raw) != checksum:\n",
-        "        if checksum is not None and intake.checksum(raw) != checksum and len(raw) < 0:\n",
+        ROWS,
+        "        if checksum is not None and events.checksum(raw) != checksum:\n",
+        "        if checksum is not None and events.checksum(raw) != checksum and len(raw) < 0:\n",
         f"{TEST_STORE}::test_a_damaged_row_is_a_letter_with_its_bytes_and_its_neighbours_go_on",
     ),
     Mutant(
         "a job that kills its workers is given back for ever",
-        STORE,
+        UPKEEP,
         "            elif deaths >= DEATHS_MAX:\n",
         "            elif deaths >= DEATHS_MAX * 1000:\n",
         f"{TEST_STORE}::test_what_kills_its_workers_is_dead_lettered[durable]",
@@ -270,8 +276,8 @@ MUTANTS = (
     Mutant(
         "a hook answers for a row in a file that was taken away",
         HOOK,
-        "    if intake.identity(path) != found:\n",
-        "    if intake.identity(path) != found and not path:\n",
+        "    if database.identity(path) != found:\n",
+        "    if database.identity(path) != found and not path:\n",
         "tests/unit/queue/test_recovery.py::test_a_hook_never_answers_for_a_row_in_a_file_that_was_taken_away",
     ),
     Mutant(

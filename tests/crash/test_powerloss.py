@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from plexsync.queue import intake
+from plexsync.queue import database, events, layout, spool
 from plexsync.queue.store import Store
 from tests.crash import powerloss, straced, world
 
@@ -41,26 +41,26 @@ HEAVY = ["migrating", "mending"]  # here the next start has to finish what was b
 def glance(folder, said, before):
     """What must hold, by plain SQL: fast enough for thousands of states."""
     owed = world.owed(said, before)
-    path = intake.queue_file(folder)
+    path = database.queue_file(folder)
     found = set()
     if os.path.exists(path) and os.path.getsize(path):
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("PRAGMA synchronous=OFF")
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",), "damaged"
-            assert abs(db.execute("PRAGMA user_version").fetchone()[0]) == intake.SCHEMA_VERSION
+            assert abs(db.execute("PRAGMA user_version").fetchone()[0]) == layout.SCHEMA_VERSION
             rows = db.execute(
-                f"SELECT CAST(substr(key, 7) AS INTEGER), status, data, checksum FROM {intake.TABLE}"
+                f"SELECT CAST(substr(key, 7) AS INTEGER), status, data, checksum FROM {layout.TABLE}"
                 " WHERE status IN (0, 1, 2, 9)"
             ).fetchall()
             letters = db.execute(
                 "SELECT scene_id, job_id FROM dead_letters WHERE replayed_at IS NULL"
             ).fetchall()
-        assert all(crc is None or intake.checksum(data) == crc for _, _, data, crc in rows)
+        assert all(crc is None or events.checksum(data) == crc for _, _, data, crc in rows)
         world._nothing_twice([(scene, status) for scene, status, _, _ in rows], letters)
         found = {scene for scene, *_ in rows} | {scene for scene, _ in letters}
-    spool = Path(folder, "spool")
-    for file in spool.glob("*.json") if spool.exists() else ():
-        event = intake.unspool(file.read_bytes())
+    folder_of_spool = Path(folder, "spool")
+    for file in folder_of_spool.glob("*.json") if folder_of_spool.exists() else ():
+        event = spool.read(file.read_bytes())
         if event is not None:  # a torn one was never answered for
             found.add(event["scene_id"])
     lost = owed - found
@@ -127,8 +127,8 @@ def test_the_log_may_end_at_any_byte(part, tmp_path, request):
     """Whatever part of the log is left: an opening file, a prefix of what was acknowledged, and no more than that."""
     began = time.monotonic()
     with Store(tmp_path) as store:
-        store.db.execute("PRAGMA wal_autocheckpoint=0")
-        path = intake.queue_file(str(tmp_path))
+        store.file.db.execute("PRAGMA wal_autocheckpoint=0")
+        path = database.queue_file(str(tmp_path))
         ends = []
         while not ends or ends[-1] < LOG_BYTES:
             store.enqueue(len(ends) + 1, "update", ["title"])
@@ -148,10 +148,10 @@ def test_the_log_may_end_at_any_byte(part, tmp_path, request):
             with closing(sqlite3.connect(target, isolation_level=None)) as db:
                 db.execute("PRAGMA wal_autocheckpoint=0")
                 rows = db.execute(
-                    "SELECT count(*) FROM sqlite_master WHERE name = ?", (intake.TABLE,)
+                    "SELECT count(*) FROM sqlite_master WHERE name = ?", (layout.TABLE,)
                 ).fetchone()
                 keys = (
-                    db.execute(f"SELECT key FROM {intake.TABLE} ORDER BY _id").fetchall() if rows[0] else []
+                    db.execute(f"SELECT key FROM {layout.TABLE} ORDER BY _id").fetchall() if rows[0] else []
                 )
             found = [int(key[6:]) for (key,) in keys]
             least = sum(end <= cut for end in ends)
@@ -173,7 +173,7 @@ def test_the_replay_tells_full_from_normal(tmp_path, monkeypatch):
     other = tmp_path / "copy"
     for part in ("plexsync", "tests", "scenarios"):
         shutil.copytree(source / part, other / part, ignore=shutil.ignore_patterns("__pycache__"))
-    module = other / "plexsync" / "queue" / "intake.py"
+    module = other / "plexsync" / "queue" / "database.py"
     text = module.read_text()
     assert text.count("PRAGMA synchronous=FULL") == 2
     module.write_text(text.replace("PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL"))

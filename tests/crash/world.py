@@ -18,14 +18,14 @@ import persistqueue
 
 from plexsync import hook
 from plexsync.clock import SystemClock
-from plexsync.queue import intake
+from plexsync.queue import database, events, layout, spool
 from plexsync.queue.store import Store
 
 SOON = 1e9  # a due time far away
 
 
 def edit(scene_id: int) -> dict[str, object]:
-    return intake.new_event(scene_id, "update", ["title"])
+    return events.new_event(scene_id, "update", ["title"])
 
 
 # ---- before ----
@@ -49,7 +49,7 @@ def some_jobs(folder: str) -> None:
         for scene_id in (101, 102, 103):
             store.requeue(jobs[scene_id])
     for scene_id in (108, 109):
-        intake.spool(folder, edit(scene_id))
+        spool.write(folder, edit(scene_id))
     gc.collect()
 
 
@@ -73,7 +73,7 @@ def original_plan(folder: str) -> None:
 def damaged(folder: str) -> None:
     """Some jobs in a file that lacks a table."""
     some_jobs(folder)
-    with closing(sqlite3.connect(intake.queue_file(folder))) as db:
+    with closing(sqlite3.connect(database.queue_file(folder))) as db:
         db.execute("DROP TABLE breakers")
 
 
@@ -88,13 +88,13 @@ def hooks(folder, say):
 
 def spooling(folder, say):
     for scene_id in (1, 2):
-        intake.spool(folder, edit(scene_id))
+        spool.write(folder, edit(scene_id))
         say(f"put {scene_id}")
 
 
 def hooks_before_a_locked_file(folder, say):
     """The hook's way from the file to the spool."""
-    other = sqlite3.connect(intake.queue_file(folder), isolation_level=None)
+    other = sqlite3.connect(database.queue_file(folder), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     hook.keep(folder, edit(1))
     say("put 1")
@@ -141,7 +141,7 @@ def trying_again(folder, say):
     store.requeue(job)
     for job in store.claim_many(3):
         store.postpone(job, 0.0, "again", uses_attempt=False)
-    store.release_due()
+    store.upkeep.release_due()
     store.close()
 
 
@@ -149,10 +149,10 @@ def giving_up(folder, say):
     store = Store(folder)
     for _ in range(2):
         store.dead_letter(store.claim(), "Permanent", "no", "Traceback")
-    store.replay()
+    store.letters.replay()
     store.dead_letter(store.claim(), "Permanent", "no", "Traceback")
-    store.replay([3])
-    store.add_dead_letter({"scene_id": 9}, "Outside", "no")
+    store.letters.replay([3])
+    store.letters.add({"scene_id": 9}, "Outside", "no")
     say("put 9")
     store.close()
 
@@ -175,25 +175,25 @@ def superseding(folder, say):
 
 def merging(folder, say):
     store = Store(folder)
-    store.merge_spool()
-    store.merge_spool()
+    store.spool.merge()
+    store.spool.merge()
     store.close()
 
 
 def recovering(folder, say):
     """What a dead process held comes back."""
-    with closing(sqlite3.connect(intake.queue_file(folder), isolation_level=None)) as db:
+    with closing(sqlite3.connect(database.queue_file(folder), isolation_level=None)) as db:
         db.execute(
-            f"UPDATE {intake.TABLE} SET status = 2, owner = 'dead', token = 't', lease_boot = 'x' WHERE _id = 1"
+            f"UPDATE {layout.TABLE} SET status = 2, owner = 'dead', token = 't', lease_boot = 'x' WHERE _id = 1"
         )
         db.execute(
-            f"UPDATE {intake.TABLE} SET status = 2, owner = 'dead', token = 't', deaths = 2 WHERE _id = 2"
+            f"UPDATE {layout.TABLE} SET status = 2, owner = 'dead', token = 't', deaths = 2 WHERE _id = 2"
         )
     store = Store(folder)
-    store.recover()
+    store.upkeep.recover()
     store.enqueue(101)
     say("put 101")
-    store.recover()
+    store.upkeep.recover()
     store.close()
 
 
@@ -211,12 +211,12 @@ def batching(folder, say):
 
 def housekeeping(folder, say):
     store = Store(folder)
-    store.save_breaker("Plex", {"state": "open"})
-    store.open_outage("Plex", "refused")
-    store.close_outage("Plex")
-    store.save_state("attention", "x")
-    store.prune(0)
-    store.tidy()
+    store.state.save_breaker("Plex", {"state": "open"})
+    store.state.open_outage("Plex", "refused")
+    store.state.close_outage("Plex")
+    store.state.save("attention", "x")
+    store.upkeep.prune(0)
+    store.upkeep.tidy()
     store.close()
 
 
@@ -264,11 +264,11 @@ def owed(said, before):
 
 def holds(folder: str, said: tuple[str, ...], before=frozenset()) -> None:
     """Everything that must be true of what is left. Raises AssertionError."""
-    path = intake.queue_file(folder)
+    path = database.queue_file(folder)
     with Store(folder) as store:
-        assert store.db.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the file is damaged"
-        assert store.db.execute("PRAGMA synchronous").fetchone() == (2,), "not durable"
-        spooled = [intake.unspool(Path(folder, "spool", name).read_bytes()) for name in store.spool_files()]
+        assert store.file.db.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the file is damaged"
+        assert store.file.db.execute("PRAGMA synchronous").fetchone() == (2,), "not durable"
+        spooled = [spool.read(Path(folder, "spool", name).read_bytes()) for name in store.spool.files()]
         assert None not in spooled, "a half-written file bears a final name"
         open_rows, letters = places(store)
         _nothing_twice(open_rows, letters)
@@ -276,8 +276,8 @@ def holds(folder: str, said: tuple[str, ...], before=frozenset()) -> None:
         found |= {event["scene_id"] for event in spooled}
         lost = owed(said, before) - found
         assert not lost, f"acknowledged and gone: {sorted(lost)}"
-        (kept,) = store.db.execute("SELECT value FROM tally WHERE name = 'kept'").fetchone()
-        (done,) = store.db.execute(f"SELECT count(*) FROM {intake.TABLE} WHERE status = 5").fetchone()
+        (kept,) = store.file.db.execute("SELECT value FROM tally WHERE name = 'kept'").fetchone()
+        (done,) = store.file.db.execute(f"SELECT count(*) FROM {layout.TABLE} WHERE status = 5").fetchone()
         assert kept == done, "the count of finished rows is wrong"
     _progress(folder, found)
     assert os.path.exists(path)
@@ -285,10 +285,10 @@ def holds(folder: str, said: tuple[str, ...], before=frozenset()) -> None:
 
 def places(store):
     """(scene, status) of open rows and (scene, job) of open letters."""
-    rows = store.db.execute(
-        f"SELECT CAST(substr(key, 7) AS INTEGER), status FROM {intake.TABLE} WHERE status IN (0, 1, 2, 9)"
+    rows = store.file.db.execute(
+        f"SELECT CAST(substr(key, 7) AS INTEGER), status FROM {layout.TABLE} WHERE status IN (0, 1, 2, 9)"
     ).fetchall()
-    letters = store.db.execute(
+    letters = store.file.db.execute(
         "SELECT scene_id, job_id FROM dead_letters WHERE replayed_at IS NULL"
     ).fetchall()
     return rows, letters
@@ -311,10 +311,10 @@ def _nothing_twice(rows, letters):
 def _progress(folder, found):
     """The next worker drains all of it, and then it is empty."""
     with Store(folder) as store:
-        store.merge_spool()
-        store.recover()
-        store.release_due()
-        store.replay()
+        store.spool.merge()
+        store.upkeep.recover()
+        store.upkeep.release_due()
+        store.letters.replay()
         done = set()
         while (job := store.claim()) is not None:
             assert job.scene_id not in done, f"scene {job.scene_id} twice"

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 
 from plexsync import hook, protocol
 from plexsync.__main__ import NESTING_MAX
-from plexsync.queue import intake
+from plexsync.queue import database, events, layout
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(ROOT / "PlexSync.py")
@@ -94,11 +94,11 @@ def as_the_hook_does(stdin: bytes) -> protocol.Hook | protocol.Task | protocol.P
 
 
 def kept(folder: str) -> list[tuple[str, int]]:
-    path = intake.queue_file(folder)
+    path = database.queue_file(folder)
     if not os.path.exists(path):
         return []
     with closing(sqlite3.connect(path)) as db:
-        return db.execute(f"SELECT key, status FROM {intake.TABLE}").fetchall()
+        return db.execute(f"SELECT key, status FROM {layout.TABLE}").fetchall()
 
 
 @settings(max_examples=EXAMPLES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
@@ -113,7 +113,7 @@ def test_whatever_stash_sends_is_one_row_and_one_answer_within_the_budget(stdin,
             assert set(json.loads(said)) == (
                 {"output"} if isinstance(understood, protocol.Hook) else {"error"}
             )
-        assert kept(folder) == ([(intake.key_of(wanted), 0)] if wanted else [])
+        assert kept(folder) == ([(events.key_of(wanted), 0)] if wanted else [])
         assert not os.path.exists(os.path.join(folder, "spool"))
     budget = BUDGET_S + PER_MEGABYTE_S * len(stdin) / 1e6
     assert min(spent for _, spent, _ in runs) - empty_s < budget

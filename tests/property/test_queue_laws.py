@@ -17,7 +17,7 @@ from plexsync.core.job import InLine, next_batch
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import backoff_s
-from plexsync.queue import intake
+from plexsync.queue import events
 from tests.property import strategies as some
 
 # --- waits
@@ -101,7 +101,7 @@ def test_an_edit_is_dropped_only_if_all_its_fields_are_known_to_show_nothing(
     idle = bool(names) and all(hook.FIELDS.get(name) is False for name in names)
     assert (event is None) == idle
     if event is not None:
-        assert intake.key_of(event) == f"scene:{scene_id}"
+        assert events.key_of(event) == f"scene:{scene_id}"
         assert names == () or set(event["fields"]) <= set(names)  # type: ignore[call-overload]
         assert hook.event_of(protocol.Hook(kind, scene_id, None, names + more, {})) is not None or not names
 
@@ -144,7 +144,7 @@ def test_a_hook_is_read_as_it_was_written(
 
 @given(JSON)
 def test_what_is_encoded_is_decoded(value: Any) -> None:
-    text = intake.encode(value)
+    text = events.encode(value)
     assert text.isascii() and protocol.decode(text) == value == json.loads(text)
 
 

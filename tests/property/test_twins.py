@@ -21,14 +21,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plexsync import hook
 from plexsync.core.job import StaleLease
-from plexsync.queue import intake
+from plexsync.queue import database, events, layout, spool
 from plexsync.queue.store import Store
 from scenarios.clock import ManualClock
 from tests.stores import Durable, InMemory
 
 EXAMPLES = int(os.environ.get("PLEXSYNC_EXAMPLES", "25"))
 SCENES = st.integers(1, 4)
-KINDS = st.sampled_from(intake.KINDS)
+KINDS = st.sampled_from(events.KINDS)
 FIELDS = st.lists(st.sampled_from(["title", "date", "tag_ids", "\ud83d", "\x00"]), max_size=3)
 WAITS = st.sampled_from([-5, 0, 30, 5000])
 SERVERS = st.sampled_from(["", "Plex", "Stash"])
@@ -88,7 +88,7 @@ class Twins(RuleBasedStateMachine):
     def enqueue_later(self, who, scene, in_s):
         self.both(lambda n: self.doors[n][who].enqueue_later(scene, self.clocks[n].now() + in_s))
 
-    @rule(who=WHO, number=SCENES, entity=st.sampled_from(["performer", intake.LIBRARY]))
+    @rule(who=WHO, number=SCENES, entity=st.sampled_from(["performer", events.LIBRARY]))
     def put_entity(self, who, number, entity):
         self.both(lambda n: self.doors[n][who].enqueue(number, "update", ["name"], entity=entity))
 
@@ -107,14 +107,14 @@ class Twins(RuleBasedStateMachine):
 
     @rule(scene=SCENES, kind=KINDS, fields=FIELDS, ago=st.sampled_from([0, 50]))
     def spool(self, scene, kind, fields, ago):
-        event = intake.new_event(scene, kind, fields, now=self.clocks[0].now() - ago)
+        event = events.new_event(scene, kind, fields, now=self.clocks[0].now() - ago)
         for world in self.worlds:
             world.spool(event)
         self.wanted.add(scene)
 
     @rule(who=WHO)
     def merge_spool(self, who):
-        self.both(lambda n: self.doors[n][who].merge_spool())
+        self.both(lambda n: self.doors[n][who].spool.merge())
 
     # ---- working ----
 
@@ -190,31 +190,31 @@ class Twins(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def recover(self, who):
-        self.both(lambda n: self.doors[n][who].recover())
+        self.both(lambda n: self.doors[n][who].upkeep.recover())
 
     @rule(who=WHO, server=st.sampled_from([None, "Plex", "Stash"]))
     def release_due(self, who, server):
-        self.both(lambda n: self.doors[n][who].release_due(server))
+        self.both(lambda n: self.doors[n][who].upkeep.release_due(server))
 
     # ---- dead letters, clearing, pruning ----
 
     @rule(who=WHO, ids=st.none() | st.lists(st.integers(1, 5), max_size=3), kind=st.sampled_from([None, "A"]))
     def replay(self, who, ids, kind):
-        self.both(lambda n: self.doors[n][who].replay(ids, kind))
+        self.both(lambda n: self.doors[n][who].letters.replay(ids, kind))
         self.wanted |= {job.scene_id for job in self.doors[1][who].waiting(1000) if job.scene_id}
 
     @rule(who=WHO, kind=st.sampled_from(["A", "C"]), scene=SCENES | st.none())
     def add_dead_letter(self, who, kind, scene):
         payload = {"event": "e"} if scene is None else {"scene_id": scene, "event": "e"}
-        self.both(lambda n: self.doors[n][who].add_dead_letter(payload, kind, "from outside", "", 2))
+        self.both(lambda n: self.doors[n][who].letters.add(payload, kind, "from outside", "", 2))
 
     @rule(who=WHO, age=st.sampled_from([0.0, 100.0]))
     def purge_dead(self, who, age):
-        self.both(lambda n: self.doors[n][who].purge_dead(age))
+        self.both(lambda n: self.doors[n][who].letters.purge(age))
 
     @rule(who=WHO)
     def clear_dead(self, who):
-        self.both(lambda n: self.doors[n][who].clear_dead())
+        self.both(lambda n: self.doors[n][who].letters.clear())
 
     @rule(who=WHO)
     def clear_waiting(self, who):
@@ -223,12 +223,12 @@ class Twins(RuleBasedStateMachine):
 
     @rule(who=WHO, keep=st.integers(0, 5))
     def prune(self, who, keep):
-        self.both(lambda n: self.doors[n][who].prune(keep))
+        self.both(lambda n: self.doors[n][who].upkeep.prune(keep))
 
     @rule(who=WHO)
     def tidy(self, who):
         for n in (0, 1):
-            self.doors[n][who].tidy()
+            self.doors[n][who].upkeep.tidy()
 
     @rule(
         who=WHO,
@@ -239,8 +239,8 @@ class Twins(RuleBasedStateMachine):
     def outage(self, who, server, ends, why):
         for n in (0, 1):
             door = self.doors[n][who]
-            door.close_outage(server) if ends else door.open_outage(server, why)
-            door.save_breaker(server, {"state": "closed" if ends else "open"})
+            door.state.close_outage(server) if ends else door.state.open_outage(server, why)
+            door.state.save_breaker(server, {"state": "closed" if ends else "open"})
 
     # ---- what happens to processes and machines ----
 
@@ -275,37 +275,37 @@ class Twins(RuleBasedStateMachine):
     def they_agree(self):
         self.both(lambda n: self.doors[n][0].counts())
         self.both(lambda n: [comparable(job) for job in self.doors[n][1].waiting(100)])
-        self.both(lambda n: sorted(self.doors[n][1].notes(100)))
-        self.both(lambda n: [letter_of(one) for one in self.doors[n][2].dead_letters(100, replayed=True)])
-        self.both(lambda n: self.doors[n][0].dead_by_type())
-        self.both(lambda n: self.doors[n][0].outages())
-        self.both(lambda n: self.doors[n][0].load_breaker("Plex"))
+        self.both(lambda n: self.doors[n][1].remarks(100))
+        self.both(lambda n: [letter_of(one) for one in self.doors[n][2].letters.newest(100, replayed=True)])
+        self.both(lambda n: self.doors[n][0].letters.by_type())
+        self.both(lambda n: self.doors[n][0].state.outages())
+        self.both(lambda n: self.doors[n][0].state.load_breaker("Plex"))
 
     @invariant()
     def a_scene_waits_once_and_is_worked_on_once(self):
         for status in ("status < 2", "status = 2"):
-            rows = self.doors[0][0].db.execute(
-                f"SELECT key, count(*) FROM {intake.TABLE} WHERE {status} AND key IS NOT NULL GROUP BY key"
+            rows = self.doors[0][0].file.db.execute(
+                f"SELECT key, count(*) FROM {layout.TABLE} WHERE {status} AND key IS NOT NULL GROUP BY key"
             )
             assert all(number == 1 for _, number in rows)
 
     @invariant()
     def everything_is_in_one_place(self):
-        db = self.doors[0][0].db
-        (failed,) = db.execute(f"SELECT count(*) FROM {intake.TABLE} WHERE status = 9").fetchone()
+        db = self.doors[0][0].file.db
+        (failed,) = db.execute(f"SELECT count(*) FROM {layout.TABLE} WHERE status = 9").fetchone()
         (letters,) = db.execute(
             "SELECT count(*) FROM dead_letters WHERE replayed_at IS NULL AND job_id IS NOT NULL"
         ).fetchone()
         (kept,) = db.execute("SELECT value FROM tally WHERE name = 'kept'").fetchone()
-        (done,) = db.execute(f"SELECT count(*) FROM {intake.TABLE} WHERE status = 5").fetchone()
+        (done,) = db.execute(f"SELECT count(*) FROM {layout.TABLE} WHERE status = 5").fetchone()
         assert failed == letters
         assert kept == done
 
     @invariant()
     def no_edit_is_lost(self):
         """A scene that was edited and not looked at since is waiting, being looked at, spooled or a dead letter."""
-        db = self.doors[0][0].db
-        rows = db.execute(f"SELECT DISTINCT key FROM {intake.TABLE} WHERE status IN (0, 1, 2, 9)")
+        db = self.doors[0][0].file.db
+        rows = db.execute(f"SELECT DISTINCT key FROM {layout.TABLE} WHERE status IN (0, 1, 2, 9)")
         found = {int(key.partition(":")[2]) for (key,) in rows if key and key.startswith("scene:")}
         found |= {event["scene_id"] for event in self.worlds[1].memory.spool}
         found |= {row[0] for row in db.execute("SELECT scene_id FROM dead_letters WHERE replayed_at IS NULL")}
@@ -333,13 +333,13 @@ class CountedTwins(Twins):
 
     @rule(who=WHO, age=st.sampled_from([0.0, 100.0]))
     def purge_dead(self, who, age):
-        self.deleted |= {letter.scene_id for letter in self.doors[1][who].dead_letters(1000)}
-        self.both(lambda n: self.doors[n][who].purge_dead(age))
+        self.deleted |= {letter.scene_id for letter in self.doors[1][who].letters.newest(1000)}
+        self.both(lambda n: self.doors[n][who].letters.purge(age))
 
     @rule(who=WHO)
     def clear_dead(self, who):
-        self.deleted |= {letter.scene_id for letter in self.doors[1][who].dead_letters(1000)}
-        self.both(lambda n: self.doors[n][who].clear_dead())
+        self.deleted |= {letter.scene_id for letter in self.doors[1][who].letters.newest(1000)}
+        self.both(lambda n: self.doors[n][who].letters.clear())
 
     def cleared(self):
         return self.deleted
@@ -378,20 +378,20 @@ def test_hook_row_and_queue_row_are_one_row(edits, folders):
     by_hook, by_store = folders(), folders()
     clock = ManualClock()
     for scene, kind, fields in edits:
-        hook.keep(str(by_hook), intake.new_event(scene, kind, sorted(fields), now=clock.now()))
+        hook.keep(str(by_hook), events.new_event(scene, kind, sorted(fields), now=clock.now()))
     gc.collect()
     with Store(by_store, clock) as store:
         for scene, kind, fields in edits:
             store.enqueue(scene, kind, fields)
     found = []
     for folder in (by_hook, by_store):
-        with closing(sqlite3.connect(intake.queue_file(str(folder)))) as db:
-            cursor = db.execute(f"SELECT * FROM {intake.TABLE} ORDER BY _id")
+        with closing(sqlite3.connect(database.queue_file(str(folder)))) as db:
+            cursor = db.execute(f"SELECT * FROM {layout.TABLE} ORDER BY _id")
             names = [column[0] for column in cursor.description]
             rows = [dict(zip(names, row, strict=True)) for row in cursor]
         for row in rows:
             payload = json.loads(row["data"])
-            assert row["checksum"] == intake.checksum(row["data"])
+            assert row["checksum"] == events.checksum(row["data"])
             assert len(payload["event"]) == 16
             row["data"] = without_event(payload)
             for chance in ("checksum", "due_at", "decided_at"):  # the hook has the machine's time
@@ -410,7 +410,7 @@ JSON = st.recursive(
 @settings(max_examples=EXAMPLES * 4, deadline=None, print_blob=True)
 @given(payload=JSON)
 def test_what_goes_in_comes_out(payload, shared_store):
-    if intake.key_of(payload) is not None or payload is None:
+    if events.key_of(payload) is not None or payload is None:
         return
     shared_store.enqueue_payload(payload)
     job, out, _ = shared_store.claim_row()
@@ -432,26 +432,26 @@ def shared_store(tmp_path_factory):
     data=st.dictionaries(st.text(), JSON),
 )
 def test_a_spooled_edit_comes_back_whatever_it_says(scene, kind, fields, data):
-    event = intake.new_event(scene, kind, fields, data)
-    text = intake.encode(event)
-    assert intake.unspool(f'{{"checksum":{intake.checksum(text)},"event":{text}}}\n'.encode()) == event
+    event = events.new_event(scene, kind, fields, data)
+    text = events.encode(event)
+    assert spool.read(f'{{"checksum":{events.checksum(text)},"event":{text}}}\n'.encode()) == event
 
 
 @settings(max_examples=EXAMPLES * 4, deadline=None, print_blob=True)
 @given(st.binary(max_size=300))
 def test_no_bytes_are_an_event_by_accident(raw):
-    assert intake.unspool(raw) is None
+    assert spool.read(raw) is None
 
 
 @settings(max_examples=EXAMPLES * 4, deadline=None, print_blob=True)
 @given(st.lists(st.tuples(KINDS, FIELDS, st.integers(0, 100)), min_size=2, max_size=5))
 def test_merging_is_the_same_in_whatever_steps(edits):
     """(a + b) + c is a + (b + c): the rows of a scene may meet in any grouping."""
-    events = [intake.new_event(1, kind, sorted(fields), now=float(at)) for kind, fields, at in edits]
-    left = events[0]
-    for event in events[1:]:
-        left = intake.merged(left, event)
-    right = events[-1]
-    for event in reversed(events[:-1]):
-        right = intake.merged(event, right)
+    rows = [events.new_event(1, kind, sorted(fields), now=float(at)) for kind, fields, at in edits]
+    left = rows[0]
+    for event in rows[1:]:
+        left = events.merged(left, event)
+    right = rows[-1]
+    for event in reversed(rows[:-1]):
+        right = events.merged(event, right)
     assert {**left, "data": 0} == {**right, "data": 0}

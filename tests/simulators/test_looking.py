@@ -117,7 +117,9 @@ def kept(data: Path) -> list[str]:
     """All the queue's file holds, but for what was learned of Plex's paths."""
     with Store(data) as store:
         return [
-            line for line in store.db.iterdump() if "plex_files" not in line and "plex_sections" not in line
+            line
+            for line in store.file.db.iterdump()
+            if "plex_files" not in line and "plex_sections" not in line
         ]
 
 

@@ -25,8 +25,10 @@ from plexsync import hook
 from plexsync.core import breaker, plan, verdict
 from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.match import Found
-from plexsync.queue import intake
+from plexsync.queue import events, layout
+from plexsync.queue.state import State
 from plexsync.queue.store import Store
+from plexsync.queue.upkeep import Upkeep
 from plexsync.sync import outages, plan_batch, reconcile, record
 from scenarios import checks
 from scenarios.cases import all_cases
@@ -47,19 +49,19 @@ def _forgets_failed_attempts(patch: pytest.MonkeyPatch) -> None:
 
 
 def _never_recovers_what_the_dead_held(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Store, "recover", lambda self: 0)
+    patch.setattr(Upkeep, "recover", lambda self: 0)
 
 
 def _swallows_an_edit_while_its_scene_is_worked_on(patch: pytest.MonkeyPatch) -> None:
-    insert = intake.insert
+    insert = events.insert
 
     def swallowing(db: Any, event: Any, now: float, *more: Any, **named: Any) -> Any:
         busy = db.execute(
-            f"SELECT _id FROM {intake.TABLE} WHERE status = 2 AND key = ?", (intake.key_of(event),)
+            f"SELECT _id FROM {layout.TABLE} WHERE status = 2 AND key = ?", (events.key_of(event),)
         ).fetchone()
         return (busy[0], 2) if busy else insert(db, event, now, *more, **named)
 
-    patch.setattr(intake, "insert", swallowing)
+    patch.setattr(events, "insert", swallowing)
 
 
 def _counts_an_outage_against_the_job(patch: pytest.MonkeyPatch) -> None:
@@ -79,7 +81,7 @@ def _gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
 
 
 def _never_closes_an_outage(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Store, "close_outage", lambda self, server: None)
+    patch.setattr(State, "close_outage", lambda self, server: None)
 
 
 def _opens_the_breaker_at_any_failure_of_a_job(patch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ def at_work(queue: Store, scenes: dict[int, dict[str, Any]]) -> Iterator[tuple[H
     library = {"sections": [{"title": "Films", "type": "movie", "locations": [FOLDER], "items": items}]}
     with running(FakePlex.from_document(library, token=TOKEN)) as server:
         settings = replace(SETTINGS, plex_url=server.url)
-        sync_state = SyncState(queue, server.url)
+        sync_state = SyncState(queue.file, server.url)
         world = World(scenes, settings, Plex(settings, index=sync_state), sync_state)
         worker = Worker(queue, world, queue.clock, random.Random(7))
         queue.enqueue_many(list(scenes))
@@ -202,7 +202,9 @@ def test_whatever_a_field_of_a_scene_is_all_of_the_scene_reaches_plex(queue: Sto
     scenes = {number: answer(number, odd) for number, (_, odd) in enumerate(ODD, 1)}
     with at_work(queue, scenes) as (_, world, worker):
         drain(worker)
-        assert [(ODD[(letter.scene_id or 1) - 1][0], letter.message) for letter in queue.dead_letters()] == []
+        assert [
+            (ODD[(letter.scene_id or 1) - 1][0], letter.message) for letter in queue.letters.newest()
+        ] == []
         assert [(ODD[job.scene_id - 1][0], job.last_error) for job in queue.waiting()] == []
         items = level_items(world)
         of = {what: items[number] for number, (what, _) in enumerate(ODD, 1)}
@@ -233,7 +235,7 @@ def test_a_path_plex_cannot_have_is_waited_for_under_its_name(queue: Store, path
 def test_without_a_file_there_is_nothing_to_write_and_that_has_a_name(queue: Store, files: object) -> None:
     with at_work(queue, {1: answer(1, {"files": files})}) as (_, _, worker):
         drain(worker)
-        (note,) = queue.db.execute("SELECT note FROM ack_queue_default").fetchone()
+        (note,) = queue.file.db.execute("SELECT note FROM ack_queue_default").fetchone()
         assert note == "no_file: has no file" and queue.counts().finished == 1
 
 
@@ -270,7 +272,7 @@ def test_a_cover_that_is_no_picture_costs_the_scene_nothing_and_is_asked_for_onc
     assert model.items[101].title == "T"
     assert (model.uploads, len(model.covers_asked)) == ([], 1)
     assert queue.counts().finished == 2 and queue.counts().dead == 0
-    notes = [note for (note,) in queue.db.execute("SELECT note FROM ack_queue_default ORDER BY _id")]
+    notes = [note for (note,) in queue.file.db.execute("SELECT note FROM ack_queue_default ORDER BY _id")]
     assert notes[0].endswith(f"; the cover is not written: it {why}") and "cover" not in notes[1]
 
 
@@ -335,7 +337,7 @@ def test_a_text_that_is_too_long_by_itself_is_named_and_nothing_of_its_scene_is_
         match = {"method": "PUT", "query": f"^.{{{SHORT},}}$"}
         server.call("POST", "/faults", {"kind": "status", "code": 414, "match": match})
         drain(worker)
-        (letter,) = queue.dead_letters()
+        (letter,) = queue.letters.newest()
         assert letter.scene_id == 1 and "One summary alone is longer than it takes" in letter.message
         items = {item["title"] for item in server.call("GET", "/state")["sections"][0]["items"]}
         assert items == {"old", "Title 2"}

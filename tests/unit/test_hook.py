@@ -20,7 +20,7 @@ import pytest
 
 from plexsync import hook, protocol
 from plexsync.locks import FileLock
-from plexsync.queue import intake
+from plexsync.queue import database, events, layout
 from plexsync.queue.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,11 +69,11 @@ def run(data, stdin, limits="", status=0, folder=None, cwd=None):
 
 
 def rows(data, columns="key, status, generation"):
-    path = intake.queue_file(str(data))
+    path = database.queue_file(str(data))
     if not os.path.exists(path):
         return []
     with closing(sqlite3.connect(path)) as db:
-        return db.execute(f"SELECT {columns} FROM {intake.TABLE} ORDER BY _id").fetchall()
+        return db.execute(f"SELECT {columns} FROM {layout.TABLE} ORDER BY _id").fetchall()
 
 
 def spooled(data):
@@ -235,7 +235,7 @@ def test_a_field_alone_is_kept_when_it_matters(name):
 def test_every_hook_makes_its_kind_of_note(type_):
     event = hook.event_of(protocol.Hook(type_, 1, None, (), {}))
     assert event["update_type"] == hook.UPDATE_TYPES[type_]
-    assert event["update_type"] in intake.KINDS
+    assert event["update_type"] in events.KINDS
 
 
 def test_deletions_of_all_kinds_are_one_note(data):
@@ -259,7 +259,7 @@ def test_the_fields_are_those_of_the_plugin_file():
 
 def test_a_held_lock_means_the_spool(data):
     run(data, message(context(id=1)))
-    with closing(sqlite3.connect(intake.queue_file(str(data)), isolation_level=None)) as db:
+    with closing(sqlite3.connect(database.queue_file(str(data)), isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         assert run(data, message(context()))["output"] == SPOOLED
@@ -268,8 +268,8 @@ def test_a_held_lock_means_the_spool(data):
     assert rows(data) == [("scene:1", 0, 1)]
     with Store(data) as store:
         assert store.counts().pending == 2
-        assert store.merge_spool() == 1
-        assert store.merge_spool() == 0
+        assert store.spool.merge() == 1
+        assert store.spool.merge() == 0
     assert [key for key, *_ in rows(data)] == ["scene:1", "scene:45"]
 
 
@@ -282,7 +282,7 @@ def test_a_writer_frozen_in_its_transaction_means_the_spool(data):
         "db.execute('BEGIN IMMEDIATE'); print('held', flush=True); time.sleep(600)\n"
     )
     child = subprocess.Popen(
-        [sys.executable, "-c", code, intake.queue_file(str(data))], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, database.queue_file(str(data))], stdout=subprocess.PIPE, text=True
     )
     try:
         assert child.stdout.readline() == "held\n"
@@ -297,7 +297,7 @@ def test_a_writer_frozen_in_its_transaction_means_the_spool(data):
 
 def test_a_file_being_mended_means_the_spool(data):
     run(data, message(context(id=1)))
-    gate = FileLock(intake.queue_file(str(data)) + intake.GATE)
+    gate = FileLock(database.queue_file(str(data)) + database.GATE)
     assert gate.take()
     assert run(data, message(context()))["output"] == SPOOLED
     gate.release()
@@ -307,7 +307,7 @@ def test_a_file_being_mended_means_the_spool(data):
 @pytest.mark.parametrize("what", [b"", b"not a database, but long enough to be looked at" * 100, None])
 def test_a_damaged_foreign_or_empty_file_means_the_spool(data, what):
     run(data, message(context(id=1)))
-    path = intake.queue_file(str(data))
+    path = database.queue_file(str(data))
     if what is None:  # another database of somebody's
         os.unlink(path)
         for end in ("-wal", "-shm"):
@@ -319,13 +319,13 @@ def test_a_damaged_foreign_or_empty_file_means_the_spool(data, what):
     assert run(data, message(context()))["output"] == SPOOLED
     with Store(data) as store:
         assert store.troubles
-        store.merge_spool()
+        store.spool.merge()
         assert "scene:45" in [key for key, *_ in rows(data)]
 
 
 def test_a_newer_queue_is_left_alone_and_its_hooks_spool(data):
     run(data, message(context(id=1)))
-    with closing(sqlite3.connect(intake.queue_file(str(data)))) as db:
+    with closing(sqlite3.connect(database.queue_file(str(data)))) as db:
         db.execute("PRAGMA user_version=99")
     assert run(data, message(context()))["output"] == SPOOLED
 
@@ -339,7 +339,7 @@ def test_a_log_without_its_file_means_the_spool(data):
 @posix
 def test_a_full_disk_means_the_spool_or_a_clear_refusal(data):
     run(data, message(context(id=1)))
-    size = os.path.getsize(intake.queue_file(str(data)) + "-wal")
+    size = os.path.getsize(database.queue_file(str(data)) + "-wal")
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     # The log may not grow, a small file may be written.
     answer = run(
@@ -352,7 +352,7 @@ def test_a_full_disk_means_the_spool_or_a_clear_refusal(data):
     )
     assert "scene:46" in answer["error"] and str(data) in answer["error"]
     with Store(data) as store:
-        assert store.merge_spool() == 1
+        assert store.spool.merge() == 1
     assert sorted(key for key, *_ in rows(data)) == ["scene:1", "scene:45"]
 
 
@@ -464,7 +464,7 @@ def eight_at_once(data, **more):
 def test_eight_hooks_on_a_folder_that_does_not_exist(data, number):
     eight_at_once(data)
     with Store(data) as store:
-        store.merge_spool()
+        store.spool.merge()
         assert store.troubles == []
         assert store.counts().pending == 8
     assert sorted(rows(data)) == sorted((f"scene:{n}", 0, 1) for n in range(1, 9))
@@ -630,7 +630,9 @@ def test_the_hook_imports_little_and_only_the_standard_library(data):
         "plexsync.__main__",
         "plexsync.hook",
         "plexsync.queue",
-        "plexsync.queue.intake",
+        "plexsync.queue.database",
+        "plexsync.queue.events",
+        "plexsync.queue.layout",
         "plexsync.locks",
         "plexsync.protocol",
     }
@@ -640,16 +642,16 @@ def test_the_hook_imports_little_and_only_the_standard_library(data):
 def test_what_the_hook_spares_itself_is_there_for_others_in_the_same_process(data):
     code = (
         "import sys\n"
-        "from plexsync.queue import intake\n"
+        "from plexsync.queue import database, events, layout\n"
         "assert 'functools' not in sys.modules\n"
-        "path = intake.queue_file(sys.argv[1])\n"
-        "intake.create(path)\n"
-        "db = intake.connect(path)\n"
+        "path = database.queue_file(sys.argv[1])\n"
+        "database.create(path)\n"
+        "db = database.connect(path)\n"
         "for n in range(300):\n"  # more than it remembers
         "    assert db.execute(f'SELECT {n % 200}').fetchone() == (n % 200,)\n"
         "import functools, sqlite3, _sqlite3\n"
         "assert functools.reduce(max, [1, 2]) == 2 and functools.lru_cache(lambda: 3)() == 3\n"
-        "assert intake.sqlite3 is _sqlite3 and sqlite3.Connection is type(db)\n"
+        "assert database.sqlite3 is _sqlite3 and sqlite3.Connection is type(db)\n"
     )
     subprocess.run(
         [

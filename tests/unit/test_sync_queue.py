@@ -16,8 +16,9 @@ import pytest
 
 from plexsync import hook
 from plexsync.context import CI_MARKS
-from plexsync.queue import intake
-from plexsync.queue.store import StaleLease, Store
+from plexsync.core.job import StaleLease
+from plexsync.queue import database, events, layout
+from plexsync.queue.store import Store
 from plexsync.sync_queue import (
     DeadLetterQueue,
     JobQueue,
@@ -119,7 +120,7 @@ def test_waiting_for_a_job_takes_no_longer_than_asked(folder, queue):
 
 
 def test_another_process_row_is_seen_at_once(folder, queue):
-    hook.keep(str(folder), intake.new_event(5, "update", ["title"]))
+    hook.keep(str(folder), events.new_event(5, "update", ["title"]))
     assert get_pending(queue)["scene_id"] == 5
 
 
@@ -176,7 +177,7 @@ def test_a_plain_persist_queue_is_counted_too(tmp_path):
 def test_counting_does_not_read_the_history(tmp_path):
     with Store(tmp_path) as store, store.transaction() as db:
         db.executemany(
-            f"INSERT INTO {intake.TABLE} (data, timestamp, status, key, finished_at) VALUES ('{{}}', 1, 5, ?, ?)",
+            f"INSERT INTO {layout.TABLE} (data, timestamp, status, key, finished_at) VALUES ('{{}}', 1, 5, ?, ?)",
             ((f"scene:{n}", n) for n in range(200_000)),
         )
     took = []
@@ -276,7 +277,7 @@ def test_dead_letters(folder):
     assert [letter["scene_id"] for letter in letters.get_recent(2)] == [9, 8]
     assert letters.get_by_id(99) is None
     assert letters.delete_older_than(30) == 0
-    with closing(sqlite3.connect(intake.queue_file(str(folder)))) as db:
+    with closing(sqlite3.connect(database.queue_file(str(folder)))) as db:
         db.execute("UPDATE dead_letters SET failed_at = failed_at - 31 * 86400 WHERE scene_id = 7")
         db.commit()
     assert letters.delete_older_than(30) == 1

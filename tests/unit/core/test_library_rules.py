@@ -54,7 +54,7 @@ class TwoLibraries(Paper):
     def __init__(self, server: Handle, store: Store) -> None:
         super().__init__(has=scenes())
         self.stored = {"plex_url": server.url, "plex_token": TOKEN}
-        self.kept = SyncState(store, server.url)
+        self.kept = SyncState(store.file, server.url)
         self.client: Plex | None = None
         self.last: Settings | None = None
 
@@ -269,7 +269,7 @@ def test_libraries_whose_names_are_not_known_are_asked_about_once(
     world.plex().find_many([[FILM], [CLIP]])  # known by path
     with store.transaction() as db:
         db.execute("DELETE FROM plex_sections")
-    world.kept = SyncState(store, server.url)
+    world.kept = SyncState(store.file, server.url)
     world.client = None
     if not others:
         world.sync()

@@ -8,7 +8,7 @@ import pytest
 
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
 from plexsync.core.item import Item
-from plexsync.core.job import Job
+from plexsync.core.job import Job, Remark
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import (
     ATTENTION_HOLD_S,
@@ -56,7 +56,11 @@ def judged(outcome: Outcome, attempts: int = 1, **settings: float) -> Decision:
 )
 def test_what_is_done_is_finished(outcome: Outcome, name: str, note: str) -> None:
     assert outcome.name == name
-    assert judged(outcome, attempts=99) == Finish(note)
+    remarks = {
+        "wrote title; told": ((Remark.KEPT, "rating"),),
+        "not organized": ((Remark.SKIPPED, "not organized"),),
+    }
+    assert judged(outcome, attempts=99) == Finish(note, remarks.get(note.partition(" Stash")[0], ()))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plexsync.core.job import MOVES, Job, StaleLease, Status
-from plexsync.queue import intake
+from plexsync.queue import layout
 from plexsync.queue.store import Store
 from scenarios.clock import ManualClock
 
@@ -55,13 +55,13 @@ ACTIONS: dict[str, Callable[[Store, Job], object]] = {
     "requeue": lambda store, job: store.requeue(job) is None,
     "dead_letter": lambda store, job: store.dead_letter(job, "Permanent", "no"),
     "supersede": lambda store, job: supersede(store, job) is None,
-    "replay": lambda store, job: store.replay() or None,
+    "replay": lambda store, job: store.letters.replay() or None,
 }
 
 
 def status_of(store: Store, row_id: int) -> Status:
     with closing(sqlite3.connect(store.path)) as db:
-        return Status(db.execute(f"SELECT status FROM {intake.TABLE} WHERE _id = ?", (row_id,)).fetchone()[0])
+        return Status(db.execute(f"SELECT status FROM {layout.TABLE} WHERE _id = ?", (row_id,)).fetchone()[0])
 
 
 def test_every_action_of_the_table_is_tried() -> None:
@@ -84,7 +84,7 @@ def test_the_store_moves_a_row_as_the_table_says_and_no_other(
         assert status_of(store, job.id) is MOVES.get((status, action), status)
         with closing(sqlite3.connect(store.path)) as db:
             leased = db.execute(
-                f"SELECT owner, token, lease_boot, lease_until FROM {intake.TABLE} WHERE _id = ?", (job.id,)
+                f"SELECT owner, token, lease_boot, lease_until FROM {layout.TABLE} WHERE _id = ?", (job.id,)
             ).fetchone()
         in_progress = status_of(store, job.id) is Status.IN_PROGRESS
         assert all((value is not None) == in_progress for value in leased), (
@@ -95,14 +95,14 @@ def test_the_store_moves_a_row_as_the_table_says_and_no_other(
 def test_a_file_of_an_older_version_learns_which_server_a_job_waits_for(tmp_path: Path) -> None:
     with Store(tmp_path, clock=ManualClock()) as store:
         store.enqueue(SCENE)
-        store.tidy()
-        found = store.db.execute("SELECT name FROM sqlite_master WHERE name = 'waits_for'").fetchall()
+        store.upkeep.tidy()
+        found = store.file.db.execute("SELECT name FROM sqlite_master WHERE name = 'waits_for'").fetchall()
         assert found == [], "as 0.1 made the file"
     clock = ManualClock()
     with Store(tmp_path, clock=clock) as store:
         store.postpone(claimed(store), clock.now() + 500, "no answer", uses_attempt=False, waits_for="Plex")
         assert store.troubles == []
-        assert (store.release_due("Stash"), store.release_due("Plex")) == (0, 1)
+        assert (store.upkeep.release_due("Stash"), store.upkeep.release_due("Plex")) == (0, 1)
         store.finish(claimed(store))
-        store.tidy()
-        assert store.db.execute("SELECT count(*) FROM waits_for").fetchone() == (0,)
+        store.upkeep.tidy()
+        assert store.file.db.execute("SELECT count(*) FROM waits_for").fetchone() == (0,)

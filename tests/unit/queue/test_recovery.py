@@ -22,7 +22,7 @@ import pytest
 from plexsync import hook
 from plexsync.core.job import StaleLease
 from plexsync.locks import FileLock
-from plexsync.queue import intake, recovery
+from plexsync.queue import damage, database, events, layout, recovery, salvage
 from plexsync.queue.store import Store
 from plexsync.servers.sync_state import SyncState
 
@@ -35,12 +35,12 @@ def data(tmp_path):
 
 
 def path_of(data):
-    return Path(intake.queue_file(str(data)))
+    return Path(database.queue_file(str(data)))
 
 
 def keep(data, *scene_ids):
     for scene_id in scene_ids:
-        hook.keep(str(data), intake.new_event(scene_id, "update", ["title"]))
+        hook.keep(str(data), events.new_event(scene_id, "update", ["title"]))
     gc.collect()  # a hook leaves its connection to the end of its process; here that is now
 
 
@@ -48,9 +48,9 @@ def hooks(data, *scene_ids):
     """The same by processes that end as hooks do: the log and its index stay."""
     code = (
         "import os, sys\n"
-        "from plexsync import hook\nfrom plexsync.queue import intake\n"
+        "from plexsync import hook\nfrom plexsync.queue import database, events, layout\n"
         "for scene_id in sys.argv[2:]:\n"
-        "    hook.keep(sys.argv[1], intake.new_event(int(scene_id), 'update', ['title']))\n"
+        "    hook.keep(sys.argv[1], events.new_event(int(scene_id), 'update', ['title']))\n"
         "os._exit(0)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(data), *map(str, scene_ids)], cwd=ROOT, check=True)
@@ -58,7 +58,7 @@ def hooks(data, *scene_ids):
 
 def waiting(data):
     with Store(data) as store:
-        store.merge_spool()
+        store.spool.merge()
         return sorted(job.scene_id for job in store.waiting(10_000))
 
 
@@ -133,7 +133,7 @@ def test_a_database_of_something_else(data):
 def fill(data, jobs):
     with Store(data) as store:
         store.enqueue_many(range(1, jobs + 1))
-        store.tidy()
+        store.upkeep.tidy()
     assert not Path(f"{path_of(data)}-wal").exists()
 
 
@@ -176,7 +176,7 @@ def test_damage_met_while_in_use_is_mended_at_the_next_opening(data):
 
 def test_a_suspicion_without_cause_changes_nothing(data):
     keep(data, 1)
-    recovery.suspect(str(path_of(data)))
+    damage.suspect(str(path_of(data)))
     with Store(data) as store:
         assert store.troubles == []
         assert store.counts().pending == 1
@@ -187,19 +187,19 @@ def test_a_suspicion_that_comes_again_at_once_is_damage_the_check_does_not_see(d
     """Met with a flipped byte in an index: a claim failed as malformed, the check said ok, and so on for ever."""
     fill(data, 5)
     path = str(path_of(data))
-    recovery.suspect(path)
+    damage.suspect(path)
     with Store(data) as store:
         assert store.troubles == []
-    recovery.suspect(path)
+    damage.suspect(path)
     with Store(data) as store:
         (said,) = store.troubles
         assert "failed again" in said and "5 waiting jobs" in said
         assert store.counts().pending == 5
-    recovery.suspect(path)
+    damage.suspect(path)
     with Store(data) as store:
         assert store.troubles == []  # another file, another beginning
     os.utime(path + recovery.CLEARED, (0, 0))
-    recovery.suspect(path)
+    damage.suspect(path)
     with Store(data) as store:
         assert store.troubles == []  # that was long ago
 
@@ -216,7 +216,7 @@ def test_a_missing_table_is_damage(data):
 def test_a_renamed_column_is_damage(data):
     keep(data, 1, 2)
     with closing(sqlite3.connect(path_of(data))) as db:
-        db.execute(f"ALTER TABLE {intake.TABLE} RENAME COLUMN first_failed_at TO first_faiked_at")
+        db.execute(f"ALTER TABLE {layout.TABLE} RENAME COLUMN first_failed_at TO first_faiked_at")
     with Store(data) as store:
         assert "layout" in store.troubles[0]
     assert waiting(data) == [1, 2]
@@ -232,7 +232,7 @@ def test_a_file_cut_short_anywhere_opens_and_says_so(data, tmp_path):
         other = tmp_path / f"cut{number}"
         path_of(other).parent.mkdir(parents=True)
         path_of(other).write_bytes(whole[:cut])
-        recovery.suspect(str(path_of(other)))
+        damage.suspect(str(path_of(other)))
         with Store(other) as store:
             assert store.troubles, cut
             store.enqueue(9999)
@@ -246,7 +246,7 @@ def test_without_structure_the_texts_are_found(data, spoiled):
         if spoiled == "all but the log":
             copies = {end: Path(f"{path_of(data)}{end}").read_bytes() for end in ("", "-wal")}
         else:
-            store.tidy()
+            store.upkeep.tidy()
     if spoiled == "all but the log":
         path_of(data).write_bytes(b"")
         Path(f"{path_of(data)}-wal").write_bytes(copies["-wal"])
@@ -282,11 +282,11 @@ def test_random_damage_never_stops_the_queue(data, tmp_path):
                         try:
                             store.finish(job)
                         except StaleLease:  # the row is found by one way and not by another
-                            store.recover()  # as the worker does every so often; it reads them all
+                            store.upkeep.recover()  # as the worker does every so often; it reads them all
                     store.enqueue(9999)
                     job = store.claim()
                     if job is None:
-                        store.examine()  # an index that has lost the row; raises
+                        store.upkeep.examine()  # an index that has lost the row; raises
                     assert job is not None and job.scene_id == 9999
                     break
             except recovery.Refused:
@@ -316,7 +316,7 @@ def test_a_log_without_its_file_is_set_aside(data):
 def test_a_file_taken_away_while_in_use_is_noticed_and_its_rows_are_kept(data, tmp_path, how):
     keep(tmp_path / "other", 77)
     with Store(tmp_path / "other") as other:
-        other.tidy()
+        other.upkeep.tidy()
     with Store(data) as store:
         store.enqueue(1)
         held = store.claim()
@@ -332,7 +332,7 @@ def test_a_file_taken_away_while_in_use_is_noticed_and_its_rows_are_kept(data, t
         assert store.enqueue(3)[1] == 1
         assert not store.reopen_if_replaced()
         assert store.troubles
-        with pytest.raises(Exception, match="no longer ours"):
+        with pytest.raises(Exception, match="another owner has job"):
             store.finish(held)
         found = sorted(job.scene_id for job in store.waiting())
         assert found == sorted([1, 2, 3] + [77] * (how == "replaced"))
@@ -341,15 +341,15 @@ def test_a_file_taken_away_while_in_use_is_noticed_and_its_rows_are_kept(data, t
 def test_a_hook_never_answers_for_a_row_in_a_file_that_was_taken_away(data, monkeypatch):
     keep(data, 1)
     path = path_of(data)
-    insert = intake.insert
+    insert = events.insert
 
     def taken_away_meanwhile(*args, **more):
         done = insert(*args, **more)
         os.rename(path, f"{path}.gone")
         return done
 
-    monkeypatch.setattr(intake, "insert", taken_away_meanwhile)
-    assert hook.keep(str(data), intake.new_event(2, "update", [])) == "spooled"
+    monkeypatch.setattr(events, "insert", taken_away_meanwhile)
+    assert hook.keep(str(data), events.new_event(2, "update", [])) == "spooled"
 
 
 # ---- the original plan's queue, and a newer one ----
@@ -385,7 +385,7 @@ def test_a_queue_of_the_original_plan_is_taken_over_without_running_its_pickles(
     canary = tmp_path / "executed"
     with closing(sqlite3.connect(path_of(data))) as db:
         db.execute(
-            f"INSERT INTO {intake.TABLE} (data, timestamp, status) VALUES (?, 1, 0)",
+            f"INSERT INTO {layout.TABLE} (data, timestamp, status) VALUES (?, 1, 0)",
             (pickle.dumps({"scene_id": 9, "data": Bomb(canary)}),),
         )
         db.commit()
@@ -404,9 +404,9 @@ def test_a_queue_of_the_original_plan_is_taken_over_without_running_its_pickles(
         assert payload["data"] == {"title": "T1"}
         assert payload["update_type"] == "metadata"
         assert put_at == 6.0
-        by_type = store.dead_by_type()
+        by_type = store.letters.by_type()
         assert by_type == {"DamagedRow": 1, "Failed": 1}
-        (failed,) = store.dead_letters(error_type="Failed")
+        (failed,) = store.letters.newest(error_type="Failed")
         assert failed.scene_id == 3 and failed.payload["data"] == {"title": "T3"}
     assert not canary.exists()
     assert len(asides(data)) == 1
@@ -416,11 +416,11 @@ def test_json_rows_of_the_original_plan_too(data):
     path_of(data).parent.mkdir(parents=True)
     with closing(sqlite3.connect(path_of(data))) as db:
         db.execute(
-            f"CREATE TABLE {intake.TABLE} (_id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB, timestamp FLOAT,"
+            f"CREATE TABLE {layout.TABLE} (_id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB, timestamp FLOAT,"
             " status INTEGER)"
         )
         for raw in ('{"scene_id": "12"}', '{"scene_id": 13, "fields": ["a"]}', "[]", '{"scene_id": -1}'):
-            db.execute(f"INSERT INTO {intake.TABLE} (data, timestamp, status) VALUES (?, 3.0, 0)", (raw,))
+            db.execute(f"INSERT INTO {layout.TABLE} (data, timestamp, status) VALUES (?, 3.0, 0)", (raw,))
         db.commit()
     with Store(data) as store:
         assert sorted((j.scene_id, j.fields, j.enqueued_at) for j in store.waiting()) == [
@@ -439,7 +439,7 @@ def test_json_rows_of_the_original_plan_too(data):
     ],
 )
 def test_a_pickle_of_plain_values_is_read(raw):
-    assert recovery._payload(raw)["scene_id"] == 1
+    assert salvage._payload(raw)["scene_id"] == 1
 
 
 def test_no_bytes_make_reading_a_pickle_fail():
@@ -451,8 +451,8 @@ def test_no_bytes_make_reading_a_pickle_fail():
         raw = bytearray(whole)
         for _ in range(rng.randrange(1, 6)):
             raw[rng.randrange(2, len(raw))] = rng.randrange(256)
-        found = recovery._payload(bytes(raw[: rng.randrange(1, len(raw) + 1)]))
-        assert found is None or intake.key_of(found)
+        found = salvage._payload(bytes(raw[: rng.randrange(1, len(raw) + 1)]))
+        assert found is None or events.key_of(found)
 
 
 def test_a_newer_queue_is_refused_and_not_touched(data):
@@ -470,7 +470,7 @@ def test_a_newer_queue_is_refused_and_not_touched(data):
 # ---- what is taken over ----
 
 
-def damage(data):
+def damage_to(data):
     with closing(sqlite3.connect(path_of(data))) as db:
         db.execute("DROP TABLE breakers")
 
@@ -483,35 +483,35 @@ def test_everything_known_of_a_job_and_a_letter_is_taken_over(data):
         store.dead_letter(store.claim(), "Ambiguous", "two items", "Traceback …")
         store.enqueue(3)
         store.finish(store.claim(), "synced")
-        store.open_outage("Plex", "refused")
-        store.close_outage("Plex")
-        old = store.dead_letters()[0]
-        outages = store.outages()
-    damage(data)
+        store.state.open_outage("Plex", "refused")
+        store.state.close_outage("Plex")
+        old = store.letters.newest()[0]
+        outages = store.state.outages()
+    damage_to(data)
     with Store(data) as store:
         assert len(store.troubles) == 1
         (job,) = store.waiting()
         assert (job.scene_id, job.update_type, job.fields) == (1, "create", ("title",))
         assert job.last_error and job.first_failed_at is not None
-        (new,) = store.dead_letters()
+        (new,) = store.letters.newest()
         for name in ("scene_id", "error_type", "message", "traceback", "attempts", "failed_at", "payload"):
             assert getattr(new, name) == getattr(old, name), name
         counts = store.counts()
         assert (counts.completed, counts.failed, counts.dead, counts.finished) == (1, 1, 1, 1)
-        assert store.outages() == outages
+        assert store.state.outages() == outages
 
 
 def test_a_flipped_bit_is_a_dead_letter_not_a_job(data):
     keep(data, 1, 2)
     with closing(sqlite3.connect(path_of(data))) as db:
-        db.execute(f"UPDATE {intake.TABLE} SET data = replace(data, 'title', 'tit1e') WHERE key = 'scene:1'")
+        db.execute(f"UPDATE {layout.TABLE} SET data = replace(data, 'title', 'tit1e') WHERE key = 'scene:1'")
         db.commit()
-    damage(data)
+    damage_to(data)
     with Store(data) as store:
         jobs = {job.scene_id: job for job in store.waiting()}
         assert jobs[2].fields == ("title",)
         assert jobs[1].fields == ()  # of the damaged one nothing but its scene is believed
-        (letter,) = store.dead_letters()
+        (letter,) = store.letters.newest()
         assert letter.error_type == "DamagedRow"
 
 
@@ -519,7 +519,7 @@ def test_what_a_worker_held_waits_again(data):
     keep(data, 1)
     with Store(data) as store:
         assert store.claim()
-    damage(data)
+    damage_to(data)
     assert waiting(data) == [1]
 
 
@@ -549,7 +549,7 @@ def test_a_rescue_cut_short_after_its_commit_takes_nothing_twice(data):
     for end in ("", "-wal"):
         if Path(f"{path}{end}").exists():
             shutil.copy(f"{path}{end}", copies / f"data.db.rescue-abcd1234{end}")
-    damage(data)
+    damage_to(data)
     for name in os.listdir(copies):
         shutil.copy(copies / name, path.parent / name)
     with Store(data) as store:
@@ -567,7 +567,7 @@ def test_a_rescue_cut_short_after_its_commit_takes_nothing_twice(data):
 
 def test_several_openers_mend_once(data):
     keep(data, *range(1, 20))
-    damage(data)
+    damage_to(data)
     found = []
 
     def open_it():
@@ -585,9 +585,9 @@ def test_several_openers_mend_once(data):
 
 def test_somebody_elses_mending_is_waited_for_but_not_for_ever(data, monkeypatch):
     keep(data, 1)
-    damage(data)
+    damage_to(data)
     monkeypatch.setattr(recovery, "WAIT_S", 0.1)
-    gate = FileLock(str(path_of(data)) + intake.GATE)
+    gate = FileLock(str(path_of(data)) + database.GATE)
     assert gate.take()
     with pytest.raises(sqlite3.OperationalError, match="mending"):
         recovery.make_usable(str(path_of(data)), time.time())
@@ -598,18 +598,18 @@ def test_half_made_files_are_swept_away_in_time(data):
     keep(data, 1)
     litter = path_of(data).parent / "data.db.new-1-abcd"
     litter.write_bytes(b"x")
-    recovery.suspect(str(path_of(data)))
+    damage.suspect(str(path_of(data)))
     with Store(data):
         assert litter.exists()
     os.utime(litter, (1, 1))
-    recovery.suspect(str(path_of(data)))
+    damage.suspect(str(path_of(data)))
     with Store(data):
         assert not litter.exists()
 
 
 def test_the_sentence_names_the_copy_and_the_numbers(data):
     keep(data, 1, 2)
-    damage(data)
+    damage_to(data)
     with Store(data) as store:
         (sentence,) = store.troubles
     assert asides(data)[0] in sentence
@@ -656,29 +656,29 @@ def test_what_a_person_chose_survives_a_damaged_file(data):
     """Which item of Plex a scene is: no later sync could find that out again."""
     with Store(data) as store:
         store.enqueue(1)
-        SyncState(store, "http://plex:32400").choose(12, 4711)
-        store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    damage(data)
+        SyncState(store.file, "http://plex:32400").choose(12, 4711)
+        store.file.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage_to(data)
     with Store(data) as store:
         assert store.troubles, "the file was damaged, and mended"
-        assert SyncState(store, "http://plex:32400").choice(12) == 4711
+        assert SyncState(store.file, "http://plex:32400").choice(12) == 4711
 
 
 def test_choices_before_a_damaged_page_are_taken_over(data):
     with Store(data) as store:
         store.enqueue(1)
-        state = SyncState(store, "http://plex:32400")
+        state = SyncState(store.file, "http://plex:32400")
         for scene_id in range(1, 2001):
             state.choose(scene_id, scene_id + 10_000)
-        store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        size = store.db.execute("PRAGMA page_size").fetchone()[0]
-    damage(data)
+        store.file.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = store.file.db.execute("PRAGMA page_size").fetchone()[0]
+    damage_to(data)
     whole = path_of(data).read_bytes()
     pages = [whole[at : at + size] for at in range(0, len(whole), size)]
     leaves = [number for number, page in enumerate(pages) if page[0] == 10 and b"http://plex" in page]
     pages[leaves[-1]] = b"\xff" * size  # 10 marks a leaf of a table without row ids
     path_of(data).write_bytes(b"".join(pages))
     with Store(data) as store:
-        state = SyncState(store, "http://plex:32400")
+        state = SyncState(store.file, "http://plex:32400")
         kept = sum(state.choice(scene_id) == scene_id + 10_000 for scene_id in range(1, 2001))
         assert 1000 < kept < 2000, kept

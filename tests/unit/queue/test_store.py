@@ -18,9 +18,8 @@ import pytest
 
 from plexsync.core.job import DEATHS_MAX, LEASE_S, SUSPECT_S, StaleLease
 from plexsync.locks import FileLock
-from plexsync.queue import intake
-from plexsync.queue import store as store_module
-from plexsync.queue.store import LeasedAckQueue
+from plexsync.queue import database, events, layout, spool, upkeep
+from plexsync.queue.compat import LeasedAckQueue
 from scenarios.clock import ManualClock
 from tests.stores import Durable, InMemory, files_in
 
@@ -95,8 +94,8 @@ def test_an_edit_passes_what_a_task_has_queued(world, store, clock):
     store.enqueue(90, "update", ["title"])
     clock.advance(1)
     store.enqueue(7, "update", ["title"])  # one of those that wait
-    world.spool(intake.new_event(91, "create", []))
-    store.merge_spool()
+    world.spool(events.new_event(91, "create", []))
+    store.spool.merge()
     assert [job.scene_id for job in store.claim_many(5)] == [7, 90, 91, 1, 2]
 
 
@@ -193,8 +192,8 @@ def test_a_dead_letter_is_one_with_all_that_was_known(store, clock):
     began = store.waiting()[0].first_failed_at
     letter_id = store.dead_letter(store.claim(), "Ambiguous", "two items", "Traceback")
     assert where(store) == (0, 0, 0, 1, 1)
-    (letter,) = store.dead_letters()
-    assert letter == store.find_letter(letter_id)
+    (letter,) = store.letters.newest()
+    assert letter == store.letters.find(letter_id)
     assert (letter.scene_id, letter.error_type, letter.message, letter.traceback) == (
         7,
         "Ambiguous",
@@ -204,7 +203,7 @@ def test_a_dead_letter_is_one_with_all_that_was_known(store, clock):
     assert (letter.attempts, letter.first_failed_at, letter.failed_at) == (2, began, clock.now())
     assert letter.payload["data"] == {"a": 1}
     assert letter.replayed_at is None
-    assert store.find_letter(999) is None
+    assert store.letters.find(999) is None
 
 
 def test_a_newer_edit_takes_the_place_of_one_that_fails(store, clock):
@@ -228,10 +227,10 @@ def test_a_newer_edit_takes_the_place_of_one_that_fails(store, clock):
 def test_replayed_once_and_kept_as_history(store, clock):
     store.enqueue(1)
     store.dead_letter(store.claim(), "X", "x")
-    assert store.replay() == 1
-    assert store.replay() == 0
+    assert store.letters.replay() == 1
+    assert store.letters.replay() == 0
     assert where(store) == (1, 0, 1, 0, 0)
-    (letter,) = store.dead_letters(replayed=True)
+    (letter,) = store.letters.newest(replayed=True)
     assert (letter.replayed_at, letter.replayed_as) == (clock.now(), 2)
     assert store.claim().attempts == 1
 
@@ -240,30 +239,30 @@ def test_replay_by_id_and_by_type(store):
     for scene_id, kind in ((1, "A"), (2, "B"), (3, "B"), (4, "C")):
         store.enqueue(scene_id)
         store.dead_letter(store.claim(), kind, "x")
-    assert store.dead_by_type() == {"B": 2, "A": 1, "C": 1}
-    assert store.replay(error_type="B") == 2
-    assert store.replay(ids=[1, 99]) == 1
-    assert store.replay(ids=[]) == 0
+    assert store.letters.by_type() == {"B": 2, "A": 1, "C": 1}
+    assert store.letters.replay(error_type="B") == 2
+    assert store.letters.replay(ids=[1, 99]) == 1
+    assert store.letters.replay(ids=[]) == 0
     assert scenes(store) == [1, 2, 3]
-    assert [letter.scene_id for letter in store.dead_letters()] == [4]
+    assert [letter.scene_id for letter in store.letters.newest()] == [4]
 
 
 def test_an_old_letter_never_puts_older_data_over_newer(store):
     store.enqueue(1, "update", ["title"], {"title": "old"})
     store.dead_letter(store.claim(), "X", "x")
     store.enqueue(1, "update", ["title"], {"title": "new"})
-    assert store.replay() == 1
+    assert store.letters.replay() == 1
     _, payload, _ = store.claim_row()
     assert payload["data"] == {"title": "new"}
     assert store.claim() is None
 
 
 def test_a_letter_from_outside(store):
-    store.add_dead_letter({"scene_id": 9, "data": {}}, "ValueError", "no", "tb", 3)
-    store.add_dead_letter(["whatever"], "ValueError", "no")
-    first, second = sorted(store.dead_letters(), key=lambda letter: letter.id)
+    store.letters.add({"scene_id": 9, "data": {}}, "ValueError", "no", "tb", 3)
+    store.letters.add(["whatever"], "ValueError", "no")
+    first, second = sorted(store.letters.newest(), key=lambda letter: letter.id)
     assert (first.scene_id, first.attempts, second.scene_id, second.payload) == (9, 3, None, ["whatever"])
-    assert store.replay() == 1
+    assert store.letters.replay() == 1
     assert scenes(store) == [9]
 
 
@@ -272,9 +271,9 @@ def test_purged_by_age_and_cleared(store, clock):
         store.enqueue(scene_id)
         store.dead_letter(store.claim(), "X", "x")
         clock.advance(100)
-    assert store.purge_dead(150) == 1
-    assert [letter.scene_id for letter in store.dead_letters()] == [2]
-    assert store.clear_dead() == 1
+    assert store.letters.purge(150) == 1
+    assert [letter.scene_id for letter in store.letters.newest()] == [2]
+    assert store.letters.clear() == 1
     assert where(store) == (0, 0, 0, 0, 0)
 
 
@@ -285,7 +284,7 @@ def test_nobody_else_gets_a_claimed_job(world, store):
     store.enqueue(1)
     store.claim()
     other = world.open()
-    assert other.recover() == 0
+    assert other.upkeep.recover() == 0
     assert other.claim() is None
 
 
@@ -294,7 +293,7 @@ def test_what_the_dead_held_is_free_at_once(world, store):
     store.claim()
     world.kill(store)
     other = world.open()
-    assert other.recover() == 1
+    assert other.upkeep.recover() == 1
     job = other.claim()
     assert (job.scene_id, job.attempts, job.deaths) == (1, 2, 1)
 
@@ -304,7 +303,7 @@ def test_what_a_closed_door_held_is_free_at_once(world, store):
     store.claim()
     store.close()
     other = world.open()
-    assert other.recover() == 1
+    assert other.upkeep.recover() == 1
     assert other.claim().scene_id == 1
 
 
@@ -317,7 +316,7 @@ def test_an_expired_lease_is_free_and_its_late_holder_can_change_nothing(world, 
     else:
         clock.reboot("boot-2")
     other = world.open()
-    assert other.recover() == 1
+    assert other.upkeep.recover() == 1
     job = other.claim()
     assert other.holds(job) and not store.holds(late)
     for act in (
@@ -342,7 +341,7 @@ def test_a_beating_heart_keeps_a_lease(world, store, clock):
     for _ in range(10):
         clock.advance(LEASE_S * 0.9)
         store.heartbeat(job)
-        assert other.recover() == 0
+        assert other.upkeep.recover() == 0
     store.finish(job)
 
 
@@ -351,7 +350,7 @@ def test_a_jump_of_the_wall_clock_ends_no_lease(world, store, clock, seconds):
     store.enqueue(1)
     job = store.claim()
     clock.jump(seconds)
-    assert world.open().recover() == 0
+    assert world.open().upkeep.recover() == 0
     store.finish(job)
 
 
@@ -366,10 +365,10 @@ def test_a_clock_set_back_releases_what_was_decided_in_its_future(world, store, 
 def test_so_does_a_row_put_by_a_hook_meanwhile(world, store, clock):
     store.claim()
     clock.jump(1e6)
-    world.spool(intake.new_event(2, "update", [], now=clock.now()))
-    world.open().merge_spool()
+    world.spool(events.new_event(2, "update", [], now=clock.now()))
+    world.open().spool.merge()
     clock.jump(-1e6)
-    store.recover()
+    store.upkeep.recover()
     assert store.claim().scene_id == 2
 
 
@@ -379,7 +378,7 @@ def test_what_kills_its_workers_is_dead_lettered(world, clock):
     first.enqueue(2)
     for death in range(DEATHS_MAX):
         store = world.open()
-        store.recover()
+        store.upkeep.recover()
         if death > 1:  # somebody may only be killing workers in quick succession
             (suspect,) = [job for job in store.waiting() if job.scene_id == 1]
             assert suspect.due_at == clock.now() + SUSPECT_S * (death - 1)
@@ -390,8 +389,8 @@ def test_what_kills_its_workers_is_dead_lettered(world, clock):
             job = store.claim()
         assert job.deaths == death
         world.kill(store)
-    assert first.recover() == 1
-    (letter,) = first.dead_letters()
+    assert first.upkeep.recover() == 1
+    (letter,) = first.letters.newest()
     assert (letter.scene_id, letter.error_type) == (1, "WorkerDied")
 
 
@@ -402,7 +401,7 @@ def test_dying_in_between_does_not_add_up(world, clock):
         store = world.open()
         store.claim()
         world.kill(store)
-        first.recover()
+        first.upkeep.recover()
         first.postpone(first.claim(), clock.now(), "x", uses_attempt=True)
     assert first.counts().dead == 0
 
@@ -413,7 +412,7 @@ def test_the_dead_give_way_to_a_newer_edit(world, store):
     store.enqueue(1)
     world.kill(store)
     other = world.open()
-    assert other.recover() == 1
+    assert other.upkeep.recover() == 1
     assert [job.id for job in other.waiting()] == [2]
 
 
@@ -421,20 +420,20 @@ def test_the_dead_give_way_to_a_newer_edit(world, store):
 
 
 def test_a_spooled_edit_comes_in_once(world, store):
-    event = intake.new_event(3, "update", ["title"])
+    event = events.new_event(3, "update", ["title"])
     world.spool(event)
     assert store.counts().pending == 1
-    assert store.merge_spool() == 1
+    assert store.spool.merge() == 1
     world.spool(event)
-    assert store.merge_spool() == 0
+    assert store.spool.merge() == 0
     assert (scenes(store), store.waiting()[0].generation) == ([3], 1)
 
 
 def test_a_spooled_edit_whose_row_did_land_after_all(world, store):
-    event = intake.new_event(3, "update", ["title"])
+    event = events.new_event(3, "update", ["title"])
     store.enqueue_payload(event)
     world.spool(event)
-    assert store.merge_spool() == 0
+    assert store.spool.merge() == 0
     assert store.waiting()[0].generation == 1
 
 
@@ -442,7 +441,7 @@ def test_clearing_takes_what_waits_and_what_is_spooled(world, store):
     store.enqueue(1)
     job = store.claim()
     store.enqueue(2)
-    world.spool(intake.new_event(3, "update", []))
+    world.spool(events.new_event(3, "update", []))
     assert store.clear_waiting() == 2
     assert where(store) == (0, 1, 0, 0, 0)
     store.finish(job)
@@ -465,16 +464,16 @@ def test_parallel_jobs_come_together_and_a_sequential_one_is_a_barrier(world, st
     other = world.open()
     assert batch(store, 50) == [1, 2]
     assert batch(other) == []
-    for job in list(store.held.values()):
+    for job in list(store.claimed.values()):
         store.finish(job)
     assert batch(other) == [3]
     assert batch(store) == []
-    (job,) = other.held.values()
+    (job,) = other.claimed.values()
     other.postpone(job, clock.now() + 60, "x", uses_attempt=True)
     assert batch(store) == []  # a barrier also while it waits
     clock.advance(60)
     assert batch(store) == [3]
-    store.finish(next(iter(store.held.values())))
+    store.finish(next(iter(store.claimed.values())))
     assert batch(store) == [4, 5]
 
 
@@ -484,12 +483,12 @@ def test_a_barrier_waits_for_what_was_put_before_it_and_is_to_be_tried_again(wor
     put_batch(store, 2, parallel=False)
     put_batch(store, 3)
     assert batch(store) == [1]
-    (job,) = store.held.values()
+    (job,) = store.claimed.values()
     store.postpone(job, clock.now() + 60, "x", uses_attempt=True)
     assert batch(store) == []
     clock.advance(60)
     assert batch(store) == [1]
-    store.finish(next(iter(store.held.values())))
+    store.finish(next(iter(store.claimed.values())))
     assert batch(store) == [2]
 
 
@@ -506,7 +505,7 @@ def test_claim_many_hands_out_a_suspect_alone(world, store):
     store.claim()
     world.kill(store)
     other = world.open()
-    other.recover()
+    other.upkeep.recover()
     assert [job.scene_id for job in other.claim_many(5)] == [1]
     other.enqueue(9, entity="performer")
     assert [job.scene_id for job in other.claim_many(5)] == [2, 3]
@@ -521,7 +520,7 @@ def test_a_row_that_names_nothing_is_dead_lettered_when_a_worker_meets_it(store)
     store.enqueue_payload([1, 2])
     store.enqueue(3)
     assert store.claim().scene_id == 3
-    assert store.dead_by_type() == {"NotAJob": 2}
+    assert store.letters.by_type() == {"NotAJob": 2}
 
 
 def test_one_row_by_its_number(store):
@@ -537,9 +536,9 @@ def test_released_all_or_those_that_wait_for_one_server(store, clock):
     for scene_id, reason, server in ((1, "no answer", "Plex"), (2, "Plex at x says no", "Stash")):
         store.enqueue(scene_id)
         store.postpone(store.claim(), clock.now() + 500, reason, uses_attempt=False, waits_for=server)
-    assert store.release_due("Plex") == 1
+    assert store.upkeep.release_due("Plex") == 1
     assert store.claim().scene_id == 1
-    assert store.release_due() == 1
+    assert store.upkeep.release_due() == 1
     assert store.claim().scene_id == 2
 
 
@@ -548,38 +547,38 @@ def test_history_is_bounded(store, clock):
         store.enqueue(scene_id)
         store.finish(store.claim())
         clock.advance(1)
-    assert store.prune(30) == 0
-    assert store.prune(10) == 20
-    assert store.prune(10) == 0
+    assert store.upkeep.prune(30) == 0
+    assert store.upkeep.prune(10) == 20
+    assert store.upkeep.prune(10) == 0
     counts = store.counts()
     assert (counts.completed, counts.finished) == (10, 30)
 
 
 def test_what_a_worker_remembers(world, store, clock):
-    assert store.load_breaker("Plex") is None
-    store.save_breaker("Plex", {"state": "open", "failures": 3})
-    store.save_breaker("Plex", {"state": "closed", "failures": 0})
-    store.save_state("attention", "token")
+    assert store.state.load_breaker("Plex") is None
+    store.state.save_breaker("Plex", {"state": "open", "failures": 3})
+    store.state.save_breaker("Plex", {"state": "closed", "failures": 0})
+    store.state.save("attention", "token")
     other = world.open()
-    assert other.load_breaker("Plex") == {"state": "closed", "failures": 0}
-    assert other.load_state("attention") == "token"
-    assert other.load_state("nothing") is None
+    assert other.state.load_breaker("Plex") == {"state": "closed", "failures": 0}
+    assert other.state.load("attention") == "token"
+    assert other.state.load("nothing") is None
 
 
 def test_one_record_an_outage(store, clock):
     store.enqueue(1)
-    store.open_outage("Plex", "refused")
-    store.open_outage("Plex", "refused again")
-    store.open_outage("Stash", "timeout")
+    store.state.open_outage("Plex", "refused")
+    store.state.open_outage("Plex", "refused again")
+    store.state.open_outage("Stash", "timeout")
     clock.advance(60)
-    store.close_outage("Plex")
-    store.close_outage("Plex")
-    stash, plex = store.outages()
+    store.state.close_outage("Plex")
+    store.state.close_outage("Plex")
+    stash, plex = store.state.outages()
     assert stash["ended_at"] is None
     lasted_s = plex["ended_at"] - plex["started_at"]
     assert (plex["cause"], lasted_s, plex["waiting"]) == ("refused again", 60, 1)
-    store.open_outage("Plex", "slow")
-    assert [outage["cause"] for outage in store.outages()] == ["slow", "timeout", "refused again"]
+    store.state.open_outage("Plex", "slow")
+    assert [outage["cause"] for outage in store.state.outages()] == ["slow", "timeout", "refused again"]
 
 
 def test_another_doors_writing_shows(world, store):
@@ -593,13 +592,13 @@ def test_another_doors_writing_shows(world, store):
 
 
 def raw(world):
-    return closing(sqlite3.connect(intake.queue_file(world.folder), isolation_level=None))
+    return closing(sqlite3.connect(database.queue_file(world.folder), isolation_level=None))
 
 
 def test_every_connection_of_the_store_is_durable(durable):
     store = durable.open()
-    assert store.db.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert store.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store.file.db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store.file.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize(
@@ -621,14 +620,14 @@ def test_a_damaged_row_is_a_letter_with_its_bytes_and_its_neighbours_go_on(durab
     for scene_id in (1, 2, 3):
         store.enqueue(scene_id, "update", ["title"])
     with raw(durable) as db:
-        (before,) = db.execute(f"SELECT data FROM {intake.TABLE} WHERE _id = 2").fetchone()
-        db.execute(f"UPDATE {intake.TABLE} SET {damage} WHERE _id = 2")
+        (before,) = db.execute(f"SELECT data FROM {layout.TABLE} WHERE _id = 2").fetchone()
+        db.execute(f"UPDATE {layout.TABLE} SET {damage} WHERE _id = 2")
         db.text_factory = bytes
-        (bytes_now,) = db.execute(f"SELECT CAST(data AS BLOB) FROM {intake.TABLE} WHERE _id = 2").fetchone()
+        (bytes_now,) = db.execute(f"SELECT CAST(data AS BLOB) FROM {layout.TABLE} WHERE _id = 2").fetchone()
     assert store.waiting()
-    assert len(store.queue.queue()) == 3
+    assert len(LeasedAckQueue(store).queue()) == 3
     assert [store.claim().scene_id, store.claim().scene_id, store.claim()] == [1, 3, None]
-    (letter,) = store.dead_letters()
+    (letter,) = store.letters.newest()
     assert letter.error_type == "DamagedRow"
     with raw(durable) as db:
         (kept,) = db.execute("SELECT CAST(data AS BLOB) FROM dead_letters").fetchone()
@@ -640,9 +639,9 @@ def test_a_damaged_row_is_replayed_as_a_look_at_its_scene(durable):
     store = durable.open()
     store.enqueue(7, "update", ["title"])
     with raw(durable) as db:
-        db.execute(f"UPDATE {intake.TABLE} SET data = replace(data, '7', '8')")
+        db.execute(f"UPDATE {layout.TABLE} SET data = replace(data, '7', '8')")
     assert store.claim() is None
-    assert store.replay() == 1
+    assert store.letters.replay() == 1
     assert scenes(store) == [7]
 
 
@@ -656,18 +655,18 @@ def test_a_pickle_in_a_row_runs_nothing(durable, tmp_path):
     store = durable.open()
     with raw(durable) as db:
         db.execute(
-            f"INSERT INTO {intake.TABLE} (data, timestamp, status) VALUES (?, 1, 0)", (pickle.dumps(Bomb()),)
+            f"INSERT INTO {layout.TABLE} (data, timestamp, status) VALUES (?, 1, 0)", (pickle.dumps(Bomb()),)
         )
     assert store.claim() is None
-    store.dead_letters()
-    store.queue.queue()
+    store.letters.newest()
+    LeasedAckQueue(store).queue()
     assert not (tmp_path / "executed").exists()
     assert store.counts().dead == 1
 
 
 def test_spool_litter_is_set_aside_and_never_stops_the_rest(durable):
     store = durable.open()
-    durable.spool(intake.new_event(1, "update", []))
+    durable.spool(events.new_event(1, "update", []))
     folder = Path(durable.folder) / "spool"
     whole = next(folder.glob("*.json")).read_bytes()
     (folder / "0.json").write_bytes(b"")
@@ -677,22 +676,22 @@ def test_spool_litter_is_set_aside_and_never_stops_the_rest(durable):
     (folder / "4.part").write_bytes(b"half")
     (folder / "5.part").write_bytes(whole.replace(b'"scene_id":1', b'"scene_id":2'))
     durable.clock.wall = time.time()
-    assert store.merge_spool() == 1
+    assert store.spool.merge() == 1
     assert sorted(os.listdir(folder)) == ["3.txt", "4.part", "5.part", "aside"]
     durable.clock.advance(1000)
-    store.merge_spool()
+    store.spool.merge()
     assert sorted(os.listdir(folder / "aside")) == ["0.json", "1.json", "2.json", "3.txt", "4.part", "5.part"]
 
 
 def test_a_whole_event_its_writer_never_named_is_taken_in(durable):
     store = durable.open()
     durable.clock.wall = time.time()
-    path = Path(intake.spool(durable.folder, intake.new_event(4, "update", [])))
+    path = Path(spool.write(durable.folder, events.new_event(4, "update", [])))
     path.rename(path.with_suffix(".part"))
-    store.merge_spool()
+    store.spool.merge()
     assert scenes(store) == []  # it may yet come
     durable.clock.advance(1000)
-    store.merge_spool()
+    store.spool.merge()
     assert scenes(store) == [4]
     assert not list((Path(durable.folder) / "spool").glob("*.part"))
 
@@ -705,13 +704,13 @@ def test_a_spool_file_that_cannot_be_read_stops_nobody(durable):
         "store = Store(sys.argv[1])\n"
         "os.chown(sys.argv[1] + '/spool', 65534, 65534); os.chmod(sys.argv[1] + '/queue', 0o755)\n"
         "os.setuid(65534)\n"
-        "print(store.merge_spool(), store.merge_spool())\n"
+        "print(store.spool.merge(), store.spool.merge())\n"
         "os._exit(0)\n"
     )
     durable.open().close()
     Path(durable.folder).chmod(0o755)
     for scene_id in (1, 2):
-        durable.spool(intake.new_event(scene_id, "update", []))
+        durable.spool(events.new_event(scene_id, "update", []))
     first, second = sorted((Path(durable.folder) / "spool").glob("*.json"))
     os.chown(second, 65534, 65534)
     done = subprocess.run(
@@ -724,9 +723,9 @@ def test_a_spool_file_that_cannot_be_read_stops_nobody(durable):
 def test_two_mergers_take_each_event_once(durable):
     stores = [durable.open() for _ in range(4)]
     for scene_id in range(1, 101):
-        durable.spool(intake.new_event(scene_id, "update", []))
+        durable.spool(events.new_event(scene_id, "update", []))
     came = []
-    threads = [threading.Thread(target=lambda s=s: came.append(s.merge_spool())) for s in stores]
+    threads = [threading.Thread(target=lambda s=s: came.append(s.spool.merge())) for s in stores]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -739,8 +738,8 @@ def test_a_claim_whose_commit_only_seemed_to_fail_is_not_lost_to_ourselves(durab
     store = durable.open()
     store.enqueue(1)
     store.claim()
-    store.held.clear()  # as after a COMMIT that raised and landed
-    assert store.recover() == 1
+    store.claimed.clear()  # as after a COMMIT that raised and landed
+    assert store.upkeep.recover() == 1
     assert store.claim().scene_id == 1
 
 
@@ -750,8 +749,8 @@ def test_a_dead_owners_lock_file_is_swept_away_and_a_living_ones_is_not(durable)
     first.claim()
     second.claim()
     durable.kill(first)
-    second.recover()
-    assert os.listdir(os.path.join(durable.folder, "owners")) == [second.owner + ".lock"]
+    second.upkeep.recover()
+    assert os.listdir(os.path.join(durable.folder, "owners")) == [second._owners.name + ".lock"]
 
 
 def test_an_owner_is_never_taken_for_dead_while_it_takes_its_lock(durable):
@@ -760,15 +759,15 @@ def test_an_owner_is_never_taken_for_dead_while_it_takes_its_lock(durable):
 
     def watch():
         while not stop.is_set():
-            watcher._sweep_owners()
+            watcher._owners.sweep()
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
         for _ in range(100):
             store = durable.open()
-            store._take_owner_lock()
-            assert not watcher._is_dead(store.owner)
+            store._owners.take_lock()
+            assert not watcher._owners.is_dead(store._owners.name)
             store.close()
     finally:
         stop.set()
@@ -822,21 +821,21 @@ def test_threads_that_claim_first_at_the_same_moment(durable, monkeypatch):
 
 def test_the_log_is_cut_when_nobody_reads(durable, caplog, monkeypatch):
     store = durable.open()
-    wal = intake.queue_file(durable.folder) + "-wal"
+    wal = database.queue_file(durable.folder) + "-wal"
     with raw(durable) as reader:
         reader.execute("BEGIN")
-        reader.execute(f"SELECT count(*) FROM {intake.TABLE}").fetchone()
+        reader.execute(f"SELECT count(*) FROM {layout.TABLE}").fetchone()
         for number in range(300):
             store.enqueue(number + 1, data={"x": "y" * 2000})
         grown = os.path.getsize(wal)
-        monkeypatch.setattr(store_module, "LOG_PAGES_ODD", 50)
+        monkeypatch.setattr(upkeep, "LOG_PAGES_ODD", 50)
         began = time.monotonic()
-        store.tidy()
+        store.upkeep.tidy()
         assert time.monotonic() - began < 5  # it does not wait for the reader
         assert os.path.getsize(wal) >= grown
         assert "keeps reading" in caplog.text
         reader.execute("ROLLBACK")
-    store.tidy()
+    store.upkeep.tidy()
     assert os.path.getsize(wal) < 10_000
 
 
@@ -858,38 +857,38 @@ def test_no_statement_reads_through_the_history(durable):
     store = durable.open()
     with store.transaction() as db:
         db.executemany(
-            f"INSERT INTO {intake.TABLE} (data, timestamp, status, key, finished_at) VALUES ('{{}}', 1, 5, ?, ?)",
+            f"INSERT INTO {layout.TABLE} (data, timestamp, status, key, finished_at) VALUES ('{{}}', 1, 5, ?, ?)",
             ((f"scene:{n}", n) for n in range(3000)),
         )
     statements = []
-    store.db.set_trace_callback(statements.append)
+    store.file.db.set_trace_callback(statements.append)
     store.enqueue_many([1, 2, 3, 4, 5])
     store.enqueue_payload({"scene_id": 6, "parallel": False})
     store.finish(store.claim())
     store.postpone(store.claim(), durable.clock.now() + 5, "x", uses_attempt=True)
     store.requeue(store.claim())
-    store.replay([store.dead_letter(store.claim(), "X", "x")])
+    store.letters.replay([store.dead_letter(store.claim(), "X", "x")])
     store.claim_many(2)
     store.claim_batch(5)
-    store.heartbeat(next(iter(store.held.values())))
-    store.recover()
+    store.heartbeat(next(iter(store.claimed.values())))
+    store.upkeep.recover()
     store.counts()
     store.waiting()
-    store.release_due()
-    durable.spool(intake.new_event(8, "update", []))
-    store.merge_spool()
-    store.prune(2000)
+    store.upkeep.release_due()
+    durable.spool(events.new_event(8, "update", []))
+    store.spool.merge()
+    store.upkeep.prune(2000)
     store.clear_waiting()
-    store.dead_letters()
-    store.clear_dead()
-    store.open_outage("Plex", "x")
-    store.close_outage("Plex")
-    store.db.set_trace_callback(None)
+    store.letters.newest()
+    store.letters.clear()
+    store.state.open_outage("Plex", "x")
+    store.state.close_outage("Plex")
+    store.file.db.set_trace_callback(None)
     seen = 0
     for sql in {
         sql for sql in statements if sql.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")
     }:
-        for step in store.db.execute(f"EXPLAIN QUERY PLAN {sql}"):
+        for step in store.file.db.execute(f"EXPLAIN QUERY PLAN {sql}"):
             seen += 1
             plain = step[3].startswith("SCAN") and "USING" not in step[3] and step[3] not in ALLOWED_SCANS
             assert not plain, (step[3], sql)
@@ -902,14 +901,14 @@ def test_no_statement_reads_through_the_history(durable):
 def test_it_is_persist_queues_queue(durable):
     import persistqueue
 
-    queue = durable.open().queue
+    queue = LeasedAckQueue(durable.open())
     assert isinstance(queue, persistqueue.SQLiteAckQueue)
     assert isinstance(queue, LeasedAckQueue)
 
 
 def test_persist_queues_own_calls(durable):
     store = durable.open()
-    queue = store.queue
+    queue = LeasedAckQueue(store)
     assert queue.put({"scene_id": 1}) == 1
     queue.put({"anything": "else"})
     assert (queue.qsize(), queue.size, len(queue), queue.empty()) == (2, 2, 2, False)
@@ -929,7 +928,7 @@ def test_persist_queues_own_calls(durable):
 
 
 def test_two_processes_see_each_others_rows(durable):
-    first, second = durable.open().queue, durable.open().queue
+    first, second = LeasedAckQueue(durable.open()), LeasedAckQueue(durable.open())
     first.put({"scene_id": 1})
     assert second.qsize() == 1
     assert second.get(block=False)["scene_id"] == 1
@@ -937,7 +936,7 @@ def test_two_processes_see_each_others_rows(durable):
 
 
 def test_none_and_what_json_has_not_are_refused(durable):
-    queue = durable.open().queue
+    queue = LeasedAckQueue(durable.open())
     for odd in (None, {1, 2}, float("nan")):
         with pytest.raises((ValueError, TypeError)):
             queue.put(odd)
@@ -947,21 +946,21 @@ def test_none_and_what_json_has_not_are_refused(durable):
 def test_a_stale_acknowledgement_changes_nothing(durable):
     first, second = durable.open(), durable.open()
     first.enqueue(1)
-    item = first.queue.get(block=False, raw=True)
+    item = LeasedAckQueue(first).get(block=False, raw=True)
     durable.clock.advance(LEASE_S + 1)
-    second.recover()
-    assert first.queue.ack(item) is None
-    assert first.queue.nack(item) is None
+    second.upkeep.recover()
+    assert LeasedAckQueue(first).ack(item) is None
+    assert LeasedAckQueue(first).nack(item) is None
     assert where(second) == (1, 0, 0, 0, 0)
 
 
 def test_updating_a_row_keeps_it_sound(durable):
     store = durable.open()
     store.enqueue(1)
-    assert store.queue.update({"scene_id": 1, "data": {"a": 2}}, id=1) == 1
+    assert LeasedAckQueue(store).update({"scene_id": 1, "data": {"a": 2}}, id=1) == 1
     with pytest.raises(ValueError, match="scene:1"):
-        store.queue.update({"scene_id": 2}, id=1)
-    assert store.queue.update({"scene_id": 1}, id=99) is None
+        LeasedAckQueue(store).update({"scene_id": 2}, id=1)
+    assert LeasedAckQueue(store).update({"scene_id": 1}, id=99) is None
     assert store.claim_row()[1]["data"] == {"a": 2}
     assert store.counts().dead == 0
 
@@ -970,7 +969,7 @@ def test_resuming_takes_nothing_from_the_living(durable):
     first, second = durable.open(), durable.open()
     first.enqueue(1)
     job = first.claim()
-    second.queue.resume_unack_tasks()
+    LeasedAckQueue(second).resume_unack_tasks()
     first.finish(job)
 
 
@@ -979,7 +978,7 @@ def test_clearing_what_is_acknowledged(durable):
     for scene_id in range(1, 21):
         store.enqueue(scene_id)
         store.finish(store.claim())
-    store.queue.clear_acked_data(keep_latest=5)
+    LeasedAckQueue(store).clear_acked_data(keep_latest=5)
     assert store.counts().completed == 5
 
 
@@ -1045,7 +1044,7 @@ def test_random_rows_never_stop_a_worker(durable):
         for _ in range(300):
             values = [rng.choice(odd) for _ in range(7)]
             db.execute(
-                f"INSERT OR IGNORE INTO {intake.TABLE} (status, data, timestamp, checksum, due_at, decided_at,"
+                f"INSERT OR IGNORE INTO {layout.TABLE} (status, data, timestamp, checksum, due_at, decided_at,"
                 " first_failed_at, last_error, key, attempts, generation, deaths)"
                 " VALUES (0, ?, ?, ?, 0, coalesce(?, 0), ?, coalesce(?, ''), ?, ?, ?, ?)",
                 (*values, rng.choice(["a", "b", 1]), rng.choice([1, "x"]), rng.choice([0, "y", 2.5])),
@@ -1057,8 +1056,8 @@ def test_random_rows_never_stop_a_worker(durable):
     counts = store.counts()
     assert counts.pending == 0
     assert counts.finished >= 1
-    store.dead_letters()
-    store.replay()
+    store.letters.newest()
+    store.letters.replay()
 
 
 def test_the_manual_clock_is_all_the_time_there_is(world):
@@ -1090,11 +1089,11 @@ def test_pruning_takes_some_at_a_time(durable):
     store = durable.open()
     with store.transaction() as db:
         db.executemany(
-            f"INSERT INTO {intake.TABLE} (data, timestamp, status, finished_at) VALUES ('{{}}', 1, 5, ?)",
+            f"INSERT INTO {layout.TABLE} (data, timestamp, status, finished_at) VALUES ('{{}}', 1, 5, ?)",
             ((n,) for n in range(2000)),
         )
     gone = []
-    while number := store.prune(100):
+    while number := store.upkeep.prune(100):
         gone.append(number)
     assert sum(gone) == 1900
     assert max(gone) <= 500

@@ -380,7 +380,7 @@ def test_numbers_no_plex_has_harm_nothing(wire: Wire, tmp_path: Path, huge: str)
     wire.says("/library/sections/1/all", container(odd + video(7, "/data/a.mp4"), f'totalSize="{huge}"'))
     wire.has(7, "/data/a.mp4", f'year="{huge}" duration="{huge}" userRating="{huge}" {moments}')
     with Store(tmp_path, clock=ManualClock()) as store:
-        (item,) = Plex(SETTINGS, index=SyncState(store, URL)).find(["/data/a.mp4"])
+        (item,) = Plex(SETTINGS, index=SyncState(store.file, URL)).find(["/data/a.mp4"])
     for moment in (item.updated_at, item.last_rated_at, item.last_viewed_at):
         datetime.datetime.fromtimestamp(moment, datetime.UTC)
     assert plan(Scene(1, title="T", rating100=85), item, SETTINGS).params["userRating.value"] == "8.5"
@@ -545,7 +545,7 @@ def test_a_library_that_is_left_out_from_now_on_is_not_written_to(wire: Wire, tm
     wire.has(7, "/data/a.mp4")
     wire.has(9, "/data/b.mp4")
     with Store(tmp_path) as store:
-        for index in (SyncState(store, URL), PathIndex()):
+        for index in (SyncState(store.file, URL), PathIndex()):
             before = Plex(SETTINGS, index=index)
             assert len(before.find(["/data/a.mp4"])) == 2
             after = Plex(replace(SETTINGS, plex_library=("Films",)), index=index)

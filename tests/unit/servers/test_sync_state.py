@@ -19,7 +19,7 @@ def store(tmp_path):
 
 @pytest.fixture(params=["sync_state", "memory"])
 def index(request, store):
-    return SyncState(store, "http://plex:32400") if request.param == "sync_state" else PathIndex()
+    return SyncState(store.file, "http://plex:32400") if request.param == "sync_state" else PathIndex()
 
 
 def at(path, index):
@@ -92,7 +92,7 @@ def test_how_far_a_library_is_known(index):
 
 
 def test_another_server_starts_with_nothing(store):
-    one, two = SyncState(store, "http://one:32400"), SyncState(store, "http://two:32400")
+    one, two = SyncState(store.file, "http://one:32400"), SyncState(store.file, "http://two:32400")
     one.put(1, [Entry(10, ("/a.mp4",))])
     one.record(1, 10, "print", {"title": "A"})
     one.choose(1, 10)
@@ -101,7 +101,7 @@ def test_another_server_starts_with_nothing(store):
 
 
 def test_what_was_written_is_remembered_until_forgotten(store):
-    sync_state = SyncState(store, "http://plex:32400")
+    sync_state = SyncState(store.file, "http://plex:32400")
     sync_state.record(1, 10, "print", {"title": "A", "genres": ["x", "y"]})
     memory = sync_state.recall(1)
     assert (memory.rating_key, memory.fingerprint, memory.synced_at) == (10, "print", store.clock.now())
@@ -114,7 +114,7 @@ def test_what_was_written_is_remembered_until_forgotten(store):
 
 @pytest.fixture(params=["sync_state", "memory"])
 def sync_state(request, store):
-    return SyncState(store, "http://plex:32400") if request.param == "sync_state" else SyncState()
+    return SyncState(store.file, "http://plex:32400") if request.param == "sync_state" else SyncState()
 
 
 def test_what_was_intended_is_kept_until_its_end_was_seen(sync_state):
@@ -137,7 +137,7 @@ def test_what_was_intended_is_kept_until_its_end_was_seen(sync_state):
 
 
 def test_a_write_without_an_end_is_settled_by_a_look_long_after(store):
-    for sync_state in (SyncState(store, "http://plex:32400"), SyncState(InMemory(store.clock))):
+    for sync_state in (SyncState(store.file, "http://plex:32400"), SyncState(InMemory(store.clock))):
         assert sync_state.settle(1, store.clock.now()) is None
         began = store.clock.now()
         sync_state.note_pending(1, 10, {"title": "A"})
@@ -188,7 +188,7 @@ def test_what_is_awaited_is_told_once_when_it_is_there(sync_state):
 
 
 def test_what_was_intended_long_ago_is_forgotten_at_the_next_look(store):
-    sync_state = SyncState(store, "http://plex:32400")
+    sync_state = SyncState(store.file, "http://plex:32400")
     sync_state.note_pending(1, 10, {"title": "A"})
     store.clock.advance(LATE_S + 1)
     assert sync_state.pending_writes(1, 10) == [{"title": "A"}], "nobody has looked since"
@@ -197,26 +197,26 @@ def test_what_was_intended_long_ago_is_forgotten_at_the_next_look(store):
 
 
 def test_a_damaged_intention_is_none(store):
-    sync_state = SyncState(store, "http://plex:32400")
+    sync_state = SyncState(store.file, "http://plex:32400")
     sync_state.note_pending(1, 10, {"title": "A"})
     for damage in ("{", "[]"):
-        store.db.execute("UPDATE pending_writes SET fields = ?", (damage,))
+        store.file.db.execute("UPDATE pending_writes SET fields = ?", (damage,))
         assert sync_state.pending_writes(1, 10) == []
 
 
 def test_a_damaged_memory_is_no_memory(store):
-    sync_state = SyncState(store, "http://plex:32400")
+    sync_state = SyncState(store.file, "http://plex:32400")
     sync_state.record(1, 10, "print", {})
-    store.db.execute("UPDATE scenes SET written = '{'")
+    store.file.db.execute("UPDATE scenes SET written = '{'")
     assert sync_state.recall(1) is None
 
 
 def test_a_choice_stays_and_may_change(store):
-    sync_state = SyncState(store, "http://plex:32400")
+    sync_state = SyncState(store.file, "http://plex:32400")
     assert sync_state.choice(1) is None
     sync_state.choose(1, 10)
     sync_state.choose(1, 11)
-    assert SyncState(store, "http://plex:32400").choice(1) == 11
+    assert SyncState(store.file, "http://plex:32400").choice(1) == 11
 
 
 def test_an_index_that_was_never_asked_has_no_paths():
@@ -226,12 +226,14 @@ def test_an_index_that_was_never_asked_has_no_paths():
 def test_a_write_that_0_1_did_not_see_the_end_of_is_still_pending(tmp_path):
     """Its table had another name. Forgotten, that write would pass for an edit made in Plex."""
     with Store(tmp_path, clock=ManualClock()) as store:
-        store.db.execute(
+        store.file.db.execute(
             "CREATE TABLE intended (server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,"
             " fields TEXT NOT NULL, intended_at REAL NOT NULL, checked INTEGER NOT NULL DEFAULT 0)"
         )
-        store.db.execute("INSERT INTO intended VALUES ('http://plex', 1, 10, '{\"title\": \"A\"}', 5.0, 0)")
+        store.file.db.execute(
+            "INSERT INTO intended VALUES ('http://plex', 1, 10, '{\"title\": \"A\"}', 5.0, 0)"
+        )
         for _ in range(2):  # the second finds nothing left to take over
-            sync_state = SyncState(store, "http://plex")
+            sync_state = SyncState(store.file, "http://plex")
             assert sync_state.pending_writes(1, 10) == [{"title": "A"}]
             assert sync_state.unsettled([1]) == {1}

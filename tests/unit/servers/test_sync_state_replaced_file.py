@@ -12,7 +12,7 @@ from scenarios.clock import ManualClock
 
 def test_the_tables_are_made_again_in_the_file_that_takes_the_place_of_a_deleted_one(tmp_path):
     with Store(tmp_path, ManualClock()) as store:
-        sync_state = SyncState(store, "http://plex:32400")
+        sync_state = SyncState(store.file, "http://plex:32400")
         sync_state.set_mark(1, Mark(1, 5.0))
         for name in (store.path, store.path + "-wal", store.path + "-shm"):
             os.unlink(name)
@@ -28,7 +28,7 @@ def test_the_tables_are_made_again_in_the_file_that_takes_the_place_of_a_deleted
 
 def test_a_first_write_after_the_change_finds_its_table_too(tmp_path):
     with Store(tmp_path, ManualClock()) as store:
-        sync_state = SyncState(store, "http://plex:32400")
+        sync_state = SyncState(store.file, "http://plex:32400")
         for name in (store.path, store.path + "-wal", store.path + "-shm"):
             os.unlink(name)
         store.reopen_if_replaced()

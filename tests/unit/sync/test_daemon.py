@@ -20,7 +20,7 @@ import pytest
 from plexsync import __version__, hook
 from plexsync.core import breaker
 from plexsync.locks import FileLock
-from plexsync.queue import intake
+from plexsync.queue import database, events
 from plexsync.queue.store import Store
 from plexsync.sync import daemon
 
@@ -70,7 +70,7 @@ def data(tmp_path):
 
 
 def queue_one(data, scene_id=1):
-    hook.keep(str(data), intake.new_event(scene_id, "update", ["title"]))
+    hook.keep(str(data), events.new_event(scene_id, "update", ["title"]))
     hook.remember(str(data), NOBODY_THERE)
 
 
@@ -137,7 +137,7 @@ def test_told_to_stop_while_it_asks_a_server_that_hangs_it_is_gone_in_time(data)
         hook.remember(str(data), {**NOBODY_THERE, "Port": silent.getsockname()[1]})
         with Store(data) as store:  # the probe is due: it hangs, and no job is in hand
             due = breaker.Breaker(breaker.State.OPEN, 3, time.time() - 9, time.time() - 1, 4.0)
-            store.save_breaker("Stash", breaker.to_dict(due))
+            store.state.save_breaker("Stash", breaker.to_dict(due))
         hook.wake_worker(str(data))
         silent.settimeout(20)
         connection, _ = silent.accept()
@@ -157,13 +157,13 @@ def test_told_to_stop_while_the_file_is_locked_it_is_gone_in_time(data):
         hook.wake_worker(str(data))
         silent.settimeout(20)
         connection, _ = silent.accept()  # a job is in hand, and Stash does not answer
-        with connection, closing(sqlite3.connect(intake.queue_file(str(data)), isolation_level=None)) as db:
+        with connection, closing(sqlite3.connect(database.queue_file(str(data)), isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")
             (pid,) = begins(data)
             os.kill(pid, signal.SIGTERM)
             wait_for(lambda: not is_alive(pid), seconds=8)
     with Store(data) as store:
-        store.recover()
+        store.upkeep.recover()
         assert store.counts().pending == 1
 
 

@@ -25,7 +25,7 @@ class World:
 
     def __init__(self, store: Store, scenes: list[Scene]) -> None:
         self.held = scenes
-        self.kept = SyncState(store, SETTINGS.plex_url)
+        self.kept = SyncState(store.file, SETTINGS.plex_url)
         self.pages = 0
         self.fails_at = 0
 

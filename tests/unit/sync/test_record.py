@@ -35,7 +35,7 @@ BROKEN = Unavailable("Plex", "Plex at http://plex:32400 broke off the connection
 def books(tmp_path: Path) -> Books:
     clock = ManualClock()
     store = Store(tmp_path, clock=clock)
-    world = Model(remembered=SyncState(store, SETTINGS.plex_url))
+    world = Model(remembered=SyncState(store.file, SETTINGS.plex_url))
     return Books(store, world, SETTINGS, clock, random.Random(1))
 
 
@@ -51,7 +51,7 @@ def pending(books: Books) -> list[object]:
 
 
 def status(books: Books, job: Job) -> Status:
-    rows = {row["id"]: Status(row["status"]) for row in books.store.rows()}
+    rows = {row["id"]: Status(row["status"]) for row in books.store.all_rows()}
     return rows[job.id]
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from plexsync.core.failures import Landed, NeedsAttention, Permanent, SettingProblem, Transient, Unavailable
 from plexsync.core.item import Item
+from plexsync.core.job import LEASE_S, Remark
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.verdict import ATTENTION_HOLD_S
-from plexsync.queue.store import LEASE_S, Store
+from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry, InMemory
 from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
@@ -78,7 +79,7 @@ def test_a_scene_that_needs_nothing_is_closed_under_its_own_name(worker, store, 
     change(model)
     store.enqueue(1)
     assert worker.step()
-    (row,) = store.db.execute("SELECT status, note FROM ack_queue_default").fetchall()
+    (row,) = store.file.db.execute("SELECT status, note FROM ack_queue_default").fetchall()
     assert row[0] == 5 and row[1].startswith(note + ":")
     assert model.writes == []
 
@@ -99,7 +100,7 @@ def test_two_items_with_the_file_are_a_dead_letter_that_names_both(worker, store
     model.items[999] = replace(model.items[101], rating_key=999)
     store.enqueue(1)
     drain(worker)
-    (letter,) = store.dead_letters()
+    (letter,) = store.letters.newest()
     assert letter.error_type == "Ambiguous"
     assert "101" in letter.message and "999" in letter.message
     assert model.writes == []
@@ -112,7 +113,7 @@ def test_a_failure_that_may_pass_is_tried_again_and_again_then_buried(worker, st
     while store.counts().pending:
         clock.advance(700)
         tries += drain(worker)
-    (letter,) = store.dead_letters()
+    (letter,) = store.letters.newest()
     assert tries == letter.attempts == SETTINGS.max_attempts
     assert letter.error_type == "Transient" and "500" in letter.message
 
@@ -124,7 +125,7 @@ def test_what_can_never_work_is_dead_lettered_at_once_and_its_neighbours_go_on(w
     del model.trouble["Plex"]
     store.enqueue(2)
     drain(worker)
-    assert [letter.error_type for letter in store.dead_letters()] == ["Permanent"]
+    assert [letter.error_type for letter in store.letters.newest()] == ["Permanent"]
     assert model.items[102].title == "Scene 2"
 
 
@@ -134,7 +135,7 @@ def test_a_defect_of_ours_is_kept_with_its_traceback_and_without_the_token(worke
     while store.counts().pending:
         clock.advance(700)
         drain(worker)
-    (letter,) = store.dead_letters()
+    (letter,) = store.letters.newest()
     assert letter.error_type == "ZeroDivisionError" and "doubles" in letter.traceback
     assert SETTINGS.plex_token not in letter.traceback
 
@@ -146,7 +147,7 @@ def test_an_outage_costs_no_attempt_and_is_one_record(worker, store, model, cloc
     for _ in range(500):
         drain(worker)
         clock.advance(60)
-    (outage,) = store.outages()
+    (outage,) = store.state.outages()
     assert outage["server"] == "Plex" and outage["ended_at"] is None
     assert store.counts().pending == 3 and store.counts().dead == 0
     assert len(model.probes) < 600, "probes, not jobs, ask whether the server is back"
@@ -156,7 +157,7 @@ def test_an_outage_costs_no_attempt_and_is_one_record(worker, store, model, cloc
     drain(worker)
     assert store.counts().pending == 0
     assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
-    (outage,) = store.outages()
+    (outage,) = store.state.outages()
     assert outage["ended_at"] is not None and outage["waiting"] == 3
 
 
@@ -172,7 +173,7 @@ def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, mode
     for number in (1, 2, 3):
         store.enqueue(number)
     assert drain(worker) == 1, "one batch meets the wall, and nothing else is tried against it"
-    assert store.load_state("attention") == str(trouble)
+    assert store.state.load("attention") == str(trouble)
     assert store.counts().pending == 3 and store.counts().dead == 0
     clock.advance(ATTENTION_HOLD_S / 2)
     assert drain(worker) == 0
@@ -180,7 +181,7 @@ def test_what_a_person_must_mend_holds_the_queue_and_says_so(worker, store, mode
     del model.trouble["Plex"]
     model.given = replace(SETTINGS, plex_token="another-token")
     assert drain(worker) == 1, "one batch"
-    assert store.load_state("attention") == ""
+    assert store.state.load("attention") == ""
     assert store.counts().pending == 0
 
 
@@ -241,7 +242,7 @@ def test_a_synced_scene_that_a_rule_comes_to_skip_stays_as_it_is_and_follows_whe
     found = reconcile.sweep(store, model, model.given)
     assert (found.skipped, found.queued, len(model.writes)) == (1, 0, writes)
     assert model.items[101].title == "Scene 1"
-    assert store.notes(1) == ["skipped: not organized"]
+    assert store.remarks()[Remark.SKIPPED] == {"not organized": 1}
     # Somebody edits it in Plex meanwhile, and what was written last is still known then.
     model.items[101] = replace(model.items[101], title="By hand")
     model.given = settings
@@ -297,14 +298,14 @@ def test_a_worker_that_was_frozen_changes_nothing_and_has_the_scene_looked_at_ag
 
     def somebody_else_takes_over():
         clock.advance(LEASE_S + 1)
-        other.recover()
+        other.upkeep.recover()
         taken = other.claim()
         other.finish(taken, "by the other")
 
     model.meanwhile = somebody_else_takes_over
     store.enqueue(1)
     worker.step()
-    rows = store.db.execute("SELECT status, note FROM ack_queue_default ORDER BY _id").fetchall()
+    rows = store.file.db.execute("SELECT status, note FROM ack_queue_default ORDER BY _id").fetchall()
     assert rows[0] == (5, "by the other")
     assert len(rows) == 2, "we may have written after them, so the scene is looked at once more"
     drain(worker)
@@ -319,7 +320,7 @@ def test_a_worker_that_was_frozen_writes_no_more_of_what_another_has_taken_over(
 
     def somebody_else_takes_over():
         clock.advance(LEASE_S + 1)
-        other.recover()
+        other.upkeep.recover()
         for taken in other.claim_many(9):
             other.finish(taken, "by the other")
 
@@ -431,7 +432,7 @@ def test_the_end_of_an_outage_wakes_what_waits_for_the_server_and_nothing_else(w
     for _ in range(3):
         drain(worker)
         clock.advance(5.5)
-    assert store.outages()
+    assert store.state.outages()
     del model.trouble["Plex"]
     while model.items[101].title != "Scene 1":
         drain(worker)
@@ -512,7 +513,7 @@ def one_at_a_time(model, after_id=0, per_page=100, updated_since=None):
 
 
 def states(store):
-    return [row[0] for row in store.db.execute("SELECT name FROM state")]
+    return [row[0] for row in store.file.db.execute("SELECT name FROM state")]
 
 
 def test_a_scene_that_has_not_changed_is_not_asked_about(worker, store, model):
@@ -566,9 +567,9 @@ def test_what_a_person_chose_settles_an_ambiguity(worker, store, model):
     model.items[999] = replace(model.items[101], rating_key=999)
     store.enqueue(1)
     drain(worker)
-    (letter,) = store.dead_letters()
+    (letter,) = store.letters.newest()
     model.remembered.choose(1, 999)
-    assert store.replay([letter.id]) == 1
+    assert store.letters.replay([letter.id]) == 1
     drain(worker)
     assert (model.items[101].title, model.items[999].title) == ("1", "Scene 1")
 
@@ -578,7 +579,7 @@ def test_a_job_a_worker_died_with_is_worked_on_alone(store, model, clock, tmp_pa
     store.enqueue_many([1, 2])
     assert len(dead.claim_many(10)) == 2
     dead.close()
-    store.recover()
+    store.upkeep.recover()
     store.enqueue(3)
     batches = []
     while jobs := store.claim_many(10):
@@ -814,7 +815,7 @@ def test_a_rating_given_in_plex_reaches_stash_once_and_the_hook_it_fires_finds_b
     assert drain(worker) <= 3
     assert model.rated == [(1, 75)] and store.counts().pending == 0
     assert model.items[101].user_rating == makes_of(75) / 10
-    (note,) = store.db.execute(
+    (note,) = store.file.db.execute(
         "SELECT note FROM ack_queue_default WHERE note LIKE 'synced: told%'"
     ).fetchone()
     assert note == "synced: told Stash the rating"
@@ -991,7 +992,7 @@ def test_plex_going_away_while_a_file_is_awaited_is_an_outage_like_any(worker, s
     model.trouble["Plex"] = Unavailable("Plex", "Plex at http://plex:32400 refuses connections.")
     end = clock.now() + 3600
     worker.run(should_stop=lambda: clock.now() > end, linger_s=lambda: 60.0)
-    assert [outage["server"] for outage in store.outages()] == ["Plex"]
+    assert [outage["server"] for outage in store.state.outages()] == ["Plex"]
     assert store.counts().dead == 0
 
 
@@ -1013,7 +1014,7 @@ def test_a_scene_that_left_stash_takes_its_labels_with_it_and_nothing_else(worke
     drain(worker)
     assert labelled.items[101].labels == ("Theirs",) and labelled.items[101].title == "Scene 1"
     assert labelled.remembered.recall(1) is None
-    (note,) = store.db.execute(
+    (note,) = store.file.db.execute(
         "SELECT note FROM ack_queue_default WHERE key = 'scene:1' ORDER BY _id DESC LIMIT 1"
     ).fetchone()
     assert note == "gone: no longer in Stash; took ours from labels"
@@ -1068,7 +1069,7 @@ def test_two_scenes_whose_files_are_versions_of_one_item_are_told_of_each_other(
     for number in (1, 2):
         store.enqueue(number)
         drain(worker)
-    notes = [note for (note,) in store.db.execute("SELECT note FROM ack_queue_default ORDER BY _id")]
+    notes = [note for (note,) in store.file.db.execute("SELECT note FROM ack_queue_default ORDER BY _id")]
     assert notes[0].startswith("synced: wrote title") and "scene" not in notes[0]
     assert notes[1].endswith("; the item is that of scene 1 too")
     assert model.items[101].title == "Scene 2" and len(model.writes) == 2
@@ -1081,7 +1082,7 @@ def test_two_scenes_whose_files_are_versions_of_one_item_are_told_of_each_other(
     model.items[101] = replace(model.items[101], files=("/data/2.mp4",))
     store.enqueue(2)
     drain(worker)
-    (note,) = store.db.execute("SELECT note FROM ack_queue_default ORDER BY _id DESC LIMIT 1").fetchone()
+    (note,) = store.file.db.execute("SELECT note FROM ack_queue_default ORDER BY _id DESC LIMIT 1").fetchone()
     assert note == "in_sync: nothing to write"
 
 

@@ -33,13 +33,13 @@ def test_the_next_worker_asks_at_once_when_a_probe_was_lost(tmp_path):
     clock, world = ManualClock(), _Back()
     with Store(tmp_path, clock) as store:
         lost = breaker.Breaker(breaker.State.HALF_OPEN, 5, clock.now() - 9, clock.now() + 58, 4.0)
-        store.save_breaker("Plex", breaker.to_dict(lost))
+        store.state.save_breaker("Plex", breaker.to_dict(lost))
         began = clock.monotonic()
 
         Worker(store, world, clock, random.Random(1)).run(linger_s=lambda: 5.0)
 
         assert world.probes == ["Plex"]
-        assert breaker.from_dict(store.load_breaker("Plex")).state is breaker.State.CLOSED
+        assert breaker.from_dict(store.state.load_breaker("Plex")).state is breaker.State.CLOSED
         assert clock.monotonic() - began < 10
 
 
@@ -59,7 +59,7 @@ def test_a_probe_that_could_not_be_sent_is_due_still(tmp_path):
     clock, world = ManualClock(), _NextStashIsAway()
     with Store(tmp_path, clock) as store:
         away = breaker.Breaker(breaker.State.OPEN, 5, clock.now() - 9, clock.now() - 1, 4.0)
-        store.save_breaker("Plex", breaker.to_dict(away))
+        store.state.save_breaker("Plex", breaker.to_dict(away))
         worker = Worker(store, world, clock, random.Random(1))
         assert not worker.outages.may_claim() and world.probes == []
         world.away = False
@@ -111,14 +111,14 @@ def test_an_outage_ends_only_when_the_server_itself_has_answered(
     clock = ManualClock()
     with Store(tmp_path, clock) as store:
         away = breaker.Breaker(breaker.State.OPEN, 5, clock.now() - 9, clock.now() - 1, 4.0)
-        store.save_breaker(server, breaker.to_dict(away))
-        store.open_outage(server, "It refuses connections.")
+        store.state.save_breaker(server, breaker.to_dict(away))
+        store.state.open_outage(server, "It refuses connections.")
         worker = Worker(store, trouble, clock, random.Random(1))
         assert not worker.outages.may_claim()
-        (outage,) = store.outages()
+        (outage,) = store.state.outages()
         assert (outage["ended_at"] is not None) is is_there
         trouble.of_settings, trouble.of_probe, trouble.probes = None, {}, []
         clock.advance(ATTENTION_HOLD_S)
         assert worker.outages.may_claim()
         assert trouble.probes == ([] if is_there else [server])
-        assert store.outages()[0]["ended_at"] is not None
+        assert store.state.outages()[0]["ended_at"] is not None

@@ -53,7 +53,7 @@ def asker(folder: str, go: int, probes: int) -> None:
 def test_one_process_asks(tmp_path, number):
     with Store(tmp_path) as store:
         due = breaker.Breaker(breaker.State.OPEN, 3, time.time() - 9, time.time() - 1, 4.0)
-        store.save_breaker("Plex", breaker.to_dict(due))
+        store.state.save_breaker("Plex", breaker.to_dict(due))
     go, start = os.pipe()
     said, probes = os.pipe()
     children = []
@@ -74,5 +74,5 @@ def test_one_process_asks(tmp_path, number):
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * PROCESSES
     assert asked == b"."
     with Store(tmp_path) as store:
-        known = breaker.from_dict(store.load_breaker("Plex"))
+        known = breaker.from_dict(store.state.load_breaker("Plex"))
         assert (known.state, known.failures) == (breaker.State.OPEN, 4)

@@ -37,12 +37,12 @@ def fail(outages: Outages, times: int = THRESHOLD) -> None:
 
 def test_some_failures_in_a_row_are_an_outage_and_one_answer_ends_it(outages: Outages) -> None:
     fail(outages, THRESHOLD - 1)
-    assert outages.may_claim() and outages.store.outages() == []
+    assert outages.may_claim() and outages.store.state.outages() == []
     fail(outages, 1)
     assert not outages.may_claim()
     outages.learn(InSync())
     assert outages.may_claim()
-    (one,) = outages.store.outages()
+    (one,) = outages.store.state.outages()
     assert (one["server"], one["ended_at"] is not None) == ("Plex", True)
 
 
@@ -85,9 +85,9 @@ def test_what_only_a_person_can_help_pauses_the_queue_until_settings_change(
 ) -> None:
     outages.settings = SETTINGS
     outages.learn(Failed(NO))
-    assert not outages.may_claim() and outages.store.load_state("attention") == str(NO)
+    assert not outages.may_claim() and outages.store.state.load("attention") == str(NO)
     model.given = model.given.__class__(plex_url="http://plex:32400", plex_token="another-token")
-    assert outages.may_claim() and outages.store.load_state("attention") == ""
+    assert outages.may_claim() and outages.store.state.load("attention") == ""
 
 
 def test_a_pause_ends_by_itself_to_be_tried_again(outages: Outages) -> None:

@@ -25,12 +25,12 @@ def test_the_libraries_are_read_anew_once_when_a_task_asks_for_it(tmp_path):
     clock, world = ManualClock(), _Plex()
     with Store(tmp_path, clock=clock) as store:
         worker = Worker(store, world, clock, random.Random(1))
-        store.save_state(RELIST, "1")
+        store.state.save(RELIST, "1")
         for scene_id in (1, 2):
             store.enqueue(scene_id)
             assert worker.step()
         assert world.relisted == 1
-        assert store.load_state(RELIST) is None
+        assert store.state.load(RELIST) is None
 
 
 def test_a_wish_that_could_not_be_met_is_kept(tmp_path):
@@ -39,7 +39,7 @@ def test_a_wish_that_could_not_be_met_is_kept(tmp_path):
     clock, world = ManualClock(), _Plex()
     world.trouble["Plex"] = Unavailable("Plex", "refused")
     with Store(tmp_path, clock=clock) as store:
-        store.save_state(RELIST, "1")
+        store.state.save(RELIST, "1")
         store.enqueue(1)
         Worker(store, world, clock, random.Random(1)).step()
-        assert store.load_state(RELIST) == "1"
+        assert store.state.load(RELIST) == "1"

@@ -100,11 +100,11 @@ def test_while_stash_is_away_it_asks_no_more_than_the_probes_do(store, model, cl
         run(store, model, clock, 1.0)
     assert model.tries < 10, "until the breaker opened"
     assert len(caplog.records) < 20
-    assert len(store.outages()) == 1
+    assert len(store.state.outages()) == 1
     model.trouble.clear()
     run(store, model, clock, 0.2)
     assert [item.title for item in model.items.values()] == ["Scene 1", "Scene 2", "Scene 3"]
-    assert store.outages()[0]["ended_at"] is not None
+    assert store.state.outages()[0]["ended_at"] is not None
 
 
 def test_what_fails_at_each_look_is_tried_now_and_then_only(store, model, clock):
@@ -120,4 +120,4 @@ def test_it_leaves_what_waits_for_its_file_in_peace(store, model, clock):
     store.enqueue(1)
     run(store, model, clock, 8.0)
     assert model.sweeps > 10
-    assert [letter.error_type for letter in store.dead_letters()][-1:] == ["NotFound"]
+    assert [letter.error_type for letter in store.letters.newest()][-1:] == ["NotFound"]

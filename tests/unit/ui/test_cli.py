@@ -199,7 +199,7 @@ def test_notes_about_others_than_scenes_are_named(store: Store, quiet: FileLock,
     store.dead_letter(job, "Permanent", "No.")
     assert plexsync("dead", data=tmp_path).stdout.startswith("1: performer 5, ")
     assert json.loads(plexsync("dead", "--json", data=tmp_path).stdout)[0]["about"] == "performer 5"
-    store.db.execute("UPDATE dead_letters SET data = 'damaged'")
+    store.file.db.execute("UPDATE dead_letters SET data = 'damaged'")
     assert "an unreadable row" in plexsync("dead", data=tmp_path).stdout
 
 
@@ -225,7 +225,7 @@ def test_dead(letters: Store, tmp_path: Path) -> None:
 def test_retry(letters: Store, quiet: FileLock, tmp_path: Path) -> None:
     done = plexsync("retry", "--type", "Nothing", data=tmp_path)
     assert (done.returncode, done.stdout) == (1, "Dead letters queued again: 0.\n")
-    first = letters.dead_letters()[-1].id
+    first = letters.letters.newest()[-1].id
     done = plexsync("retry", first, "--json", data=tmp_path)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"replayed": 1})
     assert plexsync("retry", first, data=tmp_path).returncode == 1
@@ -279,7 +279,7 @@ def test_a_worker_without_a_folder_says_so(folder: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_json_is_whole_whatever_the_console_can_show(encoding: str, store: Store, tmp_path: Path) -> None:
-    store.add_dead_letter({"scene_id": 5}, "Transient", "“映画” → −", "", 1)
+    store.letters.add({"scene_id": 5}, "Transient", "“映画” → −", "", 1)
     for command in (["dead"], ["dead", "--json"], ["export"]):
         done = plexsync(*command, data=tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
         assert (done.returncode, done.stderr) == (0, "")
@@ -296,7 +296,7 @@ def test_hours_that_are_no_number_are_a_wrong_command_line(store: Store, tmp_pat
 
 
 def test_an_export_that_cannot_be_had_is_one_line_too(store: Store, tmp_path: Path) -> None:
-    store.db.execute("PRAGMA user_version = 99")
+    store.file.db.execute("PRAGMA user_version = 99")
     store.close()
     done = plexsync("export", "--json", data=tmp_path)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (3, "", 1)
@@ -369,10 +369,10 @@ def test_colours_and_bar(env: dict[str, str], colour: bool, bar: bool, store: St
 
 def test_outages(store: Store, tmp_path: Path) -> None:
     assert plexsync("outages", data=tmp_path).stdout == "No outage of Stash or Plex so far.\n"
-    store.open_outage("Plex", "Plex is not reachable.")
+    store.state.open_outage("Plex", "Plex is not reachable.")
     done = plexsync("outages", data=tmp_path)
     assert done.returncode == 1 and "to now: Plex is not reachable." in done.stdout
-    store.close_outage("Plex")
+    store.state.close_outage("Plex")
     done = plexsync("outages", "--json", data=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["servers"]["Plex"]["count"] == 1
 
@@ -388,7 +388,7 @@ def test_choose_lists_who_waits(letters: Store, tmp_path: Path) -> None:
     letters.dead_letter(job, "Ambiguous", "Still two.")
     waiting = json.loads(plexsync("choose", "--json", data=tmp_path).stdout)["waiting"]
     assert [letter["message"] for letter in waiting] == ["Still two."], "one scene, once"
-    letters.clear_dead()
+    letters.letters.clear()
     assert plexsync("choose", data=tmp_path).returncode == 0
 
 

@@ -111,14 +111,14 @@ def test_letters_choices_and_outages_each_have_their_sentence(session: Session) 
 
 def test_an_outage_while_it_lasts_and_afterwards(session: Session) -> None:
     session.store.enqueue(2)
-    session.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
+    session.store.state.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
     ok, message = checks(session)["Queue"]
     assert not ok and message.startswith("1 pending job. Plex is not reachable")
-    session.store.open_outage("Plex", "Plex is not reachable.")
+    session.store.state.open_outage("Plex", "Plex is not reachable.")
     ok, message = checks(session)["Outages"]
     assert not ok and message.startswith("Plex is unreachable since ")
     session.clock.sleep(90)
-    session.store.close_outage("Plex")
+    session.store.state.close_outage("Plex")
     ok, message = checks(session)["Outages"]
     assert ok and "that of Plex" in message and "for 90 s: Plex is not reachable." in message
 

@@ -24,7 +24,7 @@ from plexsync.core.failures import Permanent, Unavailable
 from plexsync.core.settings import parse
 from plexsync.locks import FileLock
 from plexsync.protocol import Task
-from plexsync.queue import intake
+from plexsync.queue import events, spool
 from plexsync.queue.store import Store
 from plexsync.servers.path_index import Entry
 from plexsync.servers.sync_state import SyncState
@@ -67,7 +67,7 @@ def test_who_queues_scenes_is_told_what_is_wrong_with_the_settings(
         "retry_base_s must be a number, not 'soon'; the default 5 is used.",
     )
     del paper.stored["retry_base_s"]
-    session.store.save_state("attention", "Plex does not accept plex_token (401).")
+    session.store.state.save("attention", "Plex does not accept plex_token (401).")
     run_task(session, mode)
     assert session.lines[-1] == ("warning", "The queue is paused: Plex does not accept plex_token (401).")
 
@@ -77,7 +77,7 @@ def test_what_nothing_can_be_synced_without_is_named_when_scenes_are_queued(
     session: Session, paper: Paper, mode: str
 ) -> None:
     del paper.stored["plex_token"]
-    session.store.save_state("attention", parse(paper.stored)[1][0].sentence)
+    session.store.state.save("attention", parse(paper.stored)[1][0].sentence)
     run_task(session, mode)
     warned = [text for level, text in session.lines if level == "warning"]
     assert len(warned) == 1 and warned[0].startswith("plex_token is not set: ")
@@ -238,7 +238,7 @@ def test_process_queue_says_why_a_few_still_wait(session: Session, paper: Paper)
 
 
 def test_process_queue_asks_at_once_a_plex_that_was_down(session: Session) -> None:
-    session.store.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
+    session.store.state.save_breaker("Plex", to_dict(Breaker(State.OPEN, 3, NOW, NOW + 50, 60)))
     session.store.enqueue(1)
     assert run_task(session, "process_queue")["done"] == 1
     assert session.clock.now() < NOW + 10
@@ -331,9 +331,9 @@ def test_dead_letters_by_type_and_by_number(session: Session) -> None:
 def test_retry_of_named_letters(session: Session) -> None:
     for scene_id in (1, 2, 3):
         make_dead_letter(session.store, scene_id)
-    newest = session.store.dead_letters()[0].id
+    newest = session.store.letters.newest()[0].id
     assert run_task(session, "retry_dlq", ids=f"{newest}, {newest - 1}") == {"replayed": 2}
-    assert [letter.scene_id for letter in session.store.dead_letters()] == [1]
+    assert [letter.scene_id for letter in session.store.letters.newest()] == [1]
 
 
 # ---- choosing ----
@@ -348,7 +348,7 @@ def twins(session: Session, paper: Paper) -> Session:
         )
     session.store.enqueue(1)
     run_task(session, "process_queue")
-    assert session.store.dead_by_type() == {"Ambiguous": 1}
+    assert session.store.letters.by_type() == {"Ambiguous": 1}
     session.lines.clear()
     return session
 
@@ -362,7 +362,7 @@ def test_choosing_is_kept_and_queues_the_scene(twins: Session, paper: Paper) -> 
     assert twins.lines[-1] == ("info", "2001: “twin” in 1, /data/1.mp4")
     answer = run_task(twins, "choose", scene_id=1, rating_key=2001)
     assert (answer["chosen"], answer["replayed"]) == (2001, 1)
-    assert twins.store.dead_letters() == []
+    assert twins.store.letters.newest() == []
     assert run_task(twins, "process_queue")["done"] == 1
     assert (paper.items[2001].title, paper.items[1001].title) == ("written", "old")
 
@@ -400,12 +400,12 @@ def test_what_cannot_be_chosen(twins: Session, paper: Paper) -> None:
 def test_export_holds_everything(session: Session, tmp_path: Path) -> None:
     make_dead_letter(session.store, 1)
     session.store.enqueue_many([2, 3])
-    session.store.open_outage("Plex", "Plex is away.")
-    sync_state = SyncState(session.store, "http://plex")
+    session.store.state.open_outage("Plex", "Plex is away.")
+    sync_state = SyncState(session.store.file, "http://plex")
     sync_state.put(1, [Entry(1001, ("/data/1.mp4",))])
     sync_state.record(2, 1002, "print", {"tags": ["a"]})
     sync_state.choose(3, 1003)
-    intake.spool(str(tmp_path), intake.new_event(9, "update", ["title"], now=NOW))
+    spool.write(str(tmp_path), events.new_event(9, "update", ["title"], now=NOW))
     answer = run_task(session, "export")
     assert answer == {
         "file": str(tmp_path / "export.jsonl"),
@@ -422,15 +422,15 @@ def test_export_holds_everything(session: Session, tmp_path: Path) -> None:
 
 
 def test_no_table_is_forgotten_by_the_export(session: Session) -> None:
-    SyncState(session.store, "http://plex").choose(1, 2)
-    rows = session.store.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    SyncState(session.store.file, "http://plex").choose(1, 2)
+    rows = session.store.file.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     tables = {row[0] for row in rows}
     assert tables - export.LEFT_OUT == set(export.TABLES.values())
 
 
 def test_export_shows_damage_as_it_is(session: Session, tmp_path: Path) -> None:
     make_dead_letter(session.store, 1)
-    session.store.db.execute("UPDATE dead_letters SET data = CAST(x'7bff' AS TEXT)")
+    session.store.file.db.execute("UPDATE dead_letters SET data = CAST(x'7bff' AS TEXT)")
     run_task(session, "export")
     rows = [json.loads(line) for line in (tmp_path / "export.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["data"] for row in rows if row["kind"] == "dead_letter"] == ["{\\xff"]
@@ -522,10 +522,10 @@ def test_a_frozen_worker_does_not_run_and_the_one_beside_it_does(
 
 def test_looking_changes_nothing(session: Session) -> None:
     session.store.enqueue_many([1, 2])
-    before = "\n".join(session.store.db.iterdump())
+    before = "\n".join(session.store.file.db.iterdump())
     run_task(session, "queue_status")
     run_task(session, "health_check")
-    assert "\n".join(session.store.db.iterdump()) == before
+    assert "\n".join(session.store.file.db.iterdump()) == before
 
 
 def test_diff_tells_what_would_change(session: Session, paper: Paper, tmp_path: Path) -> None:
@@ -647,7 +647,7 @@ def test_a_misspelled_argument_is_no_default(
     mode: str, args: dict[str, object], sentence: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with Store(data(folder)) as store:
-        store.add_dead_letter({"scene_id": 5}, "Transient", "Old.")
+        store.letters.add({"scene_id": 5}, "Transient", "Old.")
     assert run(capfd, folder, mode, **args)[0] == {"error": sentence}
     with Store(data(folder)) as store:
         assert store.counts().dead == 1
@@ -803,7 +803,7 @@ def test_every_mode_of_the_table_is_documented_by_its_function() -> None:
 
 
 def test_hooks_and_tasks_agree_on_the_folder(folder: Path) -> None:
-    assert hook.intake.data_folder({"Dir": str(folder)}) == str(data(folder))
+    assert hook.database.data_folder({"Dir": str(folder)}) == str(data(folder))
 
 
 def test_looking_at_the_queue_needs_no_client_of_a_server(tmp_path: Path) -> None:
