@@ -106,6 +106,14 @@ def title(scene: Scene, settings: Settings) -> str:
     return made or one_line(scene.title) or file_stem(scene)
 
 
+def names_its_file(name: str, wanted: Value, scene: Scene) -> bool:
+    """Whether a title, or sort title, is made from the file's name because the scene has none of its own."""
+    if name not in ("title", "sort_title") or one_line(scene.title) or not isinstance(wanted, str):
+        return False
+    stem = file_stem(scene)
+    return bool(stem) and stem in wanted
+
+
 def _studio(scene: Scene, settings: Settings) -> str:
     return one_line((scene.parent_studio if settings.parent_studio else None) or scene.studio or "")
 

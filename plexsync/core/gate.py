@@ -20,7 +20,7 @@ def gate(scene: Scene, settings: Settings, synced: bool = False) -> str | None:
         return "not organized"
     if settings.only_identified and not scene.stash_ids:
         return "has no stash-box id"
-    if settings.skip_bare and not synced and _is_bare(scene):
+    if settings.skip_bare and not synced and is_bare(scene):
         return "has no metadata yet"
     studios = [studio for studio in (scene.studio, scene.parent_studio) if studio]
     for names, included, excluded, what in (
@@ -39,8 +39,8 @@ def gate(scene: Scene, settings: Settings, synced: bool = False) -> str | None:
     return f"is in the folder {barred!r}, which is not to be synced" if barred else None
 
 
-def _is_bare(scene: Scene) -> bool:
-    """Nothing but what a scan finds out."""
+def is_bare(scene: Scene) -> bool:
+    """Whether it says nothing but what a scan finds out."""
     said = (
         scene.title,
         scene.details,

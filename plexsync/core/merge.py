@@ -7,14 +7,14 @@
     a value              another value       it still        policy stash: write; plex, newest: keep Plex's
     a value              another value       a third value   policy stash: write; plex: keep; newest: the later
     nothing              (any)               nothing         leave alone
-    nothing              (any)               a value         write, or keep what is locked
+    nothing              nothing             a value         write
+    nothing              a value             another value   first contact stash: write, or keep what is locked;
+                                                             fill: keep, until Stash says something else
     nothing              a person's value    another value   the policy, as if both had changed
-    no memory at all     a value, locked     nothing         clear, if the locks look like ours; else leave alone
-    no memory at all     a value, unlocked   nothing         leave alone
-    no memory at all     (any)               a value         write, or keep what is locked
 
-"Keep what is locked" applies when the settings say that locks of other people are respected. Without memory every
-lock is taken for somebody else's then; that is the price of having lost the data folder.
+What we never wrote for this scene is never cleared: what a lock means cannot be known, so it is not guessed. "Keep what
+is locked" applies when the settings say that locks of other people are respected. After the data folder was lost,
+everything counts as never written.
 
 "The later" is asked once for each value: what Stash says and was found to be older stays so, whatever else of the
 scene is edited afterwards.
@@ -39,7 +39,8 @@ class Step(Enum):
     WRITE = "is written"
     LEAVE = "is unset in Stash and was never written by us"
     KEEP_EDIT = "was changed in Plex since we wrote it"
-    KEEP_LOCK = "was locked in Plex by somebody else"
+    KEEP_LOCK = "was locked in Plex, not by PlexSync"
+    KEEP_FIRST = "was in Plex before PlexSync"
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Rules:
 
     policy: Policy = "stash"
     respect_locks: bool = False
-    locks_are_ours: bool = False  # without memory: the item looks like one we have written to
-    by_person: bool = False  # nobody but a person gives Plex a value of this field
+    by_person: bool = False  # only a person gives Plex a value of this field
     stash_is_newer: bool = True  # for the policy "newest", when both sides changed
+    fill: bool = False  # first contact: only what Plex lacks is written
 
 
 def settle(
@@ -58,29 +59,30 @@ def settle(
     held: Value,
     last: Value | None,
     *,
-    known: bool,
     locked: bool,
     rules: Rules,
     refused: Value | None = None,
 ) -> Step:
     """What to do with a field that Stash wants to be ``wanted``, and Plex has as ``held``.
 
-    ``last`` is what we wrote last, None when we never wrote it; ``known`` tells whether we have any memory of
-    the item; ``refused`` is what Stash said when Plex's later edit was kept. Laws: level when both sides agree; a WRITE
-    never follows another on an unchanged Stash and Plex; with the policy ``stash`` whatever is set in Stash is written
-    unless a lock is respected.
+    ``last`` is what we wrote last for this scene, None when we never wrote it; ``refused`` is what Stash said when
+    Plex's value was kept. Laws: level when both sides agree; a WRITE never follows another on an unchanged Stash and
+    Plex; with the policy ``stash`` whatever is set in Stash is written unless a lock is respected or the first contact
+    only fills; what was never written is never cleared.
     """
     if same(wanted, held):
         return Step.LEVEL
     if last is not None and same(held, last):
         return Step.WRITE
-    if last is None and not wanted:
-        ours = not known and locked and rules.locks_are_ours and not rules.respect_locks
-        return Step.WRITE if ours else Step.LEAVE
-    if last is None and locked and rules.respect_locks:
-        return Step.KEEP_LOCK
-    if last is None and not (held and rules.by_person):
-        return Step.WRITE
+    if last is None:
+        if not wanted:
+            return Step.LEAVE
+        if locked and rules.respect_locks:
+            return Step.KEEP_LOCK
+        if held and rules.fill and (refused is None or same(wanted, refused)):
+            return Step.KEEP_FIRST
+        if not (held and rules.by_person):
+            return Step.WRITE
     changed = not any(one is not None and same(wanted, one) for one in (last, refused))
     stash_wins = rules.policy == "stash" or (rules.policy == "newest" and changed and rules.stash_is_newer)
     return Step.WRITE if stash_wins else Step.KEEP_EDIT

@@ -16,8 +16,9 @@ How Plex takes them (PMS 1.41, python-plexapi's own tests against it):
 
 Choices of ours, each a rule of one sentence:
 
-- What is empty in Stash is cleared in Plex only if we wrote it there (``merge`` tells how we know). Without memory a
-  lock tells it, if the title, which is written to every item, is locked as well.
+- What is empty in Stash is cleared in Plex only if we wrote it there for this very scene.
+- A title made from a file's name never replaces a title we did not write, and a scene that says nothing (a new one, or
+  one found again after Stash cleaned it away) changes nothing until it does.
 - Labels and collections are lists people add to as well: of those we remove only what we added.
 - What the settings leave alone stays remembered. Where they want tags or collections no longer, ours go.
 - A value that was written for another scene of the same item is no edit made in Plex.
@@ -33,7 +34,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from plexsync.core.fields import FIELDS, Field, rating_text, tag_list, wanted_values
+from plexsync.core.fields import FIELDS, Field, names_its_file, rating_text, tag_list, wanted_values
+from plexsync.core.gate import is_bare
 from plexsync.core.item import Item
 from plexsync.core.match import plex_paths
 from plexsync.core.merge import Rules, Step, Value, folded, same, settle, without_theirs
@@ -46,9 +48,10 @@ WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no param
 # Beside the fields in what is remembered as written:
 ROLES = "roles"  # a line for each actor we gave a role
 PHOTOS = "photos"  # the addresses of actors' photos
+PLAYS = "plays"  # the plays in Plex that Stash knows of
 _FROM_PLEX, _DECLINED = " taken", " refused"  # after a field's name: where Remembered's fields are stored
 _in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
-_RULES_VERSION = 1  # of how a scene becomes values; a new one makes every fingerprint a new one
+_RULES_VERSION = 2  # of how a scene becomes values; a new one makes every fingerprint a new one
 
 
 @dataclass(frozen=True)
@@ -114,15 +117,27 @@ def plan(
     for an edit made in Plex.
     """
     wants = wanted_values(scene, settings) if wants is None else wants
-    draft = _Draft(scene, item, settings, written, tuple(pending), wants, tuple(beside))
+    silent = says_nothing(scene, written, pending)
+    draft = _Draft(scene, item, settings, written, tuple(pending), wants, tuple(beside), silent)
     for row in FIELDS:
         _plan_field(draft, row)
+    if draft.silent:
+        return draft.edits()
     roles = _plan_roles(draft)
     photos = _plan_photos(draft)
     held_roles = {name: role for name, role in _held_roles(item).items() if role}
     draft.params |= _beside_actors(draft.params, held_roles | roles, photos)
     _plan_watched(draft)
     return draft.edits()
+
+
+def says_nothing(
+    scene: Scene, written: Mapping[str, object] | None, pending: Sequence[Mapping[str, object]] = ()
+) -> bool:
+    """Whether nothing was ever written for the scene and it has nothing to say: one that a scan has just made."""
+    if not is_bare(scene) or any(name != PLAYS for one in (written or {}, *pending) for name in one):
+        return False
+    return not (scene.groups or scene.code or scene.director or scene.organized or scene.play_count)
 
 
 @dataclass
@@ -136,6 +151,7 @@ class _Draft:
     pending: tuple[Mapping[str, object], ...]
     wants: Mapping[str, Value]
     beside: tuple[Mapping[str, object], ...]
+    silent: bool  # see ``says_nothing``
     params: dict[str, str] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
@@ -206,6 +222,8 @@ def _plan_field(draft: _Draft, row: Field) -> None:
     if wanted is None:
         _plan_unwanted(draft, row, past)
         return
+    if draft.silent or (past == _NOTHING and names_its_file(row.name, wanted, draft.scene)):
+        return
     sides = _sides(draft, row, wanted, past)
     rules = _rules(draft, row)
     locked = row.plex in draft.item.locked
@@ -213,7 +231,6 @@ def _plan_field(draft: _Draft, row: Field) -> None:
         sides.wanted,
         sides.held,
         sides.last,
-        known=draft.written is not None,
         locked=locked,
         rules=rules,
         refused=past.declined,
@@ -273,9 +290,9 @@ def _rules(draft: _Draft, row: Field) -> Rules:
     return Rules(
         policy=settings.policy(row.name),
         respect_locks=settings.respect_locks,
-        locks_are_ours="title" in draft.wants and "title" in item.locked and not draft.beside,
         by_person=not row.refreshed,
         stash_is_newer=_is_newer(draft.scene, changed_at),
+        fill=settings.first_contact == "fill",
     )
 
 
@@ -285,7 +302,7 @@ def _remember(draft: _Draft, row: Field, sides: _Sides, past: Remembered, step: 
     value = wanted if step in (Step.LEVEL, Step.WRITE) else sides.last
     if step is Step.LEVEL and row.plex in draft.item.locked and sides.last is None and settings.respect_locks:
         value = None  # the same by chance, and locked in Plex
-    kept = step in (Step.KEEP_EDIT, Step.KEEP_LOCK)
+    kept = step in (Step.KEEP_EDIT, Step.KEEP_LOCK, Step.KEEP_FIRST)
     stays = (kept or step is Step.LEAVE) and not sides.of_another
     if row.name == "rating" and settings.ratings_to_stash and stays:
         draft.rating100 = _out_of_100(draft.item.user_rating)
@@ -294,7 +311,7 @@ def _remember(draft: _Draft, row: Field, sides: _Sides, past: Remembered, step: 
         value = draft.last[row.name + _FROM_PLEX] = sides.held
     elif kept:
         draft.kept.append(Kept(row.name, sides.held, wanted, step))
-        if policy == "newest" and not _agree(wanted, sides.last):
+        if step is Step.KEEP_FIRST or (policy == "newest" and not _agree(wanted, sides.last)):
             draft.last[row.name + _DECLINED] = wanted
     if step is Step.LEVEL and _agree(wanted, past.from_plex):
         draft.last[row.name + _FROM_PLEX] = wanted
@@ -377,7 +394,7 @@ def _plan_watched(draft: _Draft) -> None:
     past = remembered(draft, WATCHED, played)
     last = next((mark for mark in reversed(past.pending) if mark == seen), past.last)
     rules = Rules(draft.settings.policy(WATCHED), stash_is_newer=_is_newer(scene, item.last_viewed_at))
-    step = settle(played, seen, last, known=draft.written is not None, locked=False, rules=rules)
+    step = settle(played, seen, last, locked=False, rules=rules)
     if step is Step.WRITE:
         draft.watched = bool(played)
         draft.changes.append(Change(WATCHED, seen, played))
@@ -525,6 +542,7 @@ def fingerprint(scene: Scene, settings: Settings, wants: Mapping[str, Value] | N
         settings.respect_locks,
         settings.conflict_policy,
         *(["exact_paths"] if settings.exact_paths else []),
+        *(["fill"] if settings.first_contact == "fill" else []),
         *([photo_addresses(scene, settings, scene.performers)] if settings.photo_address else []),
         *([role_texts(scene, settings, scene.performers)] if settings.role_template else []),
         *([bool(scene.play_count)] if settings.write_watched else []),

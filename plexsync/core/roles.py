@@ -41,7 +41,7 @@ def to_write(wanted: Roles, held: Roles, last: Roles, *, locked: bool, rules: Ru
         had = last.get(name)
         if name in held and had == text:
             continue
-        if settle(text, held.get(name, ""), had, known=True, locked=locked, rules=rules) is Step.WRITE:
+        if settle(text, held.get(name, ""), had, locked=locked, rules=rules) is Step.WRITE:
             found[name] = text
     return found
 

@@ -58,6 +58,7 @@ PER_LIBRARY = (
     "write_background",
     "role_template",
     "conflict_policy",
+    "first_contact",
     "write_watched",
     "ratings_to_stash",
     "watched_to_stash",
@@ -360,6 +361,13 @@ class Settings:
         "When Plex was edited too",
         "Whose value counts when a field was changed in Plex since it was synced: stash, plex or newest, separated "
         "by commas and per field if wanted: newest, rating=plex. Empty: stash.",
+    )
+    first_contact: str = _row(
+        "stash",
+        "Where Plex has something already",
+        "What happens to a field that has a value in both and was never written by PlexSync: stash (Stash's is "
+        "written, Plex's kept for undo) or fill (only what Plex lacks is written, until the field is edited in Stash). "
+        "Nothing is ever cleared that PlexSync did not write. Empty: stash.",
     )
     write_watched: bool = _row(
         False,
@@ -787,16 +795,21 @@ SCOPE_HOURS: dict[str, float | None] = {
 }  # how far a reconcile reaches
 
 
-def _scope(row: Setting, given: object) -> Read:
-    """One of SCOPE_HOURS."""
-    word = _plain(row, given).strip().lower()
-    if word not in SCOPE_HOURS:
-        raise _Wrong(f"must be one of {', '.join(SCOPE_HOURS)}")
-    return word, []
+def _one_of(*words: str) -> Callable[[Setting, object], Read]:
+    """A reader of one of these words."""
+
+    def read(row: Setting, given: object) -> Read:
+        word = _plain(row, given).strip().lower()
+        if word not in words:
+            raise _Wrong(f"must be one of {', '.join(words)}")
+        return word, []
+
+    return read
 
 
 _READERS: Mapping[str, Callable[[Setting, object], Read]] = {
-    "reconcile_scope": _scope,
+    "reconcile_scope": _one_of(*SCOPE_HOURS),
+    "first_contact": _one_of("stash", "fill"),
     "plex_url": _url,
     "photo_address": _url,
     "plex_token": _token,

@@ -22,14 +22,12 @@ from plexsync.core.fields import wanted_values
 from plexsync.core.gate import gate
 from plexsync.core.item import Item
 from plexsync.core.merge import Value
-from plexsync.core.plan import Edits
+from plexsync.core.plan import PLAYS, Edits
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.core.verdict import Ambiguous, Failed, Gone, InSync, NoFile, NotFound, Outcome, Skipped
 from plexsync.servers.sync_state import SceneState, SyncState
 from plexsync.servers.world import World
-
-PLAYS = "plays"  # beside the fields in what is remembered as written: the plays in Plex that Stash knows of
 
 
 @dataclass(frozen=True)
@@ -279,7 +277,8 @@ def _one(
     remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.sync_state)
     told = plays > 0 or changes.rating100 is not None
     images = {} if memory is None else memory.images
-    cover = bool(pictures(settings)) and images.get("cover") != cover_key(scene, settings)
+    silent = planning.says_nothing(scene, None if memory is None else memory.written, tried)
+    cover = bool(pictures(settings)) and not silent and images.get("cover") != cover_key(scene, settings)
     return ScenePlan(
         scene.id,
         outcome=None if changes or cover or told else InSync(kept_fields(changes), remarks),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from plexsync.core.failures import SyncFailure
 from plexsync.core.fields import rating_text
 from plexsync.core.match import path_key, plex_paths
-from plexsync.core.plan import written_by_us
+from plexsync.core.plan import PLAYS, written_by_us
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store
@@ -162,9 +162,7 @@ def _to_tell(moment: str, entry: Entry, memories: Mapping[int, SceneState]) -> l
             return []
         return [scene_id for scene_id, memory in memories.items() if memory.written.get("rating") != rating]
     views = str(entry.view_count)
-    return [
-        scene_id for scene_id, memory in memories.items() if memory.written.get(plan_batch.PLAYS) != views
-    ]
+    return [scene_id for scene_id, memory in memories.items() if memory.written.get(PLAYS) != views]
 
 
 def _gone(sync_state: SyncState, after_id: int, scenes: Sequence[Scene]) -> list[int]:

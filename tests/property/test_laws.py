@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from plexsync.core import breaker, verdict
 from plexsync.core.failures import NeedsAttention, Permanent, SettingProblem, Unavailable
-from plexsync.core.fields import FIELDS
+from plexsync.core.fields import FIELDS, names_its_file
 from plexsync.core.item import Actor, Item
 from plexsync.core.job import Job
 from plexsync.core.match import (
@@ -34,7 +34,7 @@ from plexsync.core.match import (
 )
 from plexsync.core.merge import Policy, Rules, Step, same, settle
 from plexsync.core.pieces import halves
-from plexsync.core.plan import ROLES, Edits, fingerprint, plan
+from plexsync.core.plan import ROLES, Edits, fingerprint, plan, says_nothing
 from plexsync.core.scene import Scene, SceneFile, scene_from
 from plexsync.core.settings import SETTINGS, PathPair, Settings, parse
 from plexsync.sync import plan_batch
@@ -173,6 +173,8 @@ def test_a_write_whose_end_nobody_saw_is_never_taken_for_somebodys_edit(
     now = server.take(synced, unseen) if landed else synced
     edits = plan(newest, now, settings, first.written, [json.loads(json.dumps(dict(unseen.pending)))])
     kept = {kept.field for kept in edits.kept if kept.why is Step.KEEP_EDIT}
+    if first.written.get("rating") is None and now.user_rating == item.user_rating:
+        kept.discard("rating")  # it is a person's, and of before us
     assert not kept & set(unseen.fields)
     assert not plan(newest, server.take(now, edits), settings, edits.written)
 
@@ -227,7 +229,7 @@ def test_what_is_in_stash_is_in_plex_afterwards_and_nothing_else_of_a_list_that_
     after = server.take(item, plan(scene, item, settings))
     for row in FIELDS:
         wanted, has = row.wants(scene, settings), row.has(after)
-        if not wanted:
+        if not wanted or says_nothing(scene, None) or names_its_file(row.name, wanted, scene):
             continue
         if isinstance(wanted, str):
             assert has == wanted
@@ -247,6 +249,9 @@ def test_after_any_row_of_edits_plex_has_the_last_of_ours_and_all_of_theirs(
         now, memory = server.take(now, edits), edits.written
     for row in FIELDS:
         wanted, had, has = row.wants(scenes[-1], settings), row.has(item), row.has(now)
+        if row.name not in (memory or {}) and wanted:
+            assert says_nothing(scenes[-1], memory) or names_its_file(row.name, wanted, scenes[-1])
+            continue
         if row.shared and wanted is not None:
             assert {_folded(t) for t in has} == {_folded(t) for t in (*had, *wanted)}
         elif isinstance(wanted, tuple) and (wanted or any(row.wants(s, settings) for s in scenes[:-1])):
@@ -616,31 +621,31 @@ three: st.SearchStrategy[tuple[Any, Any, Any]] = st.tuples(texts, texts, st.none
 )
 
 
-@given(three, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+@given(three, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
 def test_three_sides_of_a_field(
     sides: tuple[Any, Any, Any],
-    known: bool,
     locked: bool,
     respect: bool,
-    ours: bool,
     person: bool,
+    fill: bool,
     newer: bool,
 ) -> None:
     wanted, held, last = sides
-    known = known or last is not None
 
-    def step(
-        policy: Policy, held: Any = held, last: Any = last, known: bool = known, refused: Any = None
-    ) -> Step:
-        rules = Rules(policy, respect, ours, person, newer)
-        return settle(wanted, held, last, known=known, locked=locked, rules=rules, refused=refused)
+    def step(policy: Policy, held: Any = held, last: Any = last, refused: Any = None) -> Step:
+        rules = Rules(policy, respect, person, newer, fill)
+        return settle(wanted, held, last, locked=locked, rules=rules, refused=refused)
 
     stash, plex, newest = step("stash"), step("plex"), step("newest")
     assert newest in (stash, plex)
     for policy, then in (("stash", stash), ("plex", plex), ("newest", newest)):
         assert (then is Step.LEVEL) == same(wanted, held)
-        assert step(policy, wanted, wanted, True) is Step.LEVEL  # type: ignore[arg-type]
-        assert step(policy, wanted, last) is Step.LEVEL, "also if nobody saw the write land"  # type: ignore[arg-type]
+        assert step(policy, wanted, wanted) is Step.LEVEL  # type: ignore[arg-type]
+        assert step(policy, wanted, last) is Step.LEVEL, "also if the answer to the write was lost"  # type: ignore[arg-type]
+        if last is None and not wanted:
+            assert then in (Step.LEAVE, Step.LEVEL), "what was never written is never cleared"
+        if then is Step.KEEP_FIRST:
+            assert fill and held and wanted and last is None
         if then is Step.LEAVE:
             assert not wanted and last is None
         if then is Step.KEEP_LOCK:

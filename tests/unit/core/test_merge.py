@@ -14,17 +14,16 @@ def step(
     held: Value,
     last: Value | None,
     *,
-    known: bool = True,
     locked: bool = False,
     policy: Policy = "stash",
     newer: bool = True,
     respect: bool = False,
-    ours: bool = True,
     person: bool = False,
+    fill: bool = False,
     refused: Value | None = None,
 ) -> Step:
-    rules = Rules(policy, respect, locks_are_ours=ours, by_person=person, stash_is_newer=newer)
-    return settle(wanted, held, last, known=known, locked=locked, rules=rules, refused=refused)
+    rules = Rules(policy, respect, by_person=person, stash_is_newer=newer, fill=fill)
+    return settle(wanted, held, last, locked=locked, rules=rules, refused=refused)
 
 
 @pytest.mark.parametrize("last", [NEVER, "", "old", "new"])
@@ -76,12 +75,20 @@ def test_changed_on_both_sides(policy: Policy, newer: bool, then: Step) -> None:
     assert step("", "by hand", "old", policy=policy, newer=newer) is then
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_set_in_stash_and_never_written_by_us(known: bool) -> None:
-    assert step("new", "agent's", NEVER, known=known) is Step.WRITE
-    assert step("new", "agent's", NEVER, known=known, locked=True) is Step.WRITE
-    assert step("new", "agent's", NEVER, known=known, respect=True) is Step.WRITE
-    assert step("new", "by hand", NEVER, known=known, locked=True, respect=True) is Step.KEEP_LOCK
+def test_set_in_stash_and_never_written_by_us() -> None:
+    assert step("new", "agent's", NEVER) is Step.WRITE
+    assert step("new", "agent's", NEVER, locked=True) is Step.WRITE
+    assert step("new", "agent's", NEVER, respect=True) is Step.WRITE
+    assert step("new", "by hand", NEVER, locked=True, respect=True) is Step.KEEP_LOCK
+
+
+def test_a_first_contact_that_fills_keeps_what_plex_has_until_stash_says_something_else() -> None:
+    assert step("new", "", NEVER, fill=True) is Step.WRITE
+    assert step("new", "agent's", NEVER, fill=True) is Step.KEEP_FIRST
+    assert step("new", "agent's", NEVER, fill=True, refused="new") is Step.KEEP_FIRST
+    assert step("newer", "agent's", NEVER, fill=True, refused="new") is Step.WRITE
+    assert step("newer", "new", "new", fill=True) is Step.WRITE
+    assert step("", "agent's", NEVER, fill=True) is Step.LEAVE
 
 
 def test_unset_in_stash_and_never_written_by_us() -> None:
@@ -90,21 +97,13 @@ def test_unset_in_stash_and_never_written_by_us() -> None:
     assert step((), ("x",), NEVER, locked=True) is Step.LEAVE
 
 
-def test_unset_in_stash_without_any_memory() -> None:
-    assert step("", "agent's", NEVER, known=False) is Step.LEAVE
-    assert step("", "ours?", NEVER, known=False, locked=True) is Step.WRITE
-    assert step("", "theirs", NEVER, known=False, locked=True, ours=False) is Step.LEAVE
-    assert step("", "theirs?", NEVER, known=False, locked=True, respect=True) is Step.LEAVE
-
-
 @EDITED_TWICE
-@pytest.mark.parametrize("known", [True, False])
 def test_what_only_a_person_can_have_given_is_an_edit_though_we_never_wrote_there(
-    policy: Policy, newer: bool, then: Step, known: bool
+    policy: Policy, newer: bool, then: Step
 ) -> None:
-    assert step("8", "5", NEVER, known=known, policy=policy, newer=newer, person=True) is then
-    assert step("8", "", NEVER, known=known, policy=policy, newer=newer, person=True) is Step.WRITE
-    assert step("", "5", NEVER, known=known, policy=policy, newer=newer, person=True) is Step.LEAVE
+    assert step("8", "5", NEVER, policy=policy, newer=newer, person=True) is then
+    assert step("8", "", NEVER, policy=policy, newer=newer, person=True) is Step.WRITE
+    assert step("", "5", NEVER, policy=policy, newer=newer, person=True) is Step.LEAVE
 
 
 def test_what_lost_against_a_later_edit_in_plex_does_not_win_without_being_edited_again() -> None:

@@ -115,8 +115,9 @@ def test_tags_compare_without_case_and_keep_plexs_spelling() -> None:
     assert edits.params["genre[].tag.tag-"] == "short"
 
 
-def test_what_is_empty_in_stash_is_cleared_where_it_is_locked() -> None:
-    edits = plan(Scene(1, title="A title"), LEVEL, SETTINGS)
+def test_what_is_empty_in_stash_is_cleared_where_we_wrote_it() -> None:
+    written = plan(SCENE, LEVEL, SETTINGS).written
+    edits = plan(Scene(1, title="A title"), LEVEL, SETTINGS, written)
     assert edits.params == {
         "summary.value": "",
         "summary.locked": "1",
@@ -131,6 +132,30 @@ def test_what_is_empty_in_stash_is_cleared_where_it_is_locked() -> None:
         "userRating.value": "",
         "userRating.locked": "1",
     }
+
+
+@pytest.mark.parametrize("written", [None, {}, {"title": "A title"}])
+def test_what_we_never_wrote_is_never_cleared_however_it_is_locked(written: dict[str, object] | None) -> None:
+    """A locked title says nothing of who filled the other fields (Themerr#208: owners edit by hand, which locks)."""
+    assert not plan(Scene(1, title="A title"), LEVEL, SETTINGS, written)
+
+
+def test_a_scene_that_says_nothing_changes_nothing() -> None:
+    """A scan of a library that was cared for, or a scan after Clean (stash#4263): Plex has the only copy."""
+    bare = Scene(1, files=SCENE.files, screenshot="http://stash/scene/1/screenshot?t=1")
+    settings = replace(
+        SETTINGS, content_rating="XXX", sort_title_template="{title}", tagline_template="{stem}"
+    )
+    for locked in (LOCKS, frozenset[str]()):
+        edits = plan(bare, replace(LEVEL, locked=locked), settings)
+        assert not edits and not edits.written
+    assert plan(replace(bare, tags=("Rain",)), LEVEL, SETTINGS).fields == ("tags",)
+
+
+def test_a_scene_that_was_emptied_by_a_person_is_emptied_in_plex() -> None:
+    written = plan(SCENE, LEVEL, SETTINGS).written
+    edits = plan(Scene(1, files=SCENE.files), LEVEL, SETTINGS, written)
+    assert edits.params["title.value"] == "a file" and edits.params["summary.value"] == ""
 
 
 def test_what_is_empty_in_stash_and_not_locked_is_somebody_elses() -> None:
@@ -167,8 +192,11 @@ def test_what_is_empty_on_both_sides_is_level_locked_or_not() -> None:
     ],
 )
 def test_without_a_title_the_file_gives_one(path: str, title: str) -> None:
-    edits = plan(Scene(1, files=(SceneFile(path),)), Item(7, 1, title="old", locked=LOCKS), SETTINGS)
+    scene, item = Scene(1, files=(SceneFile(path),)), Item(7, 1, title="old", locked=LOCKS)
+    edits = plan(scene, item, SETTINGS, {"title": "old"})
     assert edits.params == {"title.value": title, "title.locked": "1"}
+    # Of a title we did not write the file's name is no improvement.
+    assert not plan(replace(scene, tags=("Rain",)), item, replace(SETTINGS, leave_tags=True))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +220,10 @@ def test_a_partial_date_is_its_first_day(date: str, written: str) -> None:
 @pytest.mark.parametrize("date", [None, "2024-13", "2023-02-29", "0000-01-01"])
 def test_what_is_no_day_is_no_date(date: str | None) -> None:
     item = replace(LEVEL, locked=LOCKS)
-    assert plan(replace(SCENE, date=date), item, SETTINGS).params["originallyAvailableAt.value"] == ""
+    written = {"date": "2024-05-17"}
+    assert (
+        plan(replace(SCENE, date=date), item, SETTINGS, written).params["originallyAvailableAt.value"] == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +231,8 @@ def test_what_is_no_day_is_no_date(date: str | None) -> None:
 )
 def test_ratings_are_out_of_ten(rating100: int | None, written: str) -> None:
     item = replace(LEVEL, user_rating=5.0)
-    assert plan(replace(SCENE, rating100=rating100), item, SETTINGS).params["userRating.value"] == written
+    edits = plan(replace(SCENE, rating100=rating100), item, SETTINGS, {"rating": "5"})
+    assert edits.params["userRating.value"] == written
 
 
 def test_a_rating_that_came_back_as_a_longer_fraction_is_the_same() -> None:

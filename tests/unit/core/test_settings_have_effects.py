@@ -18,7 +18,7 @@ import pytest
 from plexsync.core.failures import SyncFailure, Transient
 from plexsync.core.item import Item
 from plexsync.core.job import Job
-from plexsync.core.plan import Edits, plan
+from plexsync.core.plan import PLAYS, Edits, plan
 from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import SETTINGS, USUAL_FIELDS, Settings, parse
 from plexsync.core.verdict import DeadLettered, Failed, Finish, NotFound, Outcome, Postpone, Skipped, after
@@ -26,7 +26,6 @@ from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex
 from plexsync.servers.world import Servers
 from plexsync.sync import plan_batch
-from plexsync.sync.plan_batch import PLAYS
 from plexsync.sync.worker import Worker
 from scenarios.clock import ManualClock
 from simulators.fake_plex.service import FakePlex
@@ -366,13 +365,16 @@ CASES: dict[str, Case] = {
         "http://stash:9999/performer/5/image?t=9",
     ),
     "conflict_policy": Case("plex", title_after_an_edit_in_plex, "A title", None),
+    "first_contact": Case(
+        "fill", parameter("summary.value", item=replace(ITEM, summary="An agent's.")), "What happens.", None
+    ),
     "write_watched": Case(True, mark, None, True),
     "ratings_to_stash": Case(True, rating_for_stash, None, 75),
     "watched_to_stash": Case(True, plays_for_stash, 0, 2),
     "respect_locks": Case(True, title_somebody_locked, "A title", None),
     "only_organized": Case(True, outcome(), "", "not organized"),
     "only_identified": Case(True, outcome(), "", "has no stash-box id"),
-    "skip_bare": Case(True, outcome(Scene(1, files=SCENE.files)), "", "has no metadata yet"),
+    "skip_bare": Case(True, outcome(Scene(1, code="X", files=SCENE.files)), "in_sync", "has no metadata yet"),
     "include_tags": Case("Short", outcome(), "", "has no tag of those to sync"),
     "exclude_tags": Case("drama", outcome(), "", "has the tag 'drama', which is not to be synced"),
     "include_studios": Case("Other", outcome(), "", "has no studio of those to sync"),

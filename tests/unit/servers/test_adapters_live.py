@@ -89,12 +89,17 @@ def plex(server: Handle) -> Plex:
     return Plex(settings_for(server))
 
 
-def sync(plex: Plex, scene: Scene, settings: Settings) -> tuple[str, ...]:
-    """One look at a scene as the worker takes it; the fields it wrote."""
+def sync(
+    plex: Plex, scene: Scene, settings: Settings, memory: dict[str, object] | None = None
+) -> tuple[str, ...]:
+    """One look at a scene as the worker takes it; the fields it wrote. ``memory`` is what was written before."""
     found = choose(scene, plex.find(plex_paths(scene, settings.path_map)), settings.path_map)
     assert isinstance(found, Found), found
-    edits = plan(scene, found.item, settings)
+    edits = plan(scene, found.item, settings, memory)
     plex.write(found.item, edits)
+    if memory is not None:
+        memory.clear()
+        memory.update(edits.written)
     return edits.fields
 
 
@@ -124,7 +129,8 @@ def test_a_scene_is_level_after_one_put_whatever_is_in_it(
 ) -> None:
     server.call("POST", "/switches", {"tags": tags, "tag_case": tag_case})
     settings = settings_for(server)
-    assert set(sync(plex, SCENE, settings)) == {
+    memory: dict[str, object] = {}
+    assert set(sync(plex, SCENE, settings, memory)) == {
         "title",
         "summary",
         "studio",
@@ -133,7 +139,7 @@ def test_a_scene_is_level_after_one_put_whatever_is_in_it(
         "tags",
         "rating",
     }
-    assert sync(plex, SCENE, settings) == ()
+    assert sync(plex, SCENE, settings, memory) == ()
     there = item(plex)
     assert there.title == SCENE.title
     assert there.summary == SCENE.details
@@ -145,8 +151,8 @@ def test_a_scene_is_level_after_one_put_whatever_is_in_it(
     changed = replace(
         SCENE, tags=("50%", "new"), performers=("ANN O'HARA",), studio=None, rating100=None, details=""
     )
-    assert set(sync(plex, changed, settings)) == {"summary", "studio", "performers", "tags", "rating"}
-    assert sync(plex, changed, settings) == ()
+    assert set(sync(plex, changed, settings, memory)) == {"summary", "studio", "performers", "tags", "rating"}
+    assert sync(plex, changed, settings, memory) == ()
     there = item(plex)
     assert sorted(there.genres) == ["50%", "new"]
     assert [actor.name for actor in there.actors] == ["Ann O'Hara"]

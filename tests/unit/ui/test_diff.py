@@ -103,7 +103,7 @@ def test_what_is_kept_is_told_with_its_reason(world: World) -> None:
         ("title", Step.KEEP_LOCK),
         ("tags", Step.KEEP_LOCK),
     ]
-    sentence = "Old is kept, Stash has New: it was locked in Plex by somebody else"
+    sentence = "Old is kept, Stash has New: it was locked in Plex, not by PlexSync"
     assert ("", "title", "", sentence) in diff.rows(found)
     assert found.matters
 
