@@ -20,6 +20,7 @@ import shutil
 import tempfile
 import unicodedata
 import urllib.parse
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,7 +64,13 @@ STASH_NAMES = {"studio": "studio_id", "performers": "performer_ids", "tags": "ta
 
 
 # What a job is at while it asks this.
-MOMENTS = {"find": "reading Plex", "freshen": "reading Plex", "write": "writing", "probe": "probing"}
+MOMENTS = {
+    "find": "reading Plex",
+    "freshen": "reading Plex",
+    "read": "reading Plex",
+    "write": "writing",
+    "probe": "probing",
+}
 
 
 class Killed(BaseException):
@@ -505,7 +512,18 @@ class SimulatedWorld:
         found = [tuple(_item(item) for file in group for item in by_file.get(file, ())) for group in groups]
         assert self.worker is not None
         sync_state = SyncState(self.worker.store.file, str(self.given["plex_url"]))
-        sync_state.put(1, [Entry(item.rating_key, item.files) for items in found for item in items])
+        sync_state.put(1, [_entry(item) for items in found for item in items])
+        return found
+
+    def connect(self) -> None:
+        """Who answers is found out by the first question of all."""
+
+    def read(self, rating_keys: Sequence[int]) -> tuple[Item, ...]:
+        self.meet("plex", "read")
+        found = tuple(_item(self.items[key]) for key in rating_keys if key in self.items)
+        assert self.worker is not None
+        sync_state = SyncState(self.worker.store.file, str(self.given["plex_url"]))
+        sync_state.see({item.rating_key: item.shown for item in found})
         return found
 
     def find_alike(self, groups: Sequence[Sequence[str]]) -> list[tuple[Item, ...]]:
@@ -513,9 +531,9 @@ class SimulatedWorld:
 
     def freshen(self) -> None:
         self.meet("plex", "freshen")
-        assert self.worker is not None
-        sync_state = SyncState(self.worker.store.file, str(self.given["plex_url"]))
-        sync_state.replace(1, [Entry(item["rating_key"], (item["file"],)) for item in self.items.values()])
+        store = self.store if self.worker is None else self.worker.store
+        sync_state = SyncState(store.file, str(self.given["plex_url"]))
+        sync_state.replace(1, [_entry(_item(item)) for item in self.items.values()])
 
     relist = freshen
 
@@ -609,6 +627,7 @@ class SimulatedWorld:
         self.event(f"plex: item {key} (scene {scene}) takes {asks}")
         if item is None:
             raise Transient("Plex has no such item any more.")
+        item["updated_at"] = int(self.clock.now())
         for name, value in params.items():
             field_name, _, rest = name.partition(".")
             if rest == "value":
@@ -981,7 +1000,20 @@ def _item(item: Mapping[str, Any]) -> Item:
         locked=frozenset(item["locked"]),
         files=(item["file"],),
         last_rated_at=item.get("rated_at", 0),
+        updated_at=item.get("updated_at", 0),
+        shown=_shown(item),
     )
+
+
+def _shown(item: Mapping[str, Any]) -> str:
+    """As the adapter makes it of a listing: the last change, and some of what it shows."""
+    names = ("studio", "originallyAvailableAt", "userRating")
+    fields = [item["title"], *(item["fields"].get(name, "") for name in names)]
+    return f"{item.get('updated_at', 0)} {zlib.crc32(json.dumps(fields).encode()):08x}"
+
+
+def _entry(item: Item) -> Entry:
+    return Entry(item.rating_key, item.files, item.updated_at, item.user_rating, item.view_count, item.shown)
 
 
 def _folded(tag: str) -> str:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import datetime
 import json
 import random
+import re
+import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -23,7 +25,7 @@ from typing import Any
 
 from plexsync.clock import Clock, SystemClock
 from plexsync.core.failures import SettingProblem, SyncFailure
-from plexsync.core.item import Item
+from plexsync.core.item import Actor, Item
 from plexsync.core.job import (
     DEATHS_MAX,
     LEASE_S,
@@ -39,6 +41,7 @@ from plexsync.core.job import (
     next_batch,
 )
 from plexsync.core.match import path_key
+from plexsync.core.plan import Edits
 from plexsync.core.scene import Scene, SceneFile
 from plexsync.core.settings import Settings, parse
 from plexsync.core.verdict import Outcome
@@ -50,7 +53,7 @@ from plexsync.servers.plex import Health, Identity, Library
 from plexsync.servers.stash import Cover
 from plexsync.servers.sync_state import SyncState
 from plexsync.servers.world import World
-from plexsync.sync import apply
+from plexsync.sync import apply, read_back
 from plexsync.sync.plan_batch import ScenePlan
 from plexsync.ui import tasks
 from plexsync.ui.session import Session as RealSession
@@ -767,6 +770,12 @@ class Model:
         self._meet("upload")
         self.uploads.append((item.rating_key, gallery))
 
+    def connect(self) -> None:
+        """One server, always the same."""
+
+    def relist(self) -> None:
+        self.freshen()
+
     def read(self, rating_keys) -> tuple[Item, ...]:
         self._meet("Plex")
         self.reads += 1
@@ -802,30 +811,10 @@ class Model:
         self.looks += 1
         self.remembered.put(1, [Entry(key, item.files) for key, item in self.items.items()])
 
-    def write(self, item: Item, edits: object) -> None:
+    def write(self, item: Item, edits: Edits) -> None:
         self._meet("Plex")
         self.writes.append((item.rating_key, dict(edits.params)))
-        params = edits.params
-        locked = {name.removesuffix(".locked") for name, value in params.items() if name.endswith(".locked")}
-        genres, labels = (
-            tuple(
-                params[name]
-                for name in sorted(params)
-                if name.startswith(f"{kind}[") and name.endswith("].tag.tag")
-            )
-            for kind in ("genre", "label")
-        )
-        self.items[item.rating_key] = replace(
-            item,
-            title=params.get("title.value", item.title),
-            summary=params.get("summary.value", item.summary),
-            user_rating=float(params["userRating.value"] or 0)
-            if "userRating.value" in params
-            else item.user_rating,
-            genres=genres or item.genres,
-            labels=labels if "label.locked" in params else item.labels,
-            locked=item.locked | locked,
-        )
+        self.items[item.rating_key] = taken(self.items.get(item.rating_key, item), edits.params)
         if edits.watched is not None:
             views = item.view_count + 1 if edits.watched else 0
             self.items[item.rating_key] = replace(
@@ -839,6 +828,46 @@ class Model:
 
 FILLED = {"plex_url": "http://plex:32400", "plex_token": "token-of-the-owner"}
 NOW = ManualClock().now()
+
+
+TEXTS = {
+    "title": "title",
+    "titleSort": "title_sort",
+    "originalTitle": "original_title",
+    "summary": "summary",
+    "tagline": "tagline",
+    "studio": "studio",
+    "contentRating": "content_rating",
+}
+TAGS = {"genre": "genres", "label": "labels", "collection": "collections", "director": "directors"}
+
+
+def taken(item: Item, params: Mapping[str, str]) -> Item:
+    """The item after an edit: values, locks, tags added by number and removed by name."""
+    changed: dict[str, Any] = {TEXTS[n]: params[f"{n}.value"] for n in TEXTS if f"{n}.value" in params}
+    if "originallyAvailableAt.value" in params:
+        changed["originally_available_at"] = params["originallyAvailableAt.value"] or None
+    if "userRating.value" in params:
+        changed["user_rating"] = float(params["userRating.value"]) if params["userRating.value"] else None
+    for kind, name in TAGS.items():
+        named, gone = _named(kind, params)
+        kept = [tag for tag in getattr(item, name) if tag not in gone]
+        changed[name] = tuple(dict.fromkeys([*kept, *named.values()]))
+    named, gone = _named("actor", params)
+    actors = {actor.name: actor for actor in item.actors if actor.name not in gone}
+    for place, actor in named.items():
+        role = params.get(place.replace("tag.tag", "tagging.text"))
+        known = actors.get(actor, Actor(actor))
+        actors[actor] = known if role is None else replace(known, role=role)
+    locks = {n.removesuffix(".locked"): value == "1" for n, value in params.items() if n.endswith(".locked")}
+    locked = (item.locked | {n for n, on in locks.items() if on}) - {n for n, on in locks.items() if not on}
+    return replace(item, **changed, actors=tuple(actors.values()), locked=frozenset(locked))
+
+
+def _named(kind: str, params: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """The tags an edit adds, by parameter, and those it takes away."""
+    added = {n: value for n, value in params.items() if re.fullmatch(rf"{kind}\[\d+\]\.tag\.tag", n)}
+    return added, {urllib.parse.unquote(tag) for tag in params.get(f"{kind}[].tag.tag-", "").split(",")}
 
 
 def _name(path: str) -> str:
@@ -946,8 +975,18 @@ class Paper:
     def sync_state(self, settings: Settings) -> SyncState:
         return self.remembered
 
-    def write(self, item: Item, edits: object) -> None:
-        self.items[item.rating_key] = replace(item, title="written")
+    def connect(self) -> None:
+        self._meet("Plex")
+
+    def relist(self) -> None:
+        self._meet("Plex")
+
+    def read(self, rating_keys: Sequence[int]) -> tuple[Item, ...]:
+        self._meet("Plex")
+        return tuple(self.items[key] for key in rating_keys if key in self.items)
+
+    def write(self, item: Item, edits: Edits) -> None:
+        self.items[item.rating_key] = taken(item, edits.params)
 
 
 class Session(RealSession):
@@ -999,8 +1038,9 @@ def run_task(session: Session, mode: str, **args: object) -> dict[str, object]:
 
 
 def applied(seen: ScenePlan, world: World, settings: Settings) -> tuple[Outcome, ScenePlan]:
-    """Carry out one plan as the worker does; failures are raised."""
-    return apply.write_rest(apply.write_fields(seen, world), world, settings)
+    """Carry out one plan as the worker does, and read back what was written; failures are raised."""
+    done = apply.write_rest(apply.write_fields(seen, world), world, settings)
+    return read_back.read_back({0: done}, world, settings)[0]
 
 
 def make_dead_letter(store: Store, scene_id: int, error_type: str = "Permanent") -> None:

@@ -45,3 +45,8 @@ class Item:
     view_count: int = 0  # how often the token's owner has watched it
     last_viewed_at: int = 0  # epoch seconds of Plex's clock
     updated_at: int = 0  # epoch seconds of Plex's clock; moves with every edit, refresh and analysis
+    poster: str = ""  # the address of the picture it shows; "" when it has none
+    background: str = ""
+    shown: str = (
+        ""  # what a listing shows of it, as one value: another one when anything of that is different
+    )

@@ -52,6 +52,7 @@ class Remark(StrEnum):
 
     SKIPPED = "skipped"  # the scene, by a rule of the settings
     KEPT = "kept"  # a field, which stays as it is in Plex by rule
+    NOT_TAKEN = "not_taken"  # a field, which Plex shows otherwise than it was written
 
 
 RELIST = "relist"  # the state of the queue's file that asks the worker to read the libraries anew

@@ -41,6 +41,7 @@ class Step(Enum):
     KEEP_EDIT = "was changed in Plex since we wrote it"
     KEEP_LOCK = "was locked in Plex, not by PlexSync"
     KEEP_FIRST = "was in Plex before PlexSync"
+    NOT_TAKEN = "is what Plex makes of Stash's value"
 
 
 @dataclass(frozen=True)

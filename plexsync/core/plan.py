@@ -29,6 +29,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import re
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,7 +50,9 @@ WATCHED, YES = "watched", "yes"  # a field of its own request: Plex has no param
 ROLES = "roles"  # a line for each actor we gave a role
 PHOTOS = "photos"  # the addresses of actors' photos
 PLAYS = "plays"  # the plays in Plex that Stash knows of
-_FROM_PLEX, _DECLINED = " taken", " refused"  # after a field's name: where Remembered's fields are stored
+WROTE = "wrote_at"  # epoch seconds of Plex's clock when we wrote to the item last
+# After a field's name: where Remembered's fields are stored.
+_FROM_PLEX, _DECLINED, _SHOWN = " taken", " refused", " shown"
 _in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 2  # of how a scene becomes values; a new one makes every fingerprint a new one
 
@@ -65,7 +68,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Kept:
-    """One field that differs and stays as it is in Plex, and why (Step.KEEP_EDIT or Step.KEEP_LOCK)."""
+    """One field that differs and stays as it is in Plex, and why: a KEEP step, or NOT_TAKEN."""
 
     field: str
     plex: Value
@@ -128,6 +131,8 @@ def plan(
     held_roles = {name: role for name, role in _held_roles(item).items() if role}
     draft.params |= _beside_actors(draft.params, held_roles | roles, photos)
     _plan_watched(draft)
+    if (wrote_at := _stored(written, WROTE, "")) and draft.last:
+        draft.last[WROTE] = wrote_at
     return draft.edits()
 
 
@@ -135,7 +140,9 @@ def says_nothing(
     scene: Scene, written: Mapping[str, object] | None, pending: Sequence[Mapping[str, object]] = ()
 ) -> bool:
     """Whether nothing was ever written for the scene and it has nothing to say: one that a scan has just made."""
-    if not is_bare(scene) or any(name != PLAYS for one in (written or {}, *pending) for name in one):
+    if not is_bare(scene) or any(
+        name not in (PLAYS, WROTE) for one in (written or {}, *pending) for name in one
+    ):
         return False
     return not (scene.groups or scene.code or scene.director or scene.organized or scene.play_count)
 
@@ -185,14 +192,15 @@ class Remembered(NamedTuple):
     last: Value | None  # written last
     pending: tuple[Value, ...]  # of writes whose end was not seen, oldest first
     from_plex: Value | None  # its value, when that went from Plex to Stash
-    declined: Value | None  # what Stash said when a later edit made in Plex was kept
+    declined: Value | None  # what Stash said when a value of Plex was kept
+    shown: Value | None  # what Plex showed when it had been given ``last`` twice
 
     @property
     def all(self) -> tuple[Value | None, ...]:
         return (self.last, *self.pending)
 
 
-_NOTHING = Remembered(None, (), None, None)
+_NOTHING = Remembered(None, (), None, None, None)
 
 
 def remembered(draft: _Draft, name: str, like: Value) -> Remembered:
@@ -200,10 +208,13 @@ def remembered(draft: _Draft, name: str, like: Value) -> Remembered:
     if not draft.written and not draft.pending:
         return _NOTHING
     pending = (_stored(one, name, like) for one in draft.pending)
-    last, from_plex, declined = (
-        _stored(draft.written, key, like) for key in (name, name + _FROM_PLEX, name + _DECLINED)
+    last, from_plex, declined, shown = (
+        _stored(draft.written, key, like)
+        for key in (name, name + _FROM_PLEX, name + _DECLINED, name + _SHOWN)
     )
-    return Remembered(last, tuple(value for value in pending if value is not None), from_plex, declined)
+    return Remembered(
+        last, tuple(value for value in pending if value is not None), from_plex, declined, shown
+    )
 
 
 class _Sides(NamedTuple):
@@ -214,6 +225,7 @@ class _Sides(NamedTuple):
     last: Value | None
     others: tuple[str, ...] = ()  # what other people added
     of_another: bool = False  # Plex has what was written for another scene of the item
+    as_shown: bool = False  # Plex has what it made of our last value
 
 
 def _plan_field(draft: _Draft, row: Field) -> None:
@@ -236,6 +248,10 @@ def _plan_field(draft: _Draft, row: Field) -> None:
         refused=past.declined,
     )
     _remember(draft, row, sides, past, step, rules.policy)
+    if sides.as_shown and step is Step.LEVEL:
+        draft.last[row.name + _SHOWN] = row.has(draft.item)
+        draft.kept.append(Kept(row.name, row.has(draft.item), wanted, Step.NOT_TAKEN))
+        return
     bare = row.refreshed and not row.shared and not locked and not draft.settings.keep_unlocked
     if row.name == "performers":
         draft.actors = sides.wanted if step is Step.WRITE else draft.held(row)
@@ -256,12 +272,15 @@ def _plan_unwanted(draft: _Draft, row: Field, past: Remembered) -> None:
         row.name: past.last,
         row.name + _FROM_PLEX: past.from_plex,
         row.name + _DECLINED: past.declined,
+        row.name + _SHOWN: past.shown,
     }
     draft.last |= {name: value for name, value in stored.items() if value is not None}
 
 
 def _sides(draft: _Draft, row: Field, wanted: Value, past: Remembered) -> _Sides:
     found = row.has(draft.item)
+    if past.last is not None and _agree(found, past.shown):
+        return _Sides(wanted, past.last, past.last, as_shown=True)
     held, last = draft.held(row), past.last
     # A line break that is not escaped comes out of XML as a space; what we wrote so is ours all the same.
     held = next((v for v in past.all if isinstance(v, str) and held == v.replace("\n", " ")), held)
@@ -304,7 +323,7 @@ def _remember(draft: _Draft, row: Field, sides: _Sides, past: Remembered, step: 
         value = None  # the same by chance, and locked in Plex
     kept = step in (Step.KEEP_EDIT, Step.KEEP_LOCK, Step.KEEP_FIRST)
     stays = (kept or step is Step.LEAVE) and not sides.of_another
-    if row.name == "rating" and settings.ratings_to_stash and stays:
+    if row.name == "rating" and settings.ratings_to_stash and stays and _was_rated(draft):
         draft.rating100 = _out_of_100(draft.item.user_rating)
     if row.name == "rating" and draft.rating100 is not None:
         # Both sides have it soon; should Stash make something else of it, that will count.
@@ -317,6 +336,15 @@ def _remember(draft: _Draft, row: Field, sides: _Sides, past: Remembered, step: 
         draft.last[row.name + _FROM_PLEX] = wanted
     if value:  # of a field that was cleared nothing is ours any more
         draft.last[row.name] = value
+
+
+def _was_rated(draft: _Draft) -> bool:
+    """Whether Plex shows a person's act that is not older than our own last write, as that in a restored backup is.
+    Within one second both may be; what Plex made of our own value is known (``Remembered.shown``) and is none."""
+    rated_at = draft.item.last_rated_at
+    wrote_at = _stored(draft.written, WROTE, "") or "0"
+    known = int(wrote_at) if isinstance(wrote_at, str) and wrote_at.isdecimal() else 0
+    return rated_at > 0 and rated_at >= known
 
 
 def _write(draft: _Draft, row: Field, sides: _Sides) -> None:
@@ -405,6 +433,34 @@ def _plan_watched(draft: _Draft) -> None:
         draft.last[WATCHED] = value
 
 
+def only(edits: Edits, fields: Sequence[str]) -> Edits:
+    """The part of the edits that touches these of ``FIELDS``."""
+    kinds = {row.plex for row in FIELDS if row.name in fields}
+    changes = tuple(change for change in edits.changes if change.field in fields)
+    params = {key: value for key, value in edits.params.items() if re.split(r"[.\[]", key)[0] in kinds}
+    return Edits(params, tuple(change.field for change in changes), changes)
+
+
+def with_shown(edits: Edits, shown: Mapping[str, Value], wrote_at: int) -> Edits:
+    """The edits as they are to be remembered once they were read back: when that was, by Plex's clock, and what Plex
+    shows of the fields it did not take as they were written."""
+    marks = {field + _SHOWN: value for field, value in shown.items()}
+    return replace(edits, written={**edits.written, **marks, WROTE: str(wrote_at)})
+
+
+def without_shown(written: Mapping[str, object]) -> Mapping[str, object]:
+    """What is remembered, without what Plex made of our values: they are tried again."""
+    return {name: value for name, value in written.items() if not name.endswith(_SHOWN)}
+
+
+def as_shown(shown: Mapping[str, Value]) -> tuple[str, ...]:
+    """How status, log and diff name fields that Plex did not take: “date as 2024-05-16”."""
+    return tuple(
+        f"{field} as {value if isinstance(value, str) else ', '.join(value)}" if value else f"{field} unset"
+        for field, value in shown.items()
+    )
+
+
 def _ending(row: Field, held: tuple[str, ...], item: Item, added: Iterable[Value]) -> Edits:
     """The edits that take what we added from a list the settings want no more; a list that is empty then is no longer
     locked."""
@@ -488,6 +544,12 @@ def written_by_us(written: Mapping[str, object], name: str, like: Value = "") ->
     """What was written last, of the kind ``like`` is; None also when it was Plex's and went to Stash."""
     last, taken = (_stored(written, key, like) for key in (name, name + _FROM_PLEX))
     return None if last is not None and _agree(last, taken) else last
+
+
+def written_by_us_and_shown(written: Mapping[str, object], name: str) -> list[Value]:
+    """What was written last, and what Plex made of it."""
+    values = [written_by_us(written, name), _stored(written, name + _SHOWN, "")]
+    return [value for value in values if value is not None]
 
 
 def _stored(written: Mapping[str, object] | None, name: str, wanted: Value) -> Value | None:

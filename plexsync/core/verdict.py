@@ -37,12 +37,14 @@ ATTENTION_HOLD_S = 60.0
 @dataclass(frozen=True)
 class Synced:
     """Written to Plex: the fields that differed. ``kept`` differ too and stay as they are in Plex, by rule.
-    ``to_stash`` is what went the other way; ``remarks`` are phrases for whoever wonders."""
+    ``to_stash`` is what went the other way; ``remarks`` are phrases that explain; ``not_taken`` are fields Plex shows
+    otherwise than they were written, like “date as 2024-05-16”."""
 
     fields: tuple[str, ...]
     kept: tuple[str, ...] = ()
     to_stash: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    not_taken: tuple[str, ...] = ()
     name: ClassVar[str] = "synced"
 
 
@@ -61,6 +63,7 @@ class InSync:
 
     kept: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    not_taken: tuple[str, ...] = ()
     name: ClassVar[str] = "in_sync"
 
 
@@ -150,16 +153,20 @@ Decision = Finish | Postpone | DeadLettered
 def after(job: Job, outcome: Outcome, now: float, rng: random.Random, settings: Settings) -> Decision:
     """What to do with ``job``, whose ``attempts`` already counts the attempt that had this outcome."""
     match outcome:
-        case Synced(fields, kept, to_stash, remarks):
+        case Synced(fields, kept, to_stash, remarks, not_taken):
             wrote = [f"wrote {', '.join(fields)}"] if fields else []
             told = [f"told Stash the {', '.join(to_stash)}"] if to_stash else []
-            return Finish("; ".join([*wrote, *told, *_kept(kept), *remarks]), _remarks(kept))
+            return Finish(
+                "; ".join([*wrote, *told, *_kept(kept), *_not_taken(not_taken), *remarks]),
+                _remarks(kept, not_taken),
+            )
         case FannedOut(scenes, done):
             if not done:
                 return Postpone(now + LET_PASS_S, "goes on after the edits that are due", uses_attempt=False)
             return Finish(f"queued {scenes} scenes")
-        case InSync(kept, remarks):
-            return Finish("; ".join(["nothing to write", *_kept(kept), *remarks]), _remarks(kept))
+        case InSync(kept, remarks, not_taken):
+            said = ["nothing to write", *_kept(kept), *_not_taken(not_taken), *remarks]
+            return Finish("; ".join(said), _remarks(kept, not_taken))
         case Skipped(reason):
             return Finish(reason, ((Remark.SKIPPED, reason),))
         case Gone(fields):
@@ -186,8 +193,14 @@ def _kept(fields: tuple[str, ...]) -> list[str]:
     return [f"kept Plex's own {', '.join(fields)}"] if fields else []
 
 
-def _remarks(kept: tuple[str, ...]) -> tuple[tuple[Remark, str], ...]:
-    return tuple((Remark.KEPT, field) for field in kept)
+def _not_taken(phrases: tuple[str, ...]) -> list[str]:
+    return [f"Plex keeps {phrase}" for phrase in phrases]
+
+
+def _remarks(kept: tuple[str, ...], not_taken: tuple[str, ...]) -> tuple[tuple[Remark, str], ...]:
+    named = [(Remark.KEPT, field) for field in kept]
+    named += [(Remark.NOT_TAKEN, phrase.partition(" ")[0]) for phrase in not_taken]
+    return tuple(named)
 
 
 def _after_failure(

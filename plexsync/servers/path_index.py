@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS plex_files (
     server TEXT NOT NULL, path TEXT NOT NULL, rating_key INTEGER NOT NULL, section_id INTEGER NOT NULL,
     listing INTEGER NOT NULL,  -- the listing that saw it last
     name TEXT NOT NULL DEFAULT '',  -- of the file, without case
+    shown TEXT NOT NULL DEFAULT '',  -- what Plex showed of the item when it was listed or read last, see Item.shown
     PRIMARY KEY (server, path, rating_key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS plex_files_item ON plex_files(server, rating_key);
@@ -48,6 +49,7 @@ class Entry:
     updated_at: int = 0
     user_rating: float | None = None
     view_count: int = 0
+    shown: str = ""  # as Item.shown
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,13 @@ class InMemory:
 
 
 class PathIndex:
-    """The files of one Plex server; ``server`` is its address, and another address starts with nothing."""
+    """The files of one Plex server; ``server`` is its ``machineIdentifier``, and another server starts with nothing."""
 
     tables: ClassVar[str] = TABLES
 
     def __init__(self, database: Database | None = None, server: str = "") -> None:
         self._database: Database = database or InMemory()
-        self._server = server
+        self.server = server
         self._made_in: object = None  # the connection whose file has our tables
 
     @property
@@ -110,6 +112,9 @@ class PathIndex:
         """Make our tables in the file the store has open, which is another one when it was replaced under us."""
         if self._database.db is not self._made_in:
             with self._database.transaction() as db:
+                if (columns := columns_of(db, "plex_files")) and "shown" not in columns:
+                    db.execute("DROP TABLE plex_files")  # of 0.1: Plex lists it again
+                    db.execute("DROP TABLE IF EXISTS plex_sections")
                 for statement in self.tables.split(";"):
                     db.execute(statement)
                 self._take_over(db)
@@ -128,7 +133,7 @@ class PathIndex:
         """The rating keys of the items with the file whose ``path_key`` this is."""
         rows = self._db.execute(
             "SELECT rating_key FROM plex_files WHERE server = ? AND path = ? ORDER BY rating_key",
-            (self._server, key),
+            (self.server, key),
         )
         return tuple(int(row[0]) for row in rows.fetchall())
 
@@ -139,11 +144,32 @@ class PathIndex:
             marks = ",".join("?" * len(some))
             rows = self._db.execute(
                 f"SELECT path, rating_key FROM plex_files WHERE server = ? AND path IN ({marks})",
-                (self._server, *some),
+                (self.server, *some),
             )
             for path, rating_key in rows.fetchall():
                 found.setdefault(str(path), set()).add(int(rating_key))
         return found
+
+    def shown_many(self, rating_keys: Collection[int]) -> dict[int, str]:
+        """What Plex showed of these items last (``Item.shown``), by rating key; without those the index does not
+        know."""
+        found: dict[int, str] = {}
+        for some in batches(rating_keys):
+            marks = ",".join("?" * len(some))
+            rows = self._db.execute(
+                f"SELECT DISTINCT rating_key, shown FROM plex_files WHERE server = ? AND rating_key IN ({marks})",
+                (self.server, *some),
+            )
+            found |= {int(rating_key): str(shown) for rating_key, shown in rows.fetchall()}
+        return found
+
+    def see(self, shown: Mapping[int, str]) -> None:
+        """These items were read just now, and showed this."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE plex_files SET shown = ?3 WHERE server = ?1 AND rating_key = ?2 AND shown <> ?3",
+                [(self.server, rating_key, one) for rating_key, one in shown.items()],
+            )
 
     def libraries_of(self, rating_keys: Collection[int]) -> dict[int, str]:
         """What the libraries of these items are called, by rating key; without the items the index does not know."""
@@ -153,7 +179,7 @@ class PathIndex:
             rows = self._db.execute(
                 "SELECT DISTINCT rating_key, title FROM plex_files JOIN plex_sections USING (server, section_id)"
                 f" WHERE server = ? AND rating_key IN ({marks})",
-                (self._server, *some),
+                (self.server, *some),
             )
             found |= {int(rating_key): str(title) for rating_key, title in rows.fetchall()}
         return found
@@ -163,7 +189,7 @@ class PathIndex:
         older one has gone."""
         last = self._db.execute(
             "SELECT coalesce(max(listing), 0) FROM plex_files WHERE server = ? AND section_id = ?",
-            (self._server, section_id),
+            (self.server, section_id),
         ).fetchone()
         listing = int(last[0]) + 1
         self._put(section_id, entries, listing)
@@ -177,7 +203,7 @@ class PathIndex:
                 gone = db.execute(
                     f"DELETE FROM plex_files WHERE (server, path, rating_key) IN"
                     f" (SELECT server, path, rating_key FROM plex_files WHERE {which} LIMIT ?)",
-                    (self._server, section_id, before, BATCH),
+                    (self.server, section_id, before, BATCH),
                 ).rowcount
             if gone < BATCH:
                 return
@@ -186,7 +212,7 @@ class PathIndex:
         """Add ``entries``, or change those that are known; the number that were not."""
         last = self._db.execute(
             "SELECT coalesce(max(listing), 1) FROM plex_files WHERE server = ? AND section_id = ?",
-            (self._server, section_id),
+            (self.server, section_id),
         ).fetchone()
         return self._put(section_id, entries, int(last[0]))
 
@@ -197,13 +223,21 @@ class PathIndex:
                 for entry in batch:
                     known = db.execute(
                         "DELETE FROM plex_files WHERE server = ? AND rating_key = ?",
-                        (self._server, entry.rating_key),
+                        (self.server, entry.rating_key),
                     ).rowcount
                     news += not known
                     db.executemany(
-                        "INSERT OR REPLACE INTO plex_files VALUES (?, ?, ?, ?, ?, ?)",
+                        "INSERT OR REPLACE INTO plex_files VALUES (?, ?, ?, ?, ?, ?, ?)",
                         [
-                            (self._server, path, entry.rating_key, section_id, listing, folded_name(path))
+                            (
+                                self.server,
+                                path,
+                                entry.rating_key,
+                                section_id,
+                                listing,
+                                folded_name(path),
+                                entry.shown,
+                            )
                             for path in [path_key(file) for file in entry.files] or [NO_FILE]
                         ],
                     )
@@ -215,7 +249,7 @@ class PathIndex:
         while True:
             rows = self._db.execute(
                 "SELECT DISTINCT path FROM plex_files WHERE server = ? AND path > ? ORDER BY path LIMIT ?",
-                (self._server, last, BATCH),
+                (self.server, last, BATCH),
             ).fetchall()
             yield from (str(row[0]) for row in rows)
             if len(rows) < BATCH:
@@ -228,7 +262,7 @@ class PathIndex:
             marks = ",".join("?" * len(some))
             rows = self._db.execute(
                 f"SELECT path FROM plex_files WHERE server = ? AND name IN ({marks})",
-                (self._server, *some),
+                (self.server, *some),
             )
             # DISTINCT would have SQLite go through the table, which is in the order of the paths.
             yield from dict.fromkeys(str(row[0]) for row in rows.fetchall())
@@ -237,7 +271,7 @@ class PathIndex:
         """Forget an item, if it is known."""
         with self._transaction() as db:
             db.execute(
-                "DELETE FROM plex_files WHERE server = ? AND rating_key = ?", (self._server, rating_key)
+                "DELETE FROM plex_files WHERE server = ? AND rating_key = ?", (self.server, rating_key)
             )
 
     def keep(self, section_ids: Collection[int]) -> None:
@@ -247,7 +281,7 @@ class PathIndex:
             with self._transaction() as db:
                 db.execute(
                     "DELETE FROM plex_sections WHERE server = ? AND section_id = ?",
-                    (self._server, section_id),
+                    (self.server, section_id),
                 )
 
     def _sections(self) -> set[int]:
@@ -260,7 +294,7 @@ class PathIndex:
             " FROM known WHERE known.section_id IS NOT NULL"
             ") SELECT section_id FROM known WHERE section_id IS NOT NULL"
             " UNION SELECT section_id FROM plex_sections WHERE server = ?1",
-            (self._server,),
+            (self.server,),
         )
         return {int(row[0]) for row in rows.fetchall()}
 
@@ -268,7 +302,7 @@ class PathIndex:
         """What ``set_mark`` stored, None for a library never listed."""
         row = self._db.execute(
             "SELECT items, listed_at, title FROM plex_sections WHERE server = ? AND section_id = ?",
-            (self._server, section_id),
+            (self.server, section_id),
         ).fetchone()
         return None if row is None else Mark(int(row[0]), float(row[1]), str(row[2]))
 
@@ -278,8 +312,13 @@ class PathIndex:
             db.execute(
                 "INSERT INTO plex_sections VALUES (?1, ?2, ?3, ?4, ?5)"
                 " ON CONFLICT (server, section_id) DO UPDATE SET items = ?3, listed_at = ?4, title = ?5",
-                (self._server, section_id, mark.items, mark.listed_at, mark.title),
+                (self.server, section_id, mark.items, mark.listed_at, mark.title),
             )
+
+
+def columns_of(db: sqlite3.Connection, table: str) -> set[str]:
+    """The names of a table's columns; none when there is no such table."""
+    return {str(row[1]) for row in db.execute(f"PRAGMA table_info({table})")}
 
 
 T = TypeVar("T")

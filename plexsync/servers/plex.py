@@ -20,6 +20,7 @@ import os
 import sys
 import time
 import urllib.parse
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,10 @@ _FULL = (
     "?includeBandwidths=1&includeChapters=1&includeFields=thumbBlurHash%2CartBlurHash"
     "&includeGeolocation=1&includeLoudnessRamps=1&includeMarkers=1"
 )
+_SHOWN = (
+    "title", "titleSort", "originalTitle", "studio", "contentRating", "originallyAvailableAt", "userRating",
+    "thumb", "art",
+)  # fmt: skip
 _MARK, _UNMARK = "/:/scrobble", "/:/unscrobble"
 _ORDERS = (_MARK, _UNMARK, "/refresh")
 # A listing is for paths alone; servers that know these leave the rest out.
@@ -146,10 +151,13 @@ class Plex:
         *,
         client_id: str = "plexsync",
         index: PathIndex | None = None,
+        met: Callable[[str], PathIndex] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._index = index if index is not None else PathIndex()
+        self._met = met  # told of the server's machineIdentifier; gives the index of that server
+        self._identifier = ""
         self._clock = clock
         self._connected: Any = None
         self._headers = {"X-Plex-Token": settings.plex_token, "Accept": "*/*"}  # beside those of the door
@@ -177,6 +185,10 @@ class Plex:
         )
         transport.mount(self._session, door, verify=not settings.plex_insecure)
 
+    def connect(self) -> None:
+        """See that a server answers and which one it is; one request, once."""
+        self._server()
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self._session.close()
@@ -184,11 +196,21 @@ class Plex:
     def identity(self) -> Identity:
         """Which server answers."""
         root = self._get("/identity")
-        return Identity(root.get("machineIdentifier", ""), root.get("version", ""))
+        identifier = root.get("machineIdentifier", "")
+        self._meet(identifier)
+        return Identity(identifier, root.get("version", ""))
+
+    def _meet(self, identifier: str) -> None:
+        """Another server at the same address, a new installation for one, has its own keys and knows nothing of us."""
+        if identifier and identifier != self._identifier:
+            self._identifier, self._libraries = identifier, ()
+            if self._met is not None:
+                self._index = self._met(identifier)
 
     def health(self) -> Health:
         """Ask for all a sync needs: the server, with the token, and the libraries."""
         root = self._get("/")
+        self._meet(root.get("machineIdentifier", ""))
         return Health(root.get("friendlyName", ""), root.get("version", ""), self.libraries(fresh=True))
 
     def libraries(self, *, fresh: bool = False) -> tuple[Library, ...]:
@@ -319,7 +341,8 @@ class Plex:
         return tuple(dict.fromkeys(folder for _, folder in wanted))
 
     def relist(self) -> None:
-        """Read every library anew: after a library was rebuilt, its files have other keys and nothing else tells."""
+        """Read every library of the server there is now: the evidence of what it has, shows and has lost."""
+        self.identity()
         for library in self.libraries(fresh=True):
             self._list(library)
 
@@ -330,9 +353,7 @@ class Plex:
             sorted({rating_key for key in wanted for rating_key in known.get(key, ())}) for wanted in groups
         ]
         every = sorted({rating_key for some in keys for rating_key in some})
-        items: dict[int, Item] = {}
-        for start in range(0, len(every), READ_SIZE):
-            items |= {item.rating_key: item for item in self.read(every[start : start + READ_SIZE])}
+        items = {item.rating_key: item for item in self.read(every)}
         found = []
         for wanted, some in zip(groups, keys, strict=True):
             holders = []
@@ -345,9 +366,11 @@ class Plex:
         return found
 
     def read(self, rating_keys: Sequence[int]) -> tuple[Item, ...]:
-        """These items in full, in one request, without those Plex no longer has."""
+        """These items in full, READ_SIZE a request, without those Plex no longer has."""
         if not rating_keys:
             return ()
+        if len(rating_keys) > READ_SIZE:
+            return self.read(rating_keys[:READ_SIZE]) + self.read(rating_keys[READ_SIZE:])
         try:
             path = f"/library/metadata/{','.join(map(str, rating_keys))}{_FULL}"
             root = self._get(path, of_one_item=True)
@@ -360,6 +383,7 @@ class Plex:
             raise
         titles = {library.id: library.title for library in self._libraries}
         items = tuple(_item(video, root, titles) for video in root.findall("Video"))
+        self._index.see({item.rating_key: item.shown for item in items})
         for gone in set(rating_keys) - {item.rating_key for item in items}:
             self._index.drop(gone)
         return items
@@ -497,6 +521,7 @@ class Plex:
                 _moment(video.get("updatedAt")),
                 _float(video.get("userRating")),
                 _int(video.get("viewCount")),
+                _shown(video),
             )
             for video in root.findall("Video")
             if (key := _int(video.get("ratingKey")))
@@ -529,6 +554,7 @@ class Plex:
             if not server.machineIdentifier:
                 raise self._strange()
             self._connected = server
+            self._meet(server.machineIdentifier)
         return self._connected
 
     def _get(
@@ -675,7 +701,17 @@ def _item(video: ElementTree.Element, container: ElementTree.Element, titles: Ma
         view_count=_int(video.get("viewCount")),
         last_viewed_at=_moment(video.get("lastViewedAt")),
         updated_at=_moment(video.get("updatedAt")),
+        poster=video.get("thumb", ""),
+        background=video.get("art", ""),
+        shown=_shown(video),
     )
+
+
+def _shown(video: ElementTree.Element) -> str:
+    """``Item.shown``: the second of the last change, and a checksum of what stands in a listing and in a full item
+    alike. Two edits within one second leave ``updatedAt`` as it is (PMS 1.41), so it is not enough alone."""
+    rest = "\0".join(video.get(name, "") for name in _SHOWN)
+    return f"{video.get('updatedAt', '')} {zlib.crc32(rest.encode('utf-8', 'replace')):08x}"
 
 
 def _files(video: ElementTree.Element) -> tuple[str, ...]:

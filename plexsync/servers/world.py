@@ -7,6 +7,7 @@ are read from Stash, kept for a few seconds, and a client is made anew when what
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,7 +19,9 @@ from plexsync.core.settings import Problem, Settings, parse
 from plexsync.queue.store import Store
 from plexsync.servers.plex import Plex, client_identifier
 from plexsync.servers.stash import Stash
-from plexsync.servers.sync_state import SyncState
+from plexsync.servers.sync_state import SyncState, known_server, meet_server
+
+log = logging.getLogger(__name__)
 
 SETTINGS_S = 5.0  # how old the settings may be; Stash tells nobody that they changed
 CONNECTION_FILE = "connection.json"
@@ -140,6 +143,7 @@ class Servers:
                 settings,
                 client_id=client_identifier(self._data_dir),
                 index=self.sync_state(settings),
+                met=self._meet_plex,
                 clock=self._clock.now,
             )
             self._plex_made_from = settings
@@ -148,11 +152,24 @@ class Servers:
     def sync_state(self, settings: Settings) -> SyncState:
         """What is remembered of the Plex server of these settings: in the store, if there is one."""
         if self._sync_state is None or self._state_of != settings.plex_url:
-            self._sync_state = (
-                SyncState() if self._store is None else SyncState(self._store.file, settings.plex_url)
-            )
+            server = settings.plex_url
+            if self._store is not None:
+                server = known_server(self._store.file, settings.plex_url)
+            self._sync_state = SyncState(None if self._store is None else self._store.file, server)
             self._state_of = settings.plex_url
         return self._sync_state
+
+    def _meet_plex(self, identifier: str) -> SyncState:
+        """The server that answers now, and what is remembered of it."""
+        settings = self.settings()
+        if self._store is not None and meet_server(self._store.file, settings.plex_url, identifier):
+            log.warning(
+                "another Plex server answers at %s (identifier %s): it is synced from the beginning",
+                settings.plex_url,
+                identifier,
+            )
+        self._sync_state = None
+        return self.sync_state(settings)
 
     def probe(self, server: str) -> None:
         """Ask "Stash" or "Plex" for what a sync needs first; raises the failure a job would meet."""

@@ -21,7 +21,7 @@ from plexsync.core.failures import NeedsAttention, SettingProblem, SyncFailure, 
 from plexsync.core.fields import wanted_values
 from plexsync.core.gate import gate
 from plexsync.core.item import Item
-from plexsync.core.merge import Value
+from plexsync.core.merge import Step, Value
 from plexsync.core.plan import PLAYS, Edits
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
@@ -94,6 +94,11 @@ def _plan_batch(
         found[scene_id] = ScenePlan(scene_id, outcome, scene)
     if asked:
         plex = world.plex()
+        plex.connect()
+        if world.sync_state(settings).server != sync_state.server:
+            return _plan_batch(
+                scene_ids, world, settings, fresh
+            )  # another server answers: what we know is not of it
         answers = dict(zip(asked, plex.find_many(list(asked.values())), strict=True))
         # Where no item has the path, perhaps the path map does not reach: items of the same file name are looked at.
         lost = [scene_id for scene_id, items in answers.items() if not items and not settings.exact_paths]
@@ -206,7 +211,8 @@ def known_in_sync(
     settings: Settings,
 ) -> set[int]:
     """The ids of those scenes of which nothing has changed since Plex was in sync with them, and whose item still has
-    their file, as far as the index knows. ``memories`` are what the sync state recalls of them."""
+    their file and shows what it showed then, as far as the index knows: neither later nor earlier. ``memories`` are
+    what the sync state recalls of them."""
     titles: dict[int, str] = {}
     if settings.library_rules:
         titles = sync_state.libraries_of({memory.rating_key for memory in memories.values()})
@@ -222,10 +228,12 @@ def known_in_sync(
             # Of other names where the path map does not reach.
             unchanged[scene.id] = _path_keys(memory.files or matching.plex_paths(scene, settings.path_map))
     holders = sync_state.lookup_many({key for keys in unchanged.values() for key in keys})
+    shown = sync_state.shown_many({memories[scene_id].rating_key for scene_id in unchanged})
     return {
         scene_id
         for scene_id, keys in unchanged.items()
-        if any(memories[scene_id].rating_key in holders.get(key, ()) for key in keys)
+        if shown.get(memories[scene_id].rating_key) == memories[scene_id].shown
+        and any(memories[scene_id].rating_key in holders.get(key, ()) for key in keys)
     }
 
 
@@ -259,13 +267,16 @@ def _one(
     memory = known.memories.get(scene.id)
     if memory is not None and memory.rating_key != chosen.rating_key:
         memory = None  # of another item
+    remembered = None if memory is None else memory.written
+    if memory is not None and not memory.shown:
+        remembered = planning.without_shown(memory.written)  # everything is to be tried again
     tried = known.pending.get((scene.id, chosen.rating_key), ())
     to_item = known.written.get(chosen.rating_key, {})
     changes = planning.plan(
         scene,
         chosen,
         settings,
-        None if memory is None else memory.written,
+        remembered,
         tried,
         wants,
         [written for other, written in to_item.items() if other != scene.id],
@@ -277,11 +288,13 @@ def _one(
     remarks = _sharing(chosen, [other for other in to_item if other != scene.id], known.sync_state)
     told = plays > 0 or changes.rating100 is not None
     images = {} if memory is None else memory.images
-    silent = planning.says_nothing(scene, None if memory is None else memory.written, tried)
+    silent = planning.says_nothing(scene, remembered, tried)
     cover = bool(pictures(settings)) and not silent and images.get("cover") != cover_key(scene, settings)
     return ScenePlan(
         scene.id,
-        outcome=None if changes or cover or told else InSync(kept_fields(changes), remarks),
+        outcome=None
+        if changes or cover or told
+        else InSync(kept_fields(changes), remarks, not_taken(changes)),
         scene=scene,
         item=chosen,
         edits=changes,
@@ -321,8 +334,16 @@ def _plays_since(memory: SceneState | None, item: Item, tried: Iterable[Mapping[
     known = written.get(PLAYS)
     if not isinstance(known, str) or not known.isdecimal() or not item.last_viewed_at:
         return 0
+    if memory is not None and item.updated_at < _updated_at(memory.shown):
+        return 0  # the clock of a restored Plex goes back; what it shows is no play of now
     ours = not written.get(planning.WATCHED) and any(one.get(planning.WATCHED) for one in tried)
     return max(item.view_count - int(known) - ours, 0)
+
+
+def _updated_at(shown: str) -> int:
+    """The second of Plex's last change, of ``Item.shown``; 0 when it is not known."""
+    first = shown.partition(" ")[0]
+    return int(first) if first.isdecimal() else 0
 
 
 def _choose(
@@ -369,4 +390,8 @@ def cover_key(scene: Scene, settings: Settings) -> str:
 
 
 def kept_fields(changes: Edits) -> tuple[str, ...]:
-    return tuple(kept.field for kept in changes.kept)
+    return tuple(kept.field for kept in changes.kept if kept.why is not Step.NOT_TAKEN)
+
+
+def not_taken(changes: Edits) -> tuple[str, ...]:
+    return planning.as_shown({kept.field: kept.plex for kept in changes.kept if kept.why is Step.NOT_TAKEN})

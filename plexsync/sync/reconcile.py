@@ -2,8 +2,9 @@
 
 Stash fires no hook for these and bumps ``updated_at`` for some of them only (Stash 0.30, ``pkg/sqlite/scene.go``). So
 a sweep reads the scenes in pages by id and compares each one's fingerprint with the one remembered from when Plex was
-last in sync with it. Scenes that differ are queued; Plex is not asked. How far a sweep came is kept, so that one that
-was cut short goes on instead of beginning again.
+last in sync with it; Plex lists what it has, a thousand items a request, and each item is to show what it showed then.
+Scenes that differ on either side are queued. How far a sweep came is kept, so that one that was cut short goes on
+instead of beginning again.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from dataclasses import dataclass, field, replace
 
 from plexsync.core.failures import SyncFailure
 from plexsync.core.fields import rating_text
+from plexsync.core.job import RELIST
 from plexsync.core.match import path_key, plex_paths
-from plexsync.core.plan import PLAYS, written_by_us
+from plexsync.core.plan import PLAYS, written_by_us_and_shown
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
 from plexsync.queue.store import Store
@@ -37,16 +39,25 @@ class Swept:
     """What a sweep found."""
 
     seen: int = 0
-    queued: int = 0
-    in_sync: int = 0  # known to be in sync
+    queued: int = 0  # of those seen and beside them
+    in_sync: int = 0  # unchanged, and Plex shows what it showed when they were in sync
     skipped: int = 0  # by a rule of the settings, or without a file
     reasons: Mapping[str, int] = field(
         default_factory=dict
     )  # why, and how many each; the most frequent first
+    waiting: int = 0  # have a job already
+    edited: int = 0  # were edited, restored or lost in Plex; queued beside those seen
     gone: int = 0  # were in sync once and are no longer in Stash; queued, to be cleaned up after
     returned: int = 0  # were rated or played in Plex; queued, to tell Stash
-    untold: str = ""  # why Plex could not be asked for those; the next sweep asks for them too
+    untold: str = (
+        ""  # why Plex could not be asked: what is in sync is then unchanged since the last sync, no more
+    )
     done: bool = True  # False when it was told to stop; the next sweep of all goes on from there
+
+    @property
+    def out_of_sync(self) -> int:
+        """Of those seen, how many were queued."""
+        return self.seen - self.in_sync - self.waiting - self.skipped
 
 
 def sweep(
@@ -58,19 +69,25 @@ def sweep(
     should_stop: Callable[[], bool] = lambda: False,
     hurry: bool = True,
     synced_once: str = "",
+    force: bool = False,
 ) -> Swept:
     """Queue every scene that is not known to be in sync, or of those changed in the last ``hours`` hours.
 
     A look at all of them also queues those we remember and Stash no longer has, since a merge fires no hook for the
     scenes it swallows. Where Stash has none at all it is more likely another Stash than an emptied one.
 
-    Raises Stash's failures. ``progress`` is told how many were seen and the last id. Without ``hurry`` what
-    waits for a reason, like a file Plex does not have yet, goes on waiting. ``synced_once`` names a look that leaves
+    Raises Stash's failures. When Plex cannot be asked, ``untold`` says why and Stash's side is compared all the same;
+    with ``force``, which has every field of every scene compared, that failure is raised too. ``progress`` is told how
+    many were seen and the last id. Without ``hurry`` what waits for a reason, like a file Plex does not have yet, goes
+    on waiting. ``synced_once`` names a look that leaves
     alone what was never in sync, and by which it goes on when it was cut short.
     """
     place = synced_once or f"sweep {'all' if hours is None else f'{hours:g} h'}"
+    untold = "" if synced_once else _evidence(store, world, force)
     sync_state = world.sync_state(settings)
-    found, after_id, since = Swept(), 0, None
+    if force:
+        sync_state.drop_evidence()
+    found, after_id, since = Swept(untold=untold), 0, None
     reasons: Counter[str] = Counter()
     if hours is None:
         after_id = _resume(store, place)
@@ -89,17 +106,20 @@ def sweep(
         ]
         gone = _gone(sync_state, after_id, scenes) if hours is None else []
         after_id = scenes[-1].id
-        queued = store.enqueue_many([*stale, *gone], hurry=hurry)
+        queued = store.enqueue_many(stale, hurry=hurry)
+        gone_queued = store.enqueue_many(gone, hurry=hurry)
         reasons.update(
             skipped.get(scene.id, "has no file") for scene in scenes if scene.id in skipped or not scene.files
         )
-        found = Swept(
-            found.seen + len(scenes),
-            found.queued + queued,
-            found.in_sync + len(known),
-            reasons.total(),
-            dict(reasons.most_common()),
-            found.gone + len(gone),
+        found = replace(
+            found,
+            seen=found.seen + len(scenes),
+            queued=found.queued + queued + gone_queued,
+            in_sync=found.in_sync + len(known),
+            skipped=reasons.total(),
+            reasons=dict(reasons.most_common()),
+            waiting=found.waiting + len(stale) - queued,
+            gone=found.gone + len(gone),
         )
         if hours is None:
             store.state.save(place, f"{scenes[-1].id} {store.clock.now()}")
@@ -111,13 +131,37 @@ def sweep(
         queued = store.enqueue_many(gone, hurry=hurry)
         found = replace(found, queued=found.queued + queued, gone=found.gone + len(gone))
     store.state.drop(place)
-    if synced_once:
+    if synced_once or untold:
         return found
+    if hours is not None:
+        found = _queue_edited(store, sync_state, found, hurry)
     try:
         returned, queued = returning(store, world, settings)
     except SyncFailure as failure:  # what was found in Stash is queued all the same
         return replace(found, untold=str(failure))
     return replace(found, queued=found.queued + queued, returned=returned)
+
+
+def _evidence(store: Store, world: World, force: bool) -> str:
+    """Have Plex list what it has and shows; why that could not be had, "" when it could."""
+    try:
+        world.plex().relist()
+        store.state.drop(RELIST)
+    except SyncFailure as failure:
+        if force:
+            raise
+        return str(failure)
+    return ""
+
+
+def _queue_edited(store: Store, sync_state: SyncState, found: Swept, hurry: bool) -> Swept:
+    """Queue the scenes whose items do not show what they did: whatever Stash has changed, Plex has changed too."""
+    after_id = 0
+    while some := sync_state.changed_in_plex(after_id):
+        queued = store.enqueue_many(some, hurry=hurry)
+        found = replace(found, queued=found.queued + queued, edited=found.edited + queued)
+        after_id = some[-1]
+    return found
 
 
 def returning(store: Store, world: World, settings: Settings) -> tuple[int, int]:
@@ -154,10 +198,10 @@ def _to_tell(moment: str, entry: Entry, memories: Mapping[int, SceneState]) -> l
     """Which of the scenes that have this item do not know of its rating, or of its plays."""
     if moment == "lastRatedAt":
         # What we wrote there for one scene is no rating of the others.
-        rating, ours = (
-            rating_text(entry.user_rating),
-            [written_by_us(one.written, "rating") for one in memories.values()],
-        )
+        rating = rating_text(entry.user_rating)
+        ours = [
+            value for one in memories.values() for value in written_by_us_and_shown(one.written, "rating")
+        ]
         if not rating or rating in ours:
             return []
         return [scene_id for scene_id, memory in memories.items() if memory.written.get("rating") != rating]

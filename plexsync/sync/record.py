@@ -128,6 +128,7 @@ def record_written(seen: ScenePlan, sync_state: SyncState) -> None:
             seen.images,
             seen.edits.pending,
             seen.files,
+            seen.item.shown,
         )
 
 

@@ -29,11 +29,12 @@ from plexsync.core.verdict import (
     FannedOut,
     NotFound,
     Outcome,
+    Synced,
 )
 from plexsync.queue.events import LIBRARY
 from plexsync.queue.store import Store
 from plexsync.servers.world import World
-from plexsync.sync import apply, plan_batch, reconcile, record
+from plexsync.sync import apply, plan_batch, read_back, reconcile, record
 from plexsync.sync.outages import Outages
 from plexsync.sync.writers import Writers
 
@@ -48,6 +49,8 @@ AWAIT_S, AWAIT_MOST_S = 5.0, 300.0  # between two looks for files Plex did not h
 # than SLOW_S, since a newer edit of their scenes waits for them; twice as many when they are done in no time.
 SIZE, SIZE_LEAST, SIZE_MOST = 25, 5, 100
 SLOW_S = 2.0
+READ_BACK = 50  # written items that are read back at once, if so many come together in so many seconds
+READ_BACK_S = 2.0
 CLOSED = 25  # jobs closed in one transaction: some milliseconds in which no hook can write
 IDLE_UPKEEP_S = 5.0  # of quiet, after which the file is tidied
 # After which it is tidied without a quiet moment, or once more in a long one: hooks write into it.
@@ -197,12 +200,15 @@ class Worker:
             return self._write(of[seen.scene_id], seen)
 
         tried: set[int] = set()
+        unread: dict[int, read_back.Done] = {}  # written, and not read back yet
+        since = self.clock.monotonic()
         for done in self._writers.apply_all(found, write, settings.plex_concurrency, look_ahead):
             tried |= {number for number, _, _ in done}
-            for some in _pieces(done):
-                outcomes = {jobs[number].id: outcome for number, outcome, _ in some}
-                written = {jobs[number].id: seen for number, _, seen in some}
-                self._close([jobs[number] for number, _, _ in some], outcomes, written)
+            unread |= {number: (outcome, seen) for number, outcome, seen in done}
+            if len(unread) >= READ_BACK or self.clock.monotonic() - since >= READ_BACK_S:
+                self._close_written(jobs, unread)
+                unread, since = {}, self.clock.monotonic()
+        self._close_written(jobs, unread)
         if self._ahead is not None:
             self._ahead.overtaken |= {seen.item.rating_key for seen in found if seen.item is not None}
         untried = [job for number, job in enumerate(jobs) if number not in tried]
@@ -212,6 +218,17 @@ class Worker:
                     record.drop_pending_writes(plans[job.id], self.world.sync_state(settings))
             self._requeue(untried)
         return self._writers.down
+
+    def _close_written(self, jobs: Sequence[Job], done: dict[int, read_back.Done]) -> None:
+        """Read back what was written, and close its jobs (by their place in ``jobs``) with what Plex shows."""
+        settings = self.outages.settings
+        found = self._guarded(lambda: read_back.read_back(done, self.world, settings))
+        if isinstance(found, Failed):  # whatever Plex shows: these scenes are to be compared again
+            found = {n: (found if isinstance(was, Synced) else was, seen) for n, (was, seen) in done.items()}
+        for some in _pieces(list(found.items())):
+            outcomes = {jobs[number].id: outcome for number, (outcome, _) in some}
+            plans = {jobs[number].id: seen for number, (_, seen) in some}
+            self._close([jobs[number] for number, _ in some], outcomes, plans)
 
     def _requeue(self, jobs: Iterable[Job]) -> None:
         for job in jobs:

@@ -208,13 +208,14 @@ SCOPES = {
 @cli.command()
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="recent", show_default=True, help="Which.")
 @click.option("--hours", type=HOURS, default=24, show_default=True, help="How recent, with --scope recent.")
+@click.option("--force", is_flag=True, help="Compare every field of every item, whatever Plex lists.")
 @options
-def reconcile(console: Console, scope: str, hours: float) -> int:
-    """Queue the scenes that are out of sync with Plex, found by fingerprint; or report what one side does not have.
+def reconcile(console: Console, scope: str, hours: float, force: bool) -> int:
+    """Queue the scenes that are out of sync with Plex, by what both sides list; or report what one side does not have.
 
     Status 1: with --scope missing, something is missing.
     """
-    answer = console.run(SCOPES[scope], {"hours": hours})
+    answer = console.run(SCOPES[scope], {"hours": hours, "force": force})
     console.show(answer)
     return FINDINGS if scope == "missing" and (answer["scenes"] or answer["items"]) else OK
 

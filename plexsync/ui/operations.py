@@ -65,6 +65,7 @@ def queue_status(session: Session, args: Args) -> dict[str, object]:
         "of_the_last": min(counts.completed, FINISHED_READ),
         "skipped": dict(remarks[Remark.SKIPPED].most_common()),
         "kept": dict(remarks[Remark.KEPT].most_common()),
+        "not_taken": dict(remarks[Remark.NOT_TAKEN].most_common()),
         "worker_running": runs,
         "blocked": why.sentence if (why := blocked(store)) else None,
         "dead_by_type": store.letters.by_type(),

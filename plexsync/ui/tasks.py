@@ -23,7 +23,7 @@ from plexsync import hook, protocol
 from plexsync.core.failures import SettingProblem, SyncFailure
 from plexsync.core.job import RELIST
 from plexsync.queue import database
-from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers
+from plexsync.ui.arguments import Args, WrongArgument, error_type_of, number, numbers, switch
 from plexsync.ui.doctor import health_check
 from plexsync.ui.operations import (
     RECENT_HOURS,
@@ -125,6 +125,8 @@ def sync_all(session: Session, args: Args) -> dict[str, object]:
     """Queue every scene of Stash."""
     stash = session.servers.stash()
     total = stash.count()
+    if switch(args, "force"):
+        session.servers.sync_state(session.servers.settings()).drop_evidence()
     session.store.state.save(RELIST, str(session.clock.now()))
     page: list[int] = []
     seen = queued = 0
@@ -196,21 +198,21 @@ def _warn(session: Session) -> None:
 
 def reconcile_all(session: Session, args: Args) -> dict[str, object]:
     """Queue every scene that is not known to be in sync with Plex."""
-    return _sweep(session, None, "in Stash")
+    return _sweep(session, args, None, "in Stash")
 
 
 def reconcile_recent(session: Session, args: Args) -> dict[str, object]:
     """Queue what Stash has changed in the last ``hours`` and Plex does not have yet."""
     hours = number(args, "hours", RECENT_HOURS, "hours")
-    return _sweep(session, hours, f"changed in the last {hours:g} hours")
+    return _sweep(session, args, hours, f"changed in the last {hours:g} hours")
 
 
 def reconcile_7days(session: Session, args: Args) -> dict[str, object]:
     """Queue what Stash has changed in the last seven days and Plex does not have yet."""
-    return _sweep(session, 7 * 24.0, "changed in the last 7 days")
+    return _sweep(session, args, 7 * 24.0, "changed in the last 7 days")
 
 
-def _sweep(session: Session, hours: float | None, which: str) -> dict[str, object]:
+def _sweep(session: Session, args: Args, hours: float | None, which: str) -> dict[str, object]:
     from plexsync.sync import reconcile
 
     settings = session.servers.settings()
@@ -221,13 +223,19 @@ def _sweep(session: Session, hours: float | None, which: str) -> dict[str, objec
         settings,
         hours,
         lambda seen, last_id: session.progress(last_id / about),
+        force=switch(args, "force"),
     )
     session.wake()
     session.progress(1.0)
+    known = "unchanged since the last sync" if found.untold else "in sync with Plex"
     session.tell(
-        f"{plural(found.seen, 'scene')} {which}: {found.in_sync} in sync with Plex, {found.queued} queued, "
-        f"{found.skipped} skipped."
+        f"{plural(found.seen, 'scene')} {which}: {found.in_sync} {known}, {found.out_of_sync} queued, {found.waiting} "
+        f"waiting already, {found.skipped} skipped."
     )
+    if found.edited:
+        session.tell(f"Changed in Plex since the last sync: {plural(found.edited, 'scene')} queued.")
+    if found.gone:
+        session.tell(f"No longer in Stash: {plural(found.gone, 'scene')} queued, to be cleaned up after.")
     if found.reasons:
         session.tell(f"Skipped: {by_count(found.reasons)}.")
     if found.untold:
@@ -294,15 +302,15 @@ def purge_dlq(session: Session, args: Args) -> dict[str, object]:
 
 
 TASKS: dict[str, TaskSpec] = {
-    "all": TaskSpec(sync_all),
+    "all": TaskSpec(sync_all, args=("force",)),
     "recent": TaskSpec(sync_recent, args=("hours",)),
     "queue_status": TaskSpec(queue_status),
     "clear_queue": TaskSpec(clear_queue, destroys=True),
     "clear_dlq": TaskSpec(clear_dlq, destroys=True),
     "purge_dlq": TaskSpec(purge_dlq, destroys=True, args=("days",)),
-    "reconcile_all": TaskSpec(reconcile_all),
-    "reconcile_recent": TaskSpec(reconcile_recent, args=("hours",)),
-    "reconcile_7days": TaskSpec(reconcile_7days),
+    "reconcile_all": TaskSpec(reconcile_all, args=("force",)),
+    "reconcile_recent": TaskSpec(reconcile_recent, args=("hours", "force")),
+    "reconcile_7days": TaskSpec(reconcile_7days, args=("force",)),
     "reconcile_missing": TaskSpec(reconcile_missing),
     "diff": TaskSpec(diff, args=("scene_id", "scope", "hours", "limit", "page")),
     "outage_summary": TaskSpec(outage_summary),

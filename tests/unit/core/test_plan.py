@@ -10,7 +10,18 @@ import pytest
 from plexsync.core.fields import FIELDS, SUMMARY_LIMIT, TEXT_LIMIT, wanted_values
 from plexsync.core.item import Actor, Item
 from plexsync.core.merge import Policy, Step
-from plexsync.core.plan import ROLES, WATCHED, Change, Edits, Kept, cleanup, fingerprint, inherited, plan
+from plexsync.core.plan import (
+    ROLES,
+    WATCHED,
+    WROTE,
+    Change,
+    Edits,
+    Kept,
+    cleanup,
+    fingerprint,
+    inherited,
+    plan,
+)
 from plexsync.core.scene import Performer, Scene, SceneFile
 from plexsync.core.settings import OTHER_FIELDS, USUAL_FIELDS, Pair, Settings
 
@@ -652,8 +663,24 @@ def test_of_two_ratings_that_were_there_before_us_the_policy_says_which_counts(
 
 def test_a_rating_somebody_locked_in_plex_is_kept_there_and_told_to_stash() -> None:
     settings = Settings(ratings_to_stash=True, respect_locks=True)
-    edits = plan(replace(SCENE, rating100=60), replace(LEVEL, user_rating=7.5), settings)
+    rated = replace(LEVEL, user_rating=7.5, last_rated_at=99)
+    edits = plan(replace(SCENE, rating100=60), rated, settings)
     assert not edits and edits.rating100 == 75
+
+
+@pytest.mark.parametrize(
+    ("rated_at", "told"),
+    [(0, None), (1_000, None), (1_699_999_999, None), (1_700_000_000, 30), (1_700_000_001, 30)],
+)
+def test_a_rating_goes_to_stash_only_as_a_later_act_than_our_own_last_write(
+    rated_at: int, told: int | None
+) -> None:
+    """A restored backup shows what was rated before; a server that rounds shows what nobody gave."""
+    settings = Settings(ratings_to_stash=True)
+    written = {**plan(SCENE, LEVEL, settings).written, WROTE: "1700000000"}
+    restored = replace(LEVEL, user_rating=3.0, last_rated_at=rated_at, updated_at=1_600_000_000)
+    edits = plan(SCENE, restored, settings, written)
+    assert edits.rating100 == told
 
 
 # --- settings that come and go

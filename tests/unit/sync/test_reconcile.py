@@ -44,6 +44,8 @@ class World:
     def freshen(self):
         pass
 
+    relist = connect = freshen
+
     def scene_pages(self, after_id=0, per_page=100, updated_since=None):
         rest = [scene for scene in self.held if scene.id > after_id]
         for start in range(0, len(rest), per_page):
@@ -115,7 +117,7 @@ def test_what_left_stash_without_a_hook_is_queued_by_a_look_at_all(store, world,
         world.held.remove(next(scene for scene in world.held if scene.id == gone))
     assert reconcile.sweep(store, world, SETTINGS, hours=24.0).gone == 0
     found = reconcile.sweep(store, world, SETTINGS)
-    assert (found.gone, found.queued) == (3, 3)
+    assert (found.gone, found.queued, found.out_of_sync) == (3, 3, 0)
     assert queued(store) == [2, 4, 7]
 
 

@@ -478,7 +478,8 @@ def test_after_a_deletion_what_was_level_is_looked_at_and_nothing_else(worker, s
     drain(worker)
     clock.advance(0.2)
     drain(worker)
-    assert (model.sweeps, model.reads, len(model.writes)) == (1, reads + 1, writes + 1)
+    # One is compared, and read back after it was written.
+    assert (model.sweeps, model.reads, len(model.writes)) == (1, reads + 2, writes + 1)
     assert model.items[103].title == "3", "never synced, so no business of a deletion"
     assert store.counts().pending == 0
     assert not [name for name in states(store) if name.startswith("fan-out")]
@@ -520,7 +521,7 @@ def test_a_scene_that_has_not_changed_is_not_asked_about(worker, store, model):
     store.enqueue_many([1, 2, 3])
     drain(worker)
     asked = model.reads
-    assert asked == 3
+    assert asked == 3 + 1  # compared, and read back together
     # The model's index knows nothing, so the sync state must be told what Plex's listing would have told it.
     model.remembered.put(1, [Entry(item.rating_key, item.files) for item in model.items.values()])
     store.enqueue_many([1, 2, 3])
@@ -529,7 +530,7 @@ def test_a_scene_that_has_not_changed_is_not_asked_about(worker, store, model):
     model.has[2] = replace(model.has[2], title="Changed")
     store.enqueue_many([1, 2, 3])
     drain(worker)
-    assert model.reads == asked + 1 and model.items[102].title == "Changed"
+    assert model.reads == asked + 2 and model.items[102].title == "Changed"  # compared, and read back
 
 
 def test_a_scene_that_was_saved_is_compared_even_if_nothing_seems_to_have_changed(worker, store, model):
@@ -599,7 +600,8 @@ def test_the_servers_failing_at_one_write_spares_the_rest_of_the_batch(worker, s
     store.enqueue_many(range(1, 21))
     worker.step()
     assert len(model.writes) == 1
-    assert store.counts().finished == 1 and store.counts().pending == 19 and store.counts().dead == 0
+    # The one that was written could not be read back: it is compared again as well.
+    assert store.counts().finished == 0 and store.counts().pending == 20 and store.counts().dead == 0
     assert all(job.attempts == 0 for job in store.waiting())
 
 
@@ -827,7 +829,7 @@ def test_a_rating_given_in_plex_reaches_stash_once_and_the_hook_it_fires_finds_b
 
 def test_stash_away_when_it_is_to_be_told_is_told_later(worker, store, model, clock):
     model.given = replace(SETTINGS, ratings_to_stash=True)
-    model.items[101] = replace(model.items[101], user_rating=7.5)
+    model.items[101] = replace(model.items[101], user_rating=7.5, last_rated_at=99)
     model.trouble["rate"] = Unavailable("Stash", "Stash at http://stash:9999 refuses connections.")
     store.enqueue(1)
     drain(worker)
@@ -964,7 +966,7 @@ def test_a_file_plex_does_not_have_is_scanned_for_once_and_its_job_woken_when_it
     worker.run(should_stop=looking_on, linger_s=lambda: 60.0)
     assert model.scans == [("/data/1.mp4", "/data/2.mp4")]
     assert came_after_s < arrived[0] < came_after_s * 1.6, "the waits grow by half"
-    assert model.looks < 16 and model.reads < 14
+    assert model.looks < 16 and model.reads <= 14
     assert [job.scene_id for job in store.waiting()] == [2]
 
 

@@ -59,6 +59,9 @@ class World:
         self.batches.append(len(scene_ids))
         return {number: self.scenes_held[number] for number in scene_ids if number in self.scenes_held}
 
+    def connect(self) -> None:
+        pass
+
     def find_many(self, groups: Sequence[tuple[str, ...]]) -> list[tuple[Item, ...]]:
         return [tuple(item for item in self.items if set(paths) & set(item.files)) for paths in groups]
 
@@ -269,7 +272,7 @@ def test_what_stash_would_be_told_is_shown_as_well(world: World) -> None:
         plex_url="http://plex:32400", plex_token="token", ratings_to_stash=True, watched_to_stash=True
     )
     world.scenes_held[1] = Scene(1, title="Old", files=SCENE.files)
-    world.items[0] = replace(ITEM, user_rating=7.5, view_count=5, last_viewed_at=70)
+    world.items[0] = replace(ITEM, user_rating=7.5, last_rated_at=60, view_count=5, last_viewed_at=70)
     world.remembered.record(1, 11, "", {"plays": "3"})
     (preview,) = look(world, settings=settings)
     assert diff.as_json(preview)["to_stash"] == {"rating": 75, "plays": 2}

@@ -364,7 +364,7 @@ def test_choosing_is_kept_and_queues_the_scene(twins: Session, paper: Paper) -> 
     assert (answer["chosen"], answer["replayed"]) == (2001, 1)
     assert twins.store.letters.newest() == []
     assert run_task(twins, "process_queue")["done"] == 1
-    assert (paper.items[2001].title, paper.items[1001].title) == ("written", "old")
+    assert (paper.items[2001].title, paper.items[1001].title) == ("Scene 1", "old")
 
 
 def test_a_choice_can_be_changed(twins: Session) -> None:
