@@ -692,6 +692,7 @@ class Model:
     picture: Cover = field(default_factory=lambda: Cover(b"\xff\xd8\xff one", "image/jpeg", "etag-1"))
     covers_asked: list[tuple[int, str]] = field(default_factory=list)
     uploads: list[tuple[int, str]] = field(default_factory=list)
+    shown: dict[tuple[int, str], str] = field(default_factory=dict)  # pictures, by item and gallery
     rated: list[tuple[int, int]] = field(default_factory=list)
     played: list[tuple[int, int, int]] = field(default_factory=list)
     since: list[tuple[str, int]] = field(default_factory=list)
@@ -775,6 +776,12 @@ class Model:
 
     def relist(self) -> None:
         self.freshen()
+
+    def selected(self, item: Item, gallery: str) -> str:
+        return self.shown.get((item.rating_key, gallery), "metadata://the agent's")
+
+    def select(self, item: Item, gallery: str, name: str) -> None:
+        self.shown[item.rating_key, gallery] = name
 
     def read(self, rating_keys) -> tuple[Item, ...]:
         self._meet("Plex")

@@ -12,9 +12,9 @@
                                                              fill: keep, until Stash says something else
     nothing              a person's value    another value   the policy, as if both had changed
 
-What we never wrote for this scene is never cleared: what a lock means cannot be known, so it is not guessed. "Keep what
-is locked" applies when the settings say that locks of other people are respected. After the data folder was lost,
-everything counts as never written.
+What we never wrote for this scene is never cleared, also when both sides had the same value by chance: what a lock
+means cannot be known, so it is not guessed. "Keep what is locked" applies when the settings say that locks of other
+people are respected. After the data folder was lost, everything counts as never written.
 
 "The later" is asked once for each value: what Stash says and was found to be older stays so, whatever else of the
 scene is edited afterwards.
@@ -63,16 +63,20 @@ def settle(
     locked: bool,
     rules: Rules,
     refused: Value | None = None,
+    found: bool = False,
 ) -> Step:
     """What to do with a field that Stash wants to be ``wanted``, and Plex has as ``held``.
 
     ``last`` is what we wrote last for this scene, None when we never wrote it; ``refused`` is what Stash said when
-    Plex's value was kept. Laws: level when both sides agree; a WRITE never follows another on an unchanged Stash and
-    Plex; with the policy ``stash`` whatever is set in Stash is written unless a lock is respected or the first contact
-    only fills; what was never written is never cleared.
+    Plex's value was kept; ``found`` tells that ``last`` was not written but found in Plex already. Laws: level when
+    both sides agree; a WRITE never follows another on an unchanged Stash and Plex; with the policy ``stash`` whatever
+    is set in Stash is written unless a lock is respected or the first contact only fills; what was never written is
+    never cleared.
     """
     if same(wanted, held):
         return Step.LEVEL
+    if found and not wanted:
+        return Step.LEAVE
     if last is not None and same(held, last):
         return Step.WRITE
     if last is None:

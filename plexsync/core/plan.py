@@ -52,7 +52,7 @@ PHOTOS = "photos"  # the addresses of actors' photos
 PLAYS = "plays"  # the plays in Plex that Stash knows of
 WROTE = "wrote_at"  # epoch seconds of Plex's clock when we wrote to the item last
 # After a field's name: where Remembered's fields are stored.
-_FROM_PLEX, _DECLINED, _SHOWN = " taken", " refused", " shown"
+_FROM_PLEX, _DECLINED, _SHOWN, _FOUND = " taken", " refused", " shown", " found"
 _in_order = json.JSONEncoder(sort_keys=True).encode  # made once: it is used for every scene
 _RULES_VERSION = 2  # of how a scene becomes values; a new one makes every fingerprint a new one
 
@@ -194,13 +194,14 @@ class Remembered(NamedTuple):
     from_plex: Value | None  # its value, when that went from Plex to Stash
     declined: Value | None  # what Stash said when a value of Plex was kept
     shown: Value | None  # what Plex showed when it had been given ``last`` twice
+    found: Value | None  # ``last``, when Plex had it before we wrote there
 
     @property
     def all(self) -> tuple[Value | None, ...]:
         return (self.last, *self.pending)
 
 
-_NOTHING = Remembered(None, (), None, None, None)
+_NOTHING = Remembered(None, (), None, None, None, None)
 
 
 def remembered(draft: _Draft, name: str, like: Value) -> Remembered:
@@ -208,13 +209,12 @@ def remembered(draft: _Draft, name: str, like: Value) -> Remembered:
     if not draft.written and not draft.pending:
         return _NOTHING
     pending = (_stored(one, name, like) for one in draft.pending)
-    last, from_plex, declined, shown = (
+    last, from_plex, declined, shown, found = (
         _stored(draft.written, key, like)
-        for key in (name, name + _FROM_PLEX, name + _DECLINED, name + _SHOWN)
+        for key in (name, name + _FROM_PLEX, name + _DECLINED, name + _SHOWN, name + _FOUND)
     )
-    return Remembered(
-        last, tuple(value for value in pending if value is not None), from_plex, declined, shown
-    )
+    tried = tuple(value for value in pending if value is not None)
+    return Remembered(last, tried, from_plex, declined, shown, found)
 
 
 class _Sides(NamedTuple):
@@ -246,6 +246,7 @@ def _plan_field(draft: _Draft, row: Field) -> None:
         locked=locked,
         rules=rules,
         refused=past.declined,
+        found=past.last is not None and _agree(past.last, past.found),
     )
     _remember(draft, row, sides, past, step, rules.policy)
     if sides.as_shown and step is Step.LEVEL:
@@ -257,6 +258,10 @@ def _plan_field(draft: _Draft, row: Field) -> None:
         draft.actors = sides.wanted if step is Step.WRITE else draft.held(row)
     if step is Step.WRITE or (step is Step.LEVEL and sides.wanted and bare):
         _write(draft, row, sides)
+    elif (value := draft.last.get(row.name)) and (
+        _agree(value, past.found) or (step is Step.LEVEL and sides.last is None)
+    ):
+        draft.last[row.name + _FOUND] = value
 
 
 def _plan_unwanted(draft: _Draft, row: Field, past: Remembered) -> None:
@@ -273,6 +278,7 @@ def _plan_unwanted(draft: _Draft, row: Field, past: Remembered) -> None:
         row.name + _FROM_PLEX: past.from_plex,
         row.name + _DECLINED: past.declined,
         row.name + _SHOWN: past.shown,
+        row.name + _FOUND: past.found,
     }
     draft.last |= {name: value for name, value in stored.items() if value is not None}
 
@@ -355,7 +361,7 @@ def _write(draft: _Draft, row: Field, sides: _Sides) -> None:
     draft.aims[row.name] = wanted
     if row.name == "title" and isinstance(wanted, str):
         draft.titled = replace(draft.item, title=wanted)
-    draft.params |= _parameters(row.plex, change.after, change.before)
+    draft.params |= parameters(row.plex, change.after, change.before)
     draft.params[f"{row.plex}.locked"] = "0" if draft.settings.keep_unlocked else "1"
 
 
@@ -467,7 +473,7 @@ def _ending(row: Field, held: tuple[str, ...], item: Item, added: Iterable[Value
     _, ours, theirs = without_theirs((), held, tuple(tag for some in added for tag in some))
     if not ours:
         return Edits()
-    params = _parameters(row.plex, theirs, held)
+    params = parameters(row.plex, theirs, held)
     params[f"{row.plex}.locked"] = "1" if theirs and row.plex in item.locked else "0"
     return Edits(params, changes=(Change(row.name, held, theirs),), pending={row.name: ()})
 
@@ -480,7 +486,7 @@ def _named_actors(params: Mapping[str, str], actors: Value, item: Item) -> dict[
     """The actors as they are, named so that something can go beside them; nothing where they are sent anyway."""
     if "actor.locked" in params:
         return {}
-    return {**_parameters("actor", actors, actors), "actor.locked": "1" if "actor" in item.locked else "0"}
+    return {**parameters("actor", actors, actors), "actor.locked": "1" if "actor" in item.locked else "0"}
 
 
 def _beside_actors(
@@ -520,7 +526,7 @@ def cleanup(item: Item, written: Sequence[Mapping[str, object]]) -> Edits:
         theirs = tuple(tag for tag in held if folded(tag) not in ours)
         if theirs != held:
             changes.append(Change(row.name, held, theirs))
-            params |= _parameters(row.plex, theirs, held)
+            params |= parameters(row.plex, theirs, held)
             params[f"{row.plex}.locked"] = "1" if row.plex in item.locked else "0"
     return Edits(params, tuple(change.field for change in changes), tuple(changes))
 
@@ -538,6 +544,13 @@ def inherited(written: Mapping[str, object], of_another: Mapping[str, object]) -
     for name, tags in shared_of(of_another).items():
         both[name] = tag_list((*(_stored(written, name, ()) or ()), *tags))
     return both
+
+
+def ours(written: Mapping[str, object]) -> set[str]:
+    """The fields we wrote to, of all that is remembered."""
+    return {
+        name for name in written if not name.endswith(_FOUND) and written.get(name + _FOUND) != written[name]
+    }
 
 
 def written_by_us(written: Mapping[str, object], name: str, like: Value = "") -> Value | None:
@@ -577,7 +590,7 @@ def _is_newer(scene: Scene, changed_at: int) -> bool:
     return edited.tzinfo is None or edited.timestamp() >= changed_at
 
 
-def _parameters(kind: str, goal: Value, held: Value) -> dict[str, str]:
+def parameters(kind: str, goal: Value, held: Value) -> dict[str, str]:
     if isinstance(goal, str):
         return {f"{kind}.value": goal}
     there = {folded(tag): tag for tag in held}

@@ -65,6 +65,10 @@ class NotOurs(sqlite3.DatabaseError):
     """The file is a database, but not one this version can write to: older, newer or somebody else's."""
 
 
+class BeingMended(sqlite3.OperationalError):
+    """Another process is mending the file at this moment."""
+
+
 def data_folder(server_connection: object = None) -> str:
     """Where everything of ours lives: $STASH_PLUGIN_DATA, else below Stash's folder, else below ~/.stash."""
     given = os.environ.get("STASH_PLUGIN_DATA")
@@ -101,7 +105,7 @@ def connect(path: str, busy_ms: int = BUSY_MS, gated: bool = True) -> sqlite3.Co
         raise NotOurs(f"{path} is empty")
     gate = FileLock(path + GATE)
     if gated and not gate.take(shared=True):
-        raise sqlite3.OperationalError(f"{path} is being mended by another process")
+        raise BeingMended(f"{path} is being mended by another process")
     try:
         db = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
         try:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -51,11 +52,22 @@ class QueueFile:
             for trouble in troubles:
                 log.error("%s", trouble)
             self.troubles += troubles
-            self._identity = database.identity(self.path)
-            db = database.connect(self.path, self.busy_ms)
+            db = self._connect_after_mending()
         self.db = db
         db.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
         self._opened()
+
+    def _connect_after_mending(self) -> sqlite3.Connection:
+        """Others who met the same damage look at the file one after the other."""
+        give_up = time.monotonic() + recovery.WAIT_S
+        while True:
+            self._identity = database.identity(self.path)
+            try:
+                return database.connect(self.path, self.busy_ms)
+            except database.BeingMended:
+                if time.monotonic() > give_up:
+                    raise
+            time.sleep(0.02)
 
     def open_to_read(self) -> None:
         """Open it where it may only be read. Raises sqlite3.Error where SQLite cannot even do that: as long as the log

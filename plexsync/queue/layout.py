@@ -66,6 +66,26 @@ CREATE TABLE IF NOT EXISTS choices (
     PRIMARY KEY (server, scene_id)
 ) WITHOUT ROWID;
 """
+# What Plex had before PlexSync changed it, and which scenes a person had undone: the way back, and no cache either.
+ORIGINALS = """
+CREATE TABLE IF NOT EXISTS originals (  -- what a field had before the first change
+    server TEXT NOT NULL, rating_key INTEGER NOT NULL, field TEXT NOT NULL,
+    value TEXT NOT NULL, locked INTEGER NOT NULL,  -- JSON
+    scene_id INTEGER NOT NULL, files TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (server, rating_key, field)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS originals_scene ON originals(server, scene_id);
+CREATE TABLE IF NOT EXISTS overwritten (  -- the last values of a field that were overwritten
+    id INTEGER PRIMARY KEY, server TEXT NOT NULL, rating_key INTEGER NOT NULL, field TEXT NOT NULL,
+    value TEXT NOT NULL, locked INTEGER NOT NULL, scene_id INTEGER NOT NULL, at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS overwritten_item ON overwritten(server, rating_key, field);
+CREATE INDEX IF NOT EXISTS overwritten_at ON overwritten(server, at);
+CREATE TABLE IF NOT EXISTS undone (  -- scenes that stay untouched until they are edited
+    server TEXT NOT NULL, scene_id INTEGER NOT NULL, content TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (server, scene_id)
+) WITHOUT ROWID;
+"""
 # Which server a postponed job waits for, so that its recovery makes the job due. Apart from SCHEMA, whose text a file
 # is compared with: a file has this table from the first job that is postponed.
 WAITS_FOR = "CREATE TABLE IF NOT EXISTS waits_for (job_id INTEGER PRIMARY KEY, server TEXT NOT NULL);"

@@ -18,6 +18,11 @@ CARVED_BYTES = 65_536  # of text that are tried as one job
 ONE_BY_ONE = 256  # keys tried singly behind an unreadable one, before the strides grow
 
 _UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError)
+DECIDED = {  # tables of layout.ORIGINALS, and what is taken over of each
+    "originals": "server, rating_key, field, value, locked, scene_id, files, at",
+    "overwritten": "server, rating_key, field, value, locked, scene_id, at",
+    "undone": "server, scene_id, content, at",
+}
 _EVENT = re.compile(rb'\{"(?:scene_id|entity)":')  # how the JSON of a job begins
 _ROW = ("_id", "data", "timestamp", "status")
 _OURS = (
@@ -84,6 +89,7 @@ class Salvage:
                     self._letter(row)
             self._outages(old)
             self._choices(old)
+            self._decided(old)
         finally:
             old.close()
         return True
@@ -258,6 +264,20 @@ class Salvage:
             self.new.execute(
                 "UPDATE tally SET value = value + ? WHERE name = ?", (_whole(value), damage.text(name))
             )
+
+    def _decided(self, old: sqlite3.Connection) -> None:
+        """What Plex had before us, and what a person had undone: the way back."""
+        for statement in layout.ORIGINALS.split(";"):
+            self.new.execute(statement)
+        for table, names in DECIDED.items():
+            marks = ", ".join("?" * len(names.split(", ")))
+            try:
+                for row in old.execute(f"SELECT {names} FROM {table}"):
+                    if None not in row:
+                        values = [damage.text(one) if isinstance(one, bytes) else one for one in row]
+                        self.new.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", values)
+            except _UNREADABLE as error:  # no such table, or those before the damaged page are in
+                damage.raise_if_passing(error)
 
     def _choices(self, old: sqlite3.Connection) -> None:
         """What a person decided: no later sync could find it out again."""

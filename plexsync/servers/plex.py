@@ -459,6 +459,19 @@ class Plex:
                 "Plex", f"{self._where} took a picture but did not answer as Plex does."
             ) from None
 
+    def selected(self, item: Item, gallery: str) -> str:
+        """What names the picture the item shows among its ``posters`` or ``arts``; "" when it shows none of them."""
+        root = self._get(f"/library/metadata/{item.rating_key}/{gallery}", of_one_item=True)
+        photos = (one for one in root if one.get("selected") in ("1", "true"))
+        return next((one.get("ratingKey", "") for one in photos), "")
+
+    def select(self, item: Item, gallery: str, name: str) -> None:
+        """Have the item show a picture it has, by what ``selected`` named it."""
+        server = self._server()
+        path = f"/library/metadata/{item.rating_key}/{gallery.removesuffix('s')}{_query({'url': name})}"
+        with self._there(item), self._border():
+            server.query(path, method=self._session.put)
+
     @contextlib.contextmanager
     def _there(self, item: Item) -> Iterator[None]:
         """What is written to an item that is gone meanwhile is tried again, from its reading on."""

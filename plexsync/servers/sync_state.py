@@ -18,11 +18,12 @@ from typing import Any, ClassVar
 from plexsync.core.match import path_key
 from plexsync.queue import events, layout
 from plexsync.servers import path_index
+from plexsync.servers.originals import Originals
 from plexsync.servers.path_index import BATCH, Database, PathIndex, batches, columns_of
 
 LATE_S = 3600.0  # a write whose end was not seen may land this late; busy servers were seen to take minutes
 
-TABLES = f"""{path_index.TABLES}{layout.CHOICES}CREATE TABLE IF NOT EXISTS scenes (
+TABLES = f"""{path_index.TABLES}{layout.CHOICES}{layout.ORIGINALS}CREATE TABLE IF NOT EXISTS scenes (
     server TEXT NOT NULL, scene_id INTEGER NOT NULL, rating_key INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,  -- of the scene and the settings, when they were last level
     written TEXT NOT NULL,      -- JSON: field -> the value Plex had of us then
@@ -48,7 +49,17 @@ CREATE INDEX IF NOT EXISTS awaited_scene ON awaited(server, scene_id);
 """
 
 SERVERS = "CREATE TABLE IF NOT EXISTS plex_servers (address TEXT PRIMARY KEY, identifier TEXT NOT NULL) WITHOUT ROWID"
-TABLE_NAMES = ("plex_files", "plex_sections", "choices", "scenes", "pending_writes", "awaited")
+TABLE_NAMES = (
+    "plex_files",
+    "plex_sections",
+    "choices",
+    "originals",
+    "overwritten",
+    "undone",
+    "scenes",
+    "pending_writes",
+    "awaited",
+)
 
 # Of the writes of these values to an item the last one.
 _LAST = """rowid = (SELECT max(rowid) FROM pending_writes
@@ -72,6 +83,12 @@ class SyncState(PathIndex):
     """The side tables for one Plex server, those of its files included."""
 
     tables: ClassVar[str] = TABLES
+
+    @property
+    def originals(self) -> Originals:
+        """What Plex had before us, see ``originals``."""
+        self._make_tables()
+        return Originals(self._database, self.server)
 
     def _take_over(self, db: sqlite3.Connection) -> None:
         """What 0.1 kept. Its pending writes must not be forgotten: one that landed would pass for an edit made in
@@ -129,7 +146,8 @@ class SyncState(PathIndex):
         """Plex is in sync with the scene now; of its writes the last of ``pending`` has come to its end."""
         now = self._database.clock.now()
         with self._transaction() as db:
-            db.execute("DELETE FROM awaited WHERE server = ? AND scene_id = ?", (self.server, scene_id))
+            for table in ("awaited", "undone"):
+                db.execute(f"DELETE FROM {table} WHERE server = ? AND scene_id = ?", (self.server, scene_id))
             db.execute(
                 "DELETE FROM pending_writes WHERE server = ? AND scene_id = ? AND (rating_key <> ? OR begun_at < ?)",
                 (self.server, scene_id, rating_key, now - LATE_S),

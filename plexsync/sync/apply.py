@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from plexsync.core.picture import Picture, judge
 from plexsync.core.settings import Settings
+from plexsync.core.undo import as_is
 from plexsync.core.verdict import Gone, InSync, Outcome, Synced
 from plexsync.servers.world import World
 from plexsync.sync.plan_batch import ScenePlan, cover_key, kept_fields, pictures
@@ -44,6 +45,14 @@ def write_rest(seen: ScenePlan, world: World, settings: Settings) -> tuple[Outco
     return InSync(kept, seen.remarks), seen
 
 
+def _keep_picture(seen: ScenePlan, name: str, gallery: str, world: World, settings: Settings) -> None:
+    """Which picture the item shows before it is given ours for the first time."""
+    if seen.item is not None and name not in seen.images:
+        before = replace(as_is(seen.item, name), value=world.plex().selected(seen.item, gallery))
+        originals = world.sync_state(settings).originals
+        originals.keep(seen.scene_id, seen.item.rating_key, seen.item.files, [(before, True)])
+
+
 def _apply_cover(seen: ScenePlan, world: World, settings: Settings) -> tuple[ScenePlan, tuple[str, ...]]:
     """The plan with what to remember of the cover as ``images``, and the fields that were written.
 
@@ -66,6 +75,7 @@ def _apply_cover(seen: ScenePlan, world: World, settings: Settings) -> tuple[Sce
     sent = []
     for name, gallery in given:
         if images.get(name) != picture.sha256:
+            _keep_picture(seen, name, gallery, world, settings)
             world.plex().upload(seen.item, picture.data, gallery)
             images[name] = picture.sha256
             sent.append(name)

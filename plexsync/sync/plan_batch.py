@@ -25,6 +25,7 @@ from plexsync.core.merge import Step, Value
 from plexsync.core.plan import PLAYS, Edits
 from plexsync.core.scene import Scene
 from plexsync.core.settings import Settings
+from plexsync.core.undo import content
 from plexsync.core.verdict import Ambiguous, Failed, Gone, InSync, NoFile, NotFound, Outcome, Skipped
 from plexsync.servers.sync_state import SceneState, SyncState
 from plexsync.servers.world import World
@@ -47,6 +48,7 @@ class ScenePlan:
     plays: int = 0  # in Plex, that Stash is to be told of
     remarks: tuple[str, ...] = ()  # phrases that say why Plex looks as it does
     landed: bool = False  # Plex has answered that it took the edits
+    ours: frozenset[str] = frozenset()  # the fields of the item that hold, or may hold, something of ours
 
 
 def plan_batch(
@@ -83,6 +85,7 @@ def _plan_batch(
     stale = [scene for scene in scenes.values() if scene.id not in compared]
     in_sync = known_in_sync(stale, memories, sync_state, settings)
     skipped = known_skipped(stale, memories, sync_state, settings)
+    skipped |= undone(scenes.values(), sync_state)
     for scene_id in scene_ids:
         scene = scenes.get(scene_id)
         outcome = _without_plex(scene, settings, skipped.get(scene_id), scene_id in memories)
@@ -148,8 +151,12 @@ def _cleanups(gone: Sequence[int], world: World, sync_state: SyncState) -> dict[
         if sharing:
             found[scene_id] = ScenePlan(scene_id, Gone(sharing=tuple(sharing)))
         elif item is not None and not _has_none_of(item, memory.files):
-            edits = planning.cleanup(item, [fields for other in going for fields in traces[other]])
-            found[scene_id] = ScenePlan(scene_id, None if edits else Gone(), item=item, edits=edits)
+            written = [fields for other in going for fields in traces[other]]
+            edits = planning.cleanup(item, written)
+            ours = frozenset(name for one in written for name in planning.ours(one))
+            found[scene_id] = ScenePlan(
+                scene_id, None if edits else Gone(), item=item, edits=edits, ours=ours
+            )
     return found
 
 
@@ -175,6 +182,17 @@ def _reason_anywhere(scene: Scene, libraries: Iterable[Settings], synced: bool) 
     return reasons[0] if all(reasons) else None
 
 
+UNDONE = "was undone; edit it in Stash to have it synced again"
+
+
+def undone(scenes: Collection[Scene], sync_state: SyncState) -> dict[int, str]:
+    """Of these scenes those that a person had undone and that were not edited since: why they are skipped, by id."""
+    marks = sync_state.originals.undone([scene.id for scene in scenes])
+    if not marks:
+        return {}
+    return {scene.id: UNDONE for scene in scenes if marks.get(scene.id) == content(scene)}
+
+
 def known_skipped(
     scenes: Collection[Scene],
     memories: Collection[int],
@@ -185,7 +203,9 @@ def known_skipped(
     ids of those that were synced before."""
     if not settings.library_rules:
         reasons = {scene.id: gate(scene, settings, scene.id in memories) for scene in scenes}
-        return {scene_id: reason for scene_id, reason in reasons.items() if reason}
+        return {scene_id: reason for scene_id, reason in reasons.items() if reason} | undone(
+            scenes, sync_state
+        )
     keys = {scene.id: _path_keys(matching.plex_paths(scene, settings.path_map)) for scene in scenes}
     holders = sync_state.lookup_many({key for some in keys.values() for key in some})
     titles = sync_state.libraries_of({rating_key for some in holders.values() for rating_key in some})
@@ -197,7 +217,7 @@ def known_skipped(
         reason = _reason_anywhere(scene, libraries, scene.id in memories)
         if reason:
             found[scene.id] = reason
-    return found
+    return found | undone(scenes, sync_state)
 
 
 def _path_keys(paths: Iterable[str]) -> list[str]:
@@ -304,6 +324,7 @@ def _one(
         plays=plays,
         remarks=remarks,
         files=matching.files_of(scene, chosen, settings.path_map),
+        ours=frozenset(name for one in (*to_item.values(), *tried) for name in planning.ours(one)),
     )
 
 

@@ -16,6 +16,7 @@ from plexsync.core import plan as planning
 from plexsync.core.failures import Landed, SyncFailure
 from plexsync.core.job import Job, StaleLease
 from plexsync.core.settings import Settings
+from plexsync.core.undo import kept_before
 from plexsync.core.verdict import (
     DeadLettered,
     Failed,
@@ -113,6 +114,9 @@ def note_pending_writes(plans: Iterable[ScenePlan], sync_state: SyncState) -> No
     """Remember what is about to be written: a write that seems to fail may land all the same, even much later, and must
     not be taken for an edit made in Plex then."""
     for seen in plans:
+        if seen.item is not None and seen.edits.changes:
+            before = kept_before(seen.item, seen.edits, seen.ours)
+            sync_state.originals.keep(seen.scene_id, seen.item.rating_key, seen.item.files, before)
         if seen.edits.pending and seen.item is not None:
             sync_state.note_pending(seen.scene_id, seen.item.rating_key, seen.edits.pending)
 

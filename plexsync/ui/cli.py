@@ -116,6 +116,26 @@ LIMIT = click.option(
 
 
 @cli.command()
+@click.argument("scene_ids", metavar="[SCENE]...", type=NUMBER, nargs=-1)
+@click.option("--since", metavar="TIME", help="Back to what Plex had then: hours ago, or 2026-12-01T10:00.")
+@click.option("--all", "everything", is_flag=True, help="Every item PlexSync has ever changed.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be restored.")
+@options
+def undo(
+    console: Console, scene_ids: tuple[int, ...], since: str | None, everything: bool, dry_run: bool
+) -> int:
+    """Bring Plex back to what it had before PlexSync, values and locks.
+
+    The scenes stay untouched until they are edited in Stash again. Status 1: some could not be restored.
+    """
+    answer = console.run(
+        "undo", {"scene_ids": list(scene_ids), "since": since, "all": everything, "dry_run": dry_run}
+    )
+    console.show(answer)
+    return FINDINGS if answer["failed"] else OK
+
+
+@cli.command()
 @LIMIT
 @options
 def queue(console: Console, limit: int) -> int:

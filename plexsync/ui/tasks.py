@@ -121,6 +121,13 @@ def log_to_stash() -> None:
 # ---- queueing ----
 
 
+def undo(session: Session, args: Args) -> dict[str, object]:
+    """See ``undo.undo``; imported when it is asked for."""
+    from plexsync.ui.undo import undo as act
+
+    return act(session, args)
+
+
 def sync_all(session: Session, args: Args) -> dict[str, object]:
     """Queue every scene of Stash."""
     stash = session.servers.stash()
@@ -316,6 +323,7 @@ TASKS: dict[str, TaskSpec] = {
     "outage_summary": TaskSpec(outage_summary),
     "retry_dlq": TaskSpec(retry_dlq, args=("error_type", "ids")),
     "process_queue": TaskSpec(process_queue),
+    "undo": TaskSpec(undo, args=("scene_ids", "since", "all", "dry_run")),
     "health_check": TaskSpec(health_check),
     "choose": TaskSpec(choose, args=("scene_id", "rating_key"), shown=False),
     "queue": TaskSpec(queue, args=("limit",), shown=False),

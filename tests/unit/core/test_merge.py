@@ -106,6 +106,14 @@ def test_what_only_a_person_can_have_given_is_an_edit_though_we_never_wrote_ther
     assert step("", "5", NEVER, policy=policy, newer=newer, person=True) is Step.LEAVE
 
 
+def test_what_was_found_in_plex_is_never_cleared_but_counts_as_known() -> None:
+    found = settle("", "both", "both", locked=True, rules=Rules(), found=True)
+    assert found is Step.LEAVE
+    plex = Rules("plex")
+    assert settle("both", "by hand", "both", locked=True, rules=plex, found=True) is Step.KEEP_EDIT
+    assert settle("new", "both", "both", locked=True, rules=plex, found=True) is Step.WRITE
+
+
 def test_what_lost_against_a_later_edit_in_plex_does_not_win_without_being_edited_again() -> None:
     for newer in (True, False):
         assert step("new", "by hand", "old", policy="newest", newer=newer, refused="new") is Step.KEEP_EDIT

@@ -20,6 +20,7 @@ from plexsync.core.plan import (
     cleanup,
     fingerprint,
     inherited,
+    ours,
     plan,
 )
 from plexsync.core.scene import Performer, Scene, SceneFile
@@ -127,7 +128,7 @@ def test_tags_compare_without_case_and_keep_plexs_spelling() -> None:
 
 
 def test_what_is_empty_in_stash_is_cleared_where_we_wrote_it() -> None:
-    written = plan(SCENE, LEVEL, SETTINGS).written
+    written = plan(SCENE, Item(7, 1, title="a file"), SETTINGS).written
     edits = plan(Scene(1, title="A title"), LEVEL, SETTINGS, written)
     assert edits.params == {
         "summary.value": "",
@@ -164,7 +165,7 @@ def test_a_scene_that_says_nothing_changes_nothing() -> None:
 
 
 def test_a_scene_that_was_emptied_by_a_person_is_emptied_in_plex() -> None:
-    written = plan(SCENE, LEVEL, SETTINGS).written
+    written = plan(SCENE, Item(7, 1, title="a file"), SETTINGS).written
     edits = plan(Scene(1, files=SCENE.files), LEVEL, SETTINGS, written)
     assert edits.params["title.value"] == "a file" and edits.params["summary.value"] == ""
 
@@ -289,7 +290,7 @@ def test_names_that_differ_only_in_case_are_one() -> None:
 
 def written(scene: Scene = SCENE, settings: Settings = SETTINGS) -> dict[str, object]:
     """What is remembered after a sync, as it comes back from JSON."""
-    remembered = plan(scene, LEVEL, settings).written
+    remembered = plan(scene, Item(7, 1), settings).written
     loaded: dict[str, object] = json.loads(json.dumps(dict(remembered)))
     return loaded
 
@@ -304,7 +305,9 @@ def test_what_was_written_is_remembered_and_what_is_unset_is_not() -> None:
         "tags": ("Drama", "Short"),
         "rating": "8.5",
     }
-    assert plan(Scene(1, title="A title"), LEVEL, SETTINGS).written == {"title": "A title"}
+    # What both sides had by chance is known, and marked as not written by us.
+    found = plan(Scene(1, title="A title"), LEVEL, SETTINGS).written
+    assert found == {"title": "A title", "title found": "A title"} and ours(found) == set()
 
 
 def test_with_memory_what_we_never_wrote_is_not_cleared_though_it_is_locked() -> None:
@@ -518,7 +521,9 @@ def test_of_collections_only_those_we_added_are_removed() -> None:
         "collection.locked": "1",
     }
     without = replace(RICH, studio=None, groups=())
-    assert plan(without, after, settings, {**first.written, "studio": "Studio"}).params == {
+    assert plan(
+        without, after, settings, {**first.written, "studio": "Studio", "studio found": ""}
+    ).params == {
         "studio.value": "",
         "studio.locked": "1",
         "collection[0].tag.tag": "By hand",
