@@ -25,11 +25,25 @@ TABLES = {
     "pending_write": "pending_writes",  # writes whose end was not seen yet
     "awaited": "awaited",  # files Plex did not have when they were looked for
     "choice": "choices",
+    "original": "originals",  # what Plex had before the first change of a field
+    "overwritten": "overwritten",  # the last values that were overwritten
+    "undone": "undone",  # scenes that stay untouched until they are edited
     "plex_file": "plex_files",
     "plex_section": "plex_sections",
 }
 # Bookkeeping that means nothing elsewhere.
-LEFT_OUT = frozenset({"spooled", "waits_for", "tally", "state", "sqlite_sequence", "sqlite_stat1"})
+LEFT_OUT = frozenset(
+    {
+        "spooled",
+        "waits_for",
+        "remarks",
+        "plex_servers",
+        "tally",
+        "state",
+        "sqlite_sequence",
+        "sqlite_stat1",
+    }
+)
 JSON_COLUMNS = frozenset({"data", "written", "images", "files", "fields", "state"})
 PIECE = 500  # rows fetched together
 BUSY_MS = 10_000
