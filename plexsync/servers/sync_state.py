@@ -360,10 +360,14 @@ class SyncState(PathIndex):
 
 
 def known_server(database: Database, address: str) -> str:
-    """Which server answered last at this address: its ``machineIdentifier``; the address itself before one did."""
-    with database.transaction() as db:
-        db.execute(SERVERS)
-        row = db.execute("SELECT identifier FROM plex_servers WHERE address = ?", (address,)).fetchone()
+    """Which server answered last at this address, whichever process asked: its ``machineIdentifier``; the address
+    itself before one did."""
+    try:
+        row = database.db.execute(
+            "SELECT identifier FROM plex_servers WHERE address = ?", (address,)
+        ).fetchone()
+    except sqlite3.OperationalError:  # no such table: no server was met yet
+        return address
     return address if row is None else str(row[0])
 
 
@@ -376,6 +380,7 @@ def meet_server(database: Database, address: str, identifier: str) -> bool:
     if known == identifier:
         return False
     with database.transaction() as db:
+        db.execute(SERVERS)
         db.execute("INSERT OR REPLACE INTO plex_servers VALUES (?, ?)", (address, identifier))
         if known == address:
             for table in TABLE_NAMES:

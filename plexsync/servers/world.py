@@ -151,13 +151,16 @@ class Servers:
 
     def sync_state(self, settings: Settings) -> SyncState:
         """What is remembered of the Plex server of these settings: in the store, if there is one."""
-        if self._sync_state is None or self._state_of != settings.plex_url:
-            server = settings.plex_url
-            if self._store is not None:
-                server = known_server(self._store.file, settings.plex_url)
-            self._sync_state = SyncState(None if self._store is None else self._store.file, server)
-            self._state_of = settings.plex_url
-        return self._sync_state
+        server = settings.plex_url
+        if self._store is not None:
+            server = known_server(self._store.file, settings.plex_url)
+        known = self._sync_state
+        if known is None or self._state_of != settings.plex_url or known.server != server:
+            if known is not None:
+                self._plex = None  # another process met another server there
+            known = SyncState(None if self._store is None else self._store.file, server)
+            self._sync_state, self._state_of = known, settings.plex_url
+        return known
 
     def _meet_plex(self, identifier: str) -> SyncState:
         """The server that answers now, and what is remembered of it."""
